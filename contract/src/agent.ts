@@ -1,0 +1,213 @@
+import { Type, type Static } from 'typebox';
+import { orderRefusals, reportedTaskStates, taskFailures } from '@fixpoint/core/task/states.ts';
+import { oneOf } from './enum.ts';
+import { InventoryDigestsSchema } from './inventory.ts';
+
+/**
+ * The protocol between agent and server: JSON over HTTP(S) under /agent/v1. The agent always calls; the server never
+ * connects to a host. See docs/agent-protocol.md for the conversation as a whole.
+ */
+
+const closed = { additionalProperties: false } as const;
+const uuid = Type.String({ format: 'uuid' });
+const time = Type.String({ format: 'date-time', maxLength: 40 });
+/** base64url without padding of a raw 32-byte Ed25519 public key. */
+const publicKey = Type.String({ pattern: '^[A-Za-z0-9_-]{43}$' });
+/** base64url without padding of a 64-byte Ed25519 signature. */
+const signature = Type.String({ pattern: '^[A-Za-z0-9_-]{86}$' });
+const name = Type.String({ minLength: 1, maxLength: 256 });
+const version = Type.String({ minLength: 1, maxLength: 512 });
+
+/** `assess`: reports only, installs nothing. `manage`: obeys signed orders. Decided on the host at enrolment. */
+export const AgentMode = oneOf(['assess', 'manage'] as const);
+export type AgentMode = Static<typeof AgentMode>;
+
+/**
+ * An enrolment token as a person pastes it: `fxe_SECRET_FINGERPRINT`, both base64url; SECRET is 32 random bytes,
+ * FINGERPRINT the first 16 bytes of SHA-256 over the server's raw public signing key, so that the agent knows the server
+ * it talks to before it believes anything.
+ */
+export const enrolmentTokenPattern = '^fxe_[A-Za-z0-9_-]{43}\\.[A-Za-z0-9_-]{22}$';
+
+/** POST /agent/v1/enroll, `Authorization: Bearer fxe_…`. */
+export const EnrollRequest = Type.Object(
+  {
+    public_key: publicKey,
+    hostname: Type.String({ minLength: 1, maxLength: 255 }),
+    os: name,
+    os_release: Type.String({ maxLength: 64 }),
+    arch: name,
+    agent_version: name,
+    mode: AgentMode,
+    /** Ed25519 by the agent's key over `fixpoint-enroll-v1\n` + the secret part of the token: proof of possession. */
+    proof: signature,
+  },
+  closed,
+);
+export type EnrollRequest = Static<typeof EnrollRequest>;
+
+export const ServerKey = Type.Object({ key_id: name, public_key: publicKey }, closed);
+export type ServerKey = Static<typeof ServerKey>;
+
+export const EnrollResponse = Type.Object({ asset_id: uuid, server_key: ServerKey }, closed);
+export type EnrollResponse = Static<typeof EnrollResponse>;
+
+/** POST /agent/v1/challenge: what to sign to open a session. No clock of the agent is involved. */
+export const ChallengeRequest = Type.Object({ asset_id: uuid }, closed);
+export const ChallengeResponse = Type.Object({ challenge: Type.String({ maxLength: 256 }) }, closed);
+
+/** POST /agent/v1/session. Signature over `fixpoint-session-v1\n{asset_id}\n{challenge}`. */
+export const SessionRequest = Type.Object(
+  { asset_id: uuid, challenge: Type.String({ maxLength: 256 }), signature },
+  closed,
+);
+export const SessionResponse = Type.Object(
+  { session: Type.String({ maxLength: 1024 }), expires_at: time },
+  closed,
+);
+export type SessionRequest = Static<typeof SessionRequest>;
+export type SessionResponse = Static<typeof SessionResponse>;
+
+/** One package of an order: exactly this version, from exactly that one. */
+export const OrderedPackage = Type.Object(
+  { name, arch: name, from: version, to: version, source: name, source_version: version },
+  closed,
+);
+export type OrderedPackage = Static<typeof OrderedPackage>;
+
+/** What the server asks one host to do. Signed as text; see {@link SignedOrder}. */
+export const Order = Type.Object(
+  {
+    format: Type.Literal(1),
+    action: Type.Literal('install'),
+    asset_id: uuid,
+    task_id: uuid,
+    deployment_id: uuid,
+    /** Fences an earlier offer of the same task. */
+    generation: Type.Integer({ minimum: 1 }),
+    /** Rises by at least one with every order to this asset; an agent obeys no number twice. */
+    sequence: Type.Integer({ minimum: 1 }),
+    issued_at: time,
+    expires_at: time,
+    packages: Type.Array(OrderedPackage, { minItems: 1, maxItems: 1_000 }),
+    /** `restart`: units that still run replaced files are restarted; `leave`: they stay and are reported. */
+    units: oneOf(['restart', 'leave'] as const),
+    install_timeout_seconds: Type.Integer({ minimum: 10, maximum: 86_400 }),
+  },
+  closed,
+);
+export type Order = Static<typeof Order>;
+
+/** `payload` is the JSON text of an {@link Order}; the signature is over `fixpoint-order-v1\n` + payload, in UTF-8. */
+export const SignedOrder = Type.Object(
+  { key_id: name, payload: Type.String({ maxLength: 1_000_000 }), signature },
+  closed,
+);
+export type SignedOrder = Static<typeof SignedOrder>;
+
+/** POST /agent/v1/check-in, `Authorization: Bearer SESSION`; so are all that follow. */
+export const CheckInRequest = Type.Object(
+  {
+    agent_version: name,
+    boot_id: Type.String({ maxLength: 64 }),
+    digests: InventoryDigestsSchema,
+    /** Tasks that the agent's journal holds as not ended. */
+    tasks: Type.Array(
+      Type.Object(
+        { task_id: uuid, generation: Type.Integer({ minimum: 1 }), state: oneOf(reportedTaskStates) },
+        closed,
+      ),
+      { maxItems: 100 },
+    ),
+  },
+  closed,
+);
+export type CheckInRequest = Static<typeof CheckInRequest>;
+
+export const CheckInResponse = Type.Object(
+  {
+    server_time: time,
+    /** When to come back; the agent adds its own jitter. */
+    next_check_in_seconds: Type.Number({ minimum: 0.2, maximum: 86_400 }),
+    /** What the server holds; null when it holds nothing and wants everything. */
+    inventory: Type.Union([InventoryDigestsSchema, Type.Null()]),
+    orders: Type.Array(SignedOrder, { maxItems: 100 }),
+    /** Tasks that the agent must give up where it has not begun to install. */
+    cancelled_tasks: Type.Array(uuid, { maxItems: 1_000 }),
+  },
+  closed,
+);
+export type CheckInResponse = Static<typeof CheckInResponse>;
+
+/** One journal entry of a task, as reported. `index` counts from 0 within a generation; a repeat is answered, not applied. */
+export const TaskEvent = Type.Object(
+  {
+    index: Type.Integer({ minimum: 0 }),
+    at: time,
+    state: oneOf(reportedTaskStates),
+    failure: Type.Optional(oneOf(taskFailures)),
+    /** A sentence for a person. */
+    message: Type.Optional(Type.String({ maxLength: 2_000 })),
+    /** Bounded tail of the package manager's output, and other facts. */
+    detail: Type.Optional(
+      Type.Object(
+        {
+          output: Type.Optional(Type.String({ maxLength: 20_000 })),
+          exit_code: Type.Optional(Type.Integer()),
+          versions: Type.Optional(
+            Type.Array(Type.Object({ name, arch: name, version }, closed), { maxItems: 1_000 }),
+          ),
+          restarted_units: Type.Optional(Type.Array(name, { maxItems: 1_000 })),
+          not_restarted_units: Type.Optional(
+            Type.Array(Type.Object({ name, reason: Type.String({ maxLength: 500 }) }, closed), {
+              maxItems: 1_000,
+            }),
+          ),
+          downloaded_bytes: Type.Optional(Type.Integer({ minimum: 0 })),
+          resumed: Type.Optional(Type.Boolean()),
+        },
+        closed,
+      ),
+    ),
+    /** With `verifying`: the inventory, already sent, that the server is to judge by. */
+    digests: Type.Optional(InventoryDigestsSchema),
+  },
+  closed,
+);
+export type TaskEvent = Static<typeof TaskEvent>;
+
+/** POST /agent/v1/task-events */
+export const TaskEventsRequest = Type.Object(
+  {
+    task_id: uuid,
+    generation: Type.Integer({ minimum: 1 }),
+    events: Type.Array(TaskEvent, { minItems: 1, maxItems: 100 }),
+  },
+  closed,
+);
+export type TaskEventsRequest = Static<typeof TaskEventsRequest>;
+export const TaskEventsResponse = Type.Object(
+  {
+    /** Highest index applied so far. */
+    accepted_index: Type.Integer({ minimum: -1 }),
+    /** True when the server considers the task ended: the agent may forget it. */
+    ended: Type.Boolean(),
+  },
+  closed,
+);
+export type TaskEventsResponse = Static<typeof TaskEventsResponse>;
+
+/** POST /agent/v1/refusals: an order that this host does not obey, and why. */
+export const RefusalReport = Type.Object(
+  {
+    reason: oneOf(orderRefusals),
+    message: Type.String({ maxLength: 2_000 }),
+    /** As read from the payload, untrusted; null when it could not be read. */
+    task_id: Type.Union([uuid, Type.Null()]),
+    /** SHA-256 (hex) of the payload. */
+    payload_digest: Type.String({ pattern: '^[0-9a-f]{64}$' }),
+    at: time,
+  },
+  closed,
+);
+export type RefusalReport = Static<typeof RefusalReport>;

@@ -1,0 +1,83 @@
+import { sha256 } from '@noble/hashes/sha2.js';
+import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js';
+import canonicalize from 'canonicalize';
+import {
+  inventorySections,
+  type InstalledPackage,
+  type Inventory,
+  type InventoryDigests,
+  type PackageDelta,
+} from './inventory.ts';
+
+/** One text for one set of packages, whatever order they were reported in and whichever side writes it. */
+function packagesText(packages: readonly InstalledPackage[]): string {
+  const lines = packages.map((p) => `${p.name}\t${p.arch}\t${p.version}\t${p.source}\t${p.source_version}`);
+  lines.sort((a, b) => (a < b ? -1 : a > b ? 1 : 0));
+  return lines.join('\n');
+}
+
+/** SHA-256 (hex) of text in UTF-8. */
+export function digestText(text: string): string {
+  return bytesToHex(sha256(utf8ToBytes(text)));
+}
+
+/** SHA-256 (hex) of a value's canonical JSON (RFC 8785). */
+export function digestJson(value: unknown): string {
+  const text = canonicalize(value);
+  if (text === undefined) throw new TypeError('a value without a JSON form has no digest');
+  return digestText(text);
+}
+
+/** Digests by which agent and server know, section by section, whether they hold the same inventory. */
+export function inventoryDigests(inventory: Inventory): InventoryDigests {
+  return {
+    packages: digestText(packagesText(inventory.packages)),
+    candidates: digestJson(inventory.candidates),
+    host: digestJson(inventory.host),
+    residue: digestJson(inventory.residue),
+  };
+}
+
+/** Digest of the package section alone, for the side that has just applied a delta. */
+export function packagesDigest(packages: readonly InstalledPackage[]): string {
+  return digestText(packagesText(packages));
+}
+
+export function sameDigests(a: InventoryDigests, b: InventoryDigests): boolean {
+  return inventorySections.every((section) => a[section] === b[section]);
+}
+
+export function packageKey(p: { readonly name: string; readonly arch: string }): string {
+  return `${p.name}:${p.arch}`;
+}
+
+function samePackage(a: InstalledPackage, b: InstalledPackage): boolean {
+  return a.version === b.version && a.source === b.source && a.source_version === b.source_version;
+}
+
+/** What must be said to turn `before` into `after`. */
+export function diffPackages(
+  before: readonly InstalledPackage[],
+  after: readonly InstalledPackage[],
+): PackageDelta {
+  const known = new Map(before.map((p) => [packageKey(p), p]));
+  const set: InstalledPackage[] = [];
+  for (const p of after) {
+    const earlier = known.get(packageKey(p));
+    if (earlier === undefined || !samePackage(earlier, p)) set.push(p);
+    known.delete(packageKey(p));
+  }
+  return { base: packagesDigest(before), set, removed: [...known.keys()] };
+}
+
+/** Applies a delta; refuses one that was made from another base. */
+export function applyPackageDelta(
+  before: readonly InstalledPackage[],
+  delta: PackageDelta,
+): { ok: true; packages: InstalledPackage[] } | { ok: false; code: 'inventory_base_unknown' } {
+  if (packagesDigest(before) !== delta.base) return { ok: false, code: 'inventory_base_unknown' };
+  const byKey = new Map(before.map((p) => [packageKey(p), p]));
+  for (const key of delta.removed) byKey.delete(key);
+  for (const p of delta.set) byKey.set(packageKey(p), p);
+  return { ok: true, packages: [...byKey.values()] };
+}

@@ -1,0 +1,98 @@
+/**
+ * What a host reports about itself. These shapes cross the wire and are stored as JSON, so their names are the same
+ * (snake_case) in code, SQL and API. The schemas that parse them at the boundary are in contract/src/inventory.ts.
+ */
+
+export interface InstalledPackage {
+  readonly name: string;
+  readonly arch: string;
+  readonly version: string;
+  /** Source package and its version; equal to name and version where the package manager names none. */
+  readonly source: string;
+  readonly source_version: string;
+}
+
+/** A newer version that the host's own package manager would install, from a repository configured on the host. */
+export interface Candidate {
+  readonly name: string;
+  readonly arch: string;
+  readonly version: string;
+  readonly source: string;
+  readonly source_version: string;
+  /** As apt names it: `bookworm-security/main`. */
+  readonly repository: string;
+  readonly download_bytes: number;
+}
+
+export interface InstalledKernel {
+  /** Package name: `linux-image-6.1.0-25-amd64`. */
+  readonly name: string;
+  readonly version: string;
+  readonly source: string;
+  readonly source_version: string;
+  /** As `uname -r` says when it runs: `6.1.0-25-amd64`. */
+  readonly release: string;
+}
+
+export interface HostFacts {
+  readonly hostname: string;
+  /** `debian`; from ID in os-release. */
+  readonly os: string;
+  /** VERSION_ID: `12`; empty for rolling releases. */
+  readonly os_release: string;
+  readonly os_title: string;
+  readonly arch: string;
+  readonly addresses: readonly string[];
+  readonly boot_id: string;
+  /** ISO 8601 UTC. */
+  readonly booted_at: string;
+  readonly running_kernel: string;
+  readonly kernels: readonly InstalledKernel[];
+  /** `container` when the kernel is not the host's own to patch (systemd-detect-virt --container). */
+  readonly machine: 'physical_or_virtual' | 'container';
+  readonly reboot_required: boolean;
+  readonly reboot_required_by: readonly string[];
+  /** Names of packages on hold. */
+  readonly held: readonly string[];
+  readonly units: readonly { readonly name: string; readonly state: 'active' | 'inactive' | 'failed' | 'other' }[];
+}
+
+/**
+ * Code that the package manager says is replaced and that is there all the same: on disk or in running memory. It keeps
+ * the findings of the version it came from open. `version` null means that the host could not tell which version it is.
+ */
+export interface Residue {
+  readonly kind: 'process' | 'file';
+  readonly name: string;
+  readonly arch: string;
+  /** The version whose code is still there. */
+  readonly version: string | null;
+  readonly source: string;
+  readonly source_version: string | null;
+  readonly path: string;
+  /** For `process`. */
+  readonly process: { readonly pid: number; readonly command: string; readonly unit: string | null; readonly started_at: string } | null;
+  /** For `file`: how it differs from what the installed version ships. */
+  readonly alteration: 'digest_differs' | 'diverted' | 'missing' | null;
+}
+
+export interface Inventory {
+  readonly packages: readonly InstalledPackage[];
+  readonly candidates: readonly Candidate[];
+  readonly host: HostFacts;
+  readonly residue: readonly Residue[];
+}
+
+export type InventorySection = keyof Inventory;
+export const inventorySections: readonly InventorySection[] = ['packages', 'candidates', 'host', 'residue'];
+
+/** Lower-case hex SHA-256 of each section's canonical form. */
+export type InventoryDigests = Readonly<Record<InventorySection, string>>;
+
+/** The change of the package section from a base that both sides hold. */
+export interface PackageDelta {
+  readonly base: string;
+  readonly set: readonly InstalledPackage[];
+  /** `name:arch` of packages that are gone. */
+  readonly removed: readonly string[];
+}
