@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { compareDpkg, parseDpkg } from './dpkg.ts';
 import { compareVersions, isVersionScheme, reverseOrder, versionSchemes } from './version.ts';
@@ -69,9 +69,9 @@ function escape(text: string): string {
 }
 
 const characters = (alphabet: string, maxLength: number): fc.Arbitrary<string> =>
-  fc.string({ unit: fc.constantFrom(...alphabet), minLength: 0, maxLength });
+  fc.string({ unit: fc.constantFrom(...alphabet.split('')), minLength: 0, maxLength });
 const upstream = fc
-  .tuple(fc.constantFrom(...'0129'), characters('0019ab.+~', 8))
+  .tuple(fc.constantFrom('0', '1', '2', '9'), characters('0019ab.+~', 8))
   .map((parts) => parts.join(''));
 /** Only versions: epoch, an upstream version that may hold hyphens, a revision. */
 const anyVersion = fc
@@ -105,7 +105,11 @@ describe('laws', () => {
   });
 
   test('a version equals itself', () => {
-    fc.assert(fc.property(anyVersion, (a) => expect(compareVersions('dpkg', a, a)).toBe('equal')));
+    fc.assert(
+      fc.property(anyVersion, (a) => {
+        expect(compareVersions('dpkg', a, a)).toBe('equal');
+      }),
+    );
   });
 
   test('transitive: sorting three puts every pair in order', () => {
