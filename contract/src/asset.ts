@@ -1,0 +1,67 @@
+import { Type, type Static } from 'typebox';
+import { AgentMode } from './agent.ts';
+import { oneOf } from './enum.ts';
+import { Candidate, HostFacts, InstalledPackage, Residue } from './inventory.ts';
+import { ListQuery } from './list.ts';
+
+const closed = { additionalProperties: false } as const;
+const time = Type.String({ format: 'date-time' });
+const orNull = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T) => Type.Union([schema, Type.Null()]);
+
+/** GET /api/v1/assets?tag=&hostname=&limit=&after= → List(Asset) */
+export const AssetQuery = Type.Object(
+  { ...ListQuery, tag: Type.Optional(Type.String()), hostname: Type.Optional(Type.String()) },
+  closed,
+);
+export const Asset = Type.Object(
+  {
+    id: Type.String({ format: 'uuid' }),
+    hostname: Type.String(),
+    mode: AgentMode,
+    os: Type.String(),
+    os_release: Type.String(),
+    arch: Type.String(),
+    agent_version: Type.String(),
+    tags: Type.Array(Type.String()),
+    criticality: Type.Integer({ minimum: 1, maximum: 5 }),
+    enrolled_at: time,
+    last_seen_at: orNull(time),
+    /** `silent` when it missed three check-ins in a row. */
+    contact: oneOf(['never', 'current', 'silent', 'retired'] as const),
+    inventory_at: orNull(time),
+    packages: Type.Integer(),
+    open_findings: Type.Integer(),
+    restart_pending_findings: Type.Integer(),
+    undetermined: Type.Integer(),
+  },
+  closed,
+);
+export type Asset = Static<typeof Asset>;
+
+/** GET /api/v1/assets/:id (id or hostname when unique) */
+export const AssetDetail = Type.Object(
+  {
+    asset: Asset,
+    host: orNull(HostFacts),
+    packages: Type.Array(InstalledPackage),
+    candidates: Type.Array(Candidate),
+    residue: Type.Array(Residue),
+  },
+  closed,
+);
+export type AssetDetail = Static<typeof AssetDetail>;
+
+/** GET /api/v1/tags → List(Tag); POST /api/v1/tags; PUT /api/v1/tags/:name/assets { assets: [id or hostname] } adds; DELETE the same removes */
+export const TagRequest = Type.Object(
+  {
+    name: Type.String({ pattern: '^[a-z0-9][a-z0-9._/-]{0,62}$' }),
+    description: Type.Optional(Type.String({ maxLength: 500 })),
+  },
+  closed,
+);
+export const TagMembers = Type.Object({ assets: Type.Array(Type.String({ maxLength: 255 }), { minItems: 1, maxItems: 10_000 }) }, closed);
+export const Tag = Type.Object(
+  { name: Type.String(), description: Type.String(), assets: Type.Integer(), created_by: Type.String(), created_at: time },
+  closed,
+);
+export type Tag = Static<typeof Tag>;

@@ -1,0 +1,147 @@
+import { Type, type Static } from 'typebox';
+import { oneOf } from './enum.ts';
+import { ListQuery } from './list.ts';
+
+const closed = { additionalProperties: false } as const;
+const time = Type.String({ format: 'date-time' });
+const orNull = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T) => Type.Union([schema, Type.Null()]);
+
+export const findingStatuses = [
+  'open',
+  'restart_pending',
+  'reboot_pending',
+  'mitigated',
+  'accepted',
+  'fixed',
+  'undetermined',
+] as const;
+export type FindingStatus = (typeof findingStatuses)[number];
+
+/** Why a verdict is what it is: the facts, the rule, the comparison. Made by core/match. */
+export const Evidence = Type.Object(
+  {
+    /** The rule applied: `installed_before_fixed`, `no_fix_published`, `kernel_runs_older`, … */
+    rule: Type.String(),
+    /** One sentence for a person. */
+    sentence: Type.String(),
+    feed: orNull(Type.String()),
+    record: orNull(Type.String()),
+    advisory: orNull(Type.String()),
+    installed_version: orNull(Type.String()),
+    fixed_version: orNull(Type.String()),
+    comparison: orNull(oneOf(['less', 'equal', 'greater', 'incomparable', 'unparseable'] as const)),
+    note: orNull(Type.String()),
+    /** Other sources that say something else, in words. */
+    disagreements: Type.Array(Type.String()),
+  },
+  closed,
+);
+export type Evidence = Static<typeof Evidence>;
+
+export const FindingPatch = Type.Object(
+  {
+    /** `debian:12/openssl@3.0.22-1~deb12u2` */
+    id: Type.String(),
+    version: Type.String(),
+    /** Whether a repository of this very asset offers it now. */
+    offered: Type.Boolean(),
+  },
+  closed,
+);
+
+/** GET /api/v1/findings?asset=&vulnerability=&package=&status=&tag=&limit=&after= → List(Finding), most dangerous first */
+export const FindingQuery = Type.Object(
+  {
+    ...ListQuery,
+    asset: Type.Optional(Type.String()),
+    vulnerability: Type.Optional(Type.String()),
+    package: Type.Optional(Type.String()),
+    /** Comma-separated statuses; without it everything that is not fixed. */
+    status: Type.Optional(Type.String()),
+    tag: Type.Optional(Type.String()),
+  },
+  closed,
+);
+export const Finding = Type.Object(
+  {
+    asset_id: Type.String({ format: 'uuid' }),
+    hostname: Type.String(),
+    vulnerability: Type.String(),
+    title: orNull(Type.String()),
+    status: oneOf(findingStatuses),
+    /** Why this status rather than plainly open or fixed: what still runs, what differs on disk. */
+    status_reason: orNull(Type.String()),
+    /** Source package. */
+    package: Type.String(),
+    /** Binary packages with their versions: `libssl3 3.0.17-1~deb12u2`. */
+    installed: Type.Array(Type.String()),
+    fix_state: oneOf(['available', 'none_yet', 'will_not_fix', 'end_of_life', 'deferred', 'unknown'] as const),
+    fixed_version: orNull(Type.String()),
+    patch: orNull(FindingPatch),
+    cvss: orNull(Type.Number()),
+    epss: orNull(Type.Number()),
+    exploited: Type.Boolean(),
+    ransomware: Type.Boolean(),
+    first_seen_at: time,
+    fixed_at: orNull(time),
+    evidence: Evidence,
+  },
+  closed,
+);
+export type Finding = Static<typeof Finding>;
+
+/** GET /api/v1/patches?package=&asset=&limit=&after= → List(Patch) */
+export const PatchQuery = Type.Object(
+  { ...ListQuery, package: Type.Optional(Type.String()), asset: Type.Optional(Type.String()) },
+  closed,
+);
+export const Patch = Type.Object(
+  {
+    id: Type.String(),
+    ecosystem: Type.String(),
+    release: Type.String(),
+    package: Type.String(),
+    version: Type.String(),
+    known_since: time,
+    /** Since a repository of some asset offers it; null while none does. */
+    offered_since: orNull(time),
+    /** All vulnerabilities of this package and release that it fixes. */
+    fixes: Type.Array(Type.String()),
+    supersedes: Type.Array(Type.String()),
+    superseded_by: orNull(Type.String()),
+    /** Assets that have an open finding which it closes. */
+    assets: Type.Integer(),
+    findings: Type.Integer(),
+  },
+  closed,
+);
+export type Patch = Static<typeof Patch>;
+
+/** GET /api/v1/vulnerabilities/:id */
+export const VulnerabilityDetail = Type.Object(
+  {
+    id: Type.String(),
+    aliases: Type.Array(Type.String()),
+    title: orNull(Type.String()),
+    description: orNull(Type.String()),
+    published_at: orNull(time),
+    withdrawn_at: orNull(time),
+    advisories: Type.Array(Type.Object({ id: Type.String(), title: Type.String(), published_at: orNull(time), feed: Type.String() }, closed)),
+    cvss: Type.Array(Type.Object({ scorer: Type.String(), version: Type.String(), vector: Type.String(), base_score: Type.Number(), feed: Type.String() }, closed)),
+    threats: Type.Array(
+      Type.Object(
+        { threat: Type.String(), probability: orNull(Type.Number()), percentile: orNull(Type.Number()), ransomware: orNull(Type.Boolean()), asserted_on: Type.String(), due_on: orNull(Type.String()), feed: Type.String() },
+        closed,
+      ),
+    ),
+    statements: Type.Array(
+      Type.Object(
+        { ecosystem: Type.String(), release: Type.String(), package: Type.String(), status: Type.String(), fixed_version: orNull(Type.String()), fix_state: Type.String(), note: orNull(Type.String()), feed: Type.String(), record: Type.String() },
+        closed,
+      ),
+    ),
+    assets: Type.Integer(),
+  },
+  closed,
+);
+export type VulnerabilityDetail = Static<typeof VulnerabilityDetail>;

@@ -1,0 +1,166 @@
+import { Type, type Static } from 'typebox';
+import { taskStates } from '@fixpoint/core/task/states.ts';
+import { OrderedPackage } from './agent.ts';
+import { oneOf } from './enum.ts';
+
+const closed = { additionalProperties: false } as const;
+const time = Type.String({ format: 'date-time' });
+const orNull = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T) => Type.Union([schema, Type.Null()]);
+
+/** POST /api/v1/jobs → PatchJob. GET /api/v1/jobs → List(PatchJob). GET /api/v1/jobs/:id */
+export const PatchJobDefinition = Type.Object(
+  {
+    name: Type.String({ minLength: 1, maxLength: 100 }),
+    trigger: Type.Literal('manual'),
+    /** Patch ids. An asset for which a repository offers a newer patch that supersedes one of these gets the newer. */
+    patches: Type.Array(Type.String({ minLength: 5, maxLength: 500 }), { minItems: 1, maxItems: 500 }),
+    target: Type.Object(
+      {
+        tags: Type.Array(Type.String({ maxLength: 63 }), { maxItems: 100 }),
+        assets: Type.Array(Type.String({ maxLength: 255 }), { maxItems: 10_000 }),
+        exclude: Type.Array(Type.String({ maxLength: 255 }), { maxItems: 10_000 }),
+      },
+      closed,
+    ),
+    units: oneOf(['restart', 'leave'] as const),
+    install_timeout_seconds: Type.Integer({ minimum: 10, maximum: 86_400 }),
+    /** How long an offer stays good; after that the task is `expired`. */
+    expire_after_seconds: Type.Integer({ minimum: 60, maximum: 30 * 86_400 }),
+    /** At most so many assets at once. */
+    concurrency: Type.Integer({ minimum: 1, maximum: 100_000 }),
+  },
+  closed,
+);
+export type PatchJobDefinition = Static<typeof PatchJobDefinition>;
+
+export const PatchJob = Type.Object(
+  { id: Type.String({ format: 'uuid' }), definition: PatchJobDefinition, created_by: Type.String(), created_at: time, deployments: Type.Integer() },
+  closed,
+);
+export type PatchJob = Static<typeof PatchJob>;
+
+/** Why an asset of the target gets nothing. */
+export const exclusionReasons = [
+  'excluded_by_job',
+  'not_installed',
+  'already_fixed',
+  'not_offered',
+  'package_held',
+  'assess_only',
+  'no_inventory',
+  'retired',
+  'other_release',
+  'task_under_way',
+] as const;
+export type ExclusionReason = (typeof exclusionReasons)[number];
+
+export const PlannedTask = Type.Object(
+  {
+    asset_id: Type.String({ format: 'uuid' }),
+    hostname: Type.String(),
+    /** Patch ids that this asset really gets. */
+    patches: Type.Array(Type.String()),
+    packages: Type.Array(OrderedPackage, { minItems: 1 }),
+    /** Vulnerabilities that must be gone from this asset afterwards. */
+    fixes: Type.Array(Type.String()),
+    download_bytes: Type.Integer({ minimum: 0 }),
+  },
+  closed,
+);
+export const ExcludedAsset = Type.Object(
+  { asset_id: Type.String({ format: 'uuid' }), hostname: Type.String(), reason: oneOf(exclusionReasons), message: Type.String() },
+  closed,
+);
+/** POST /api/v1/jobs/:id/preview → Plan (nothing is stored). The same plan, frozen, is in the deployment. */
+export const Plan = Type.Object(
+  {
+    format: Type.Literal(1),
+    job_id: Type.String({ format: 'uuid' }),
+    made_at: time,
+    /** SHA-256 over the canonical plan without made_at and digest: what an approver approves. */
+    digest: Type.String(),
+    tasks: Type.Array(PlannedTask),
+    excluded: Type.Array(ExcludedAsset),
+    /** Things a person should know: patches that no asset needs, stale knowledge, assets not seen for long. */
+    warnings: Type.Array(Type.String()),
+  },
+  closed,
+);
+export type Plan = Static<typeof Plan>;
+export type PlannedTask = Static<typeof PlannedTask>;
+export type ExcludedAsset = Static<typeof ExcludedAsset>;
+
+export const deploymentStates = ['draft', 'awaiting_approval', 'running', 'paused', 'completed', 'halted', 'cancelled'] as const;
+
+/**
+ * POST /api/v1/jobs/:id/start { plan_digest? } → Deployment. With plan_digest the start is refused (`plan_changed`) when the
+ * plan is no longer the one that was previewed.
+ */
+export const StartRequest = Type.Object({ plan_digest: Type.Optional(Type.String()), reason: Type.Optional(Type.String({ maxLength: 500 })) }, closed);
+
+export const TaskView = Type.Object(
+  {
+    id: Type.String({ format: 'uuid' }),
+    asset_id: Type.String({ format: 'uuid' }),
+    hostname: Type.String(),
+    ring: Type.Integer(),
+    state: oneOf(taskStates),
+    /** `{ code, message, what_to_do }` of a failure, a skip, a wait. */
+    reason: orNull(Type.Object({ code: Type.String(), message: Type.String(), what_to_do: Type.String() }, closed)),
+    packages: Type.Array(OrderedPackage),
+    fixes: Type.Array(Type.String()),
+    offered_at: orNull(time),
+    updated_at: time,
+    ended_at: orNull(time),
+  },
+  closed,
+);
+export type TaskView = Static<typeof TaskView>;
+
+/** GET /api/v1/tasks/:id */
+export const TaskDetail = Type.Object(
+  {
+    task: TaskView,
+    deployment_id: Type.String({ format: 'uuid' }),
+    events: Type.Array(
+      Type.Object(
+        { at: time, from: Type.String(), to: Type.String(), source: oneOf(['server', 'agent', 'person'] as const), message: orNull(Type.String()), detail: Type.Unknown() },
+        closed,
+      ),
+    ),
+    /** Verification: what was found before, expected, and found after. */
+    evidence: Type.Unknown(),
+  },
+  closed,
+);
+export type TaskDetail = Static<typeof TaskDetail>;
+
+/** GET /api/v1/deployments → List(Deployment); GET /api/v1/deployments/:id → DeploymentDetail */
+export const Deployment = Type.Object(
+  {
+    id: Type.String({ format: 'uuid' }),
+    job_id: Type.String({ format: 'uuid' }),
+    job_name: Type.String(),
+    state: oneOf(deploymentStates),
+    pause_reasons: Type.Array(Type.String()),
+    plan_digest: Type.String(),
+    created_by: Type.String(),
+    created_at: time,
+    started_at: orNull(time),
+    ended_at: orNull(time),
+    /** Number of tasks in each state that occurs. */
+    tasks: Type.Record(Type.String(), Type.Integer()),
+  },
+  closed,
+);
+export type Deployment = Static<typeof Deployment>;
+export const DeploymentDetail = Type.Object({ deployment: Deployment, plan: Plan, tasks: Type.Array(TaskView) }, closed);
+export type DeploymentDetail = Static<typeof DeploymentDetail>;
+
+/** POST /api/v1/deployments/:id/actions. Which is allowed when is one table: core/deployment/actions.ts */
+export const deploymentActions = ['pause', 'resume', 'halt', 'cancel', 'retry_failed'] as const;
+export type DeploymentAction = (typeof deploymentActions)[number];
+export const DeploymentActionRequest = Type.Object(
+  { action: oneOf(deploymentActions), reason: Type.String({ minLength: 1, maxLength: 500 }) },
+  closed,
+);

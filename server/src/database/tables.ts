@@ -1,0 +1,395 @@
+import type { ColumnType, Generated } from 'kysely';
+
+/** One interface per table, as in schema.sql. JSON columns are written as text (JSON.stringify) and read parsed. */
+
+type Json<T> = ColumnType<T, string, string>;
+type Time = ColumnType<Date, Date | string, Date | string>;
+type BigInt = ColumnType<string, string | number | bigint, string | number | bigint>;
+
+export interface UserTable {
+  id: string;
+  name: string;
+  email: string;
+  emailVerified: boolean;
+  image: string | null;
+  createdAt: ColumnType<Date, Date | string | undefined, Date | string>;
+  updatedAt: ColumnType<Date, Date | string | undefined, Date | string>;
+  role: string | null;
+  banned: boolean | null;
+  banReason: string | null;
+  banExpires: ColumnType<Date | null, Date | string | null | undefined, Date | string | null>;
+}
+
+export interface SessionTable {
+  id: string;
+  expiresAt: Time;
+  token: string;
+  createdAt: ColumnType<Date, Date | string | undefined, Date | string>;
+  updatedAt: Time;
+  ipAddress: string | null;
+  userAgent: string | null;
+  userId: string;
+  impersonatedBy: string | null;
+}
+
+export interface AccountTable {
+  id: string;
+  accountId: string;
+  providerId: string;
+  userId: string;
+  accessToken: string | null;
+  refreshToken: string | null;
+  idToken: string | null;
+  accessTokenExpiresAt: ColumnType<Date | null, Date | string | null | undefined, Date | string | null>;
+  refreshTokenExpiresAt: ColumnType<Date | null, Date | string | null | undefined, Date | string | null>;
+  scope: string | null;
+  password: string | null;
+  createdAt: ColumnType<Date, Date | string | undefined, Date | string>;
+  updatedAt: Time;
+}
+
+export interface VerificationTable {
+  id: string;
+  identifier: string;
+  value: string;
+  expiresAt: Time;
+  createdAt: ColumnType<Date, Date | string | undefined, Date | string>;
+  updatedAt: ColumnType<Date, Date | string | undefined, Date | string>;
+}
+
+export interface TokenTable {
+  id: string;
+  kind: string;
+  name: string;
+  secret_sha256: string;
+  permissions: Generated<string[]>;
+  uses_left: number | null;
+  tags: Generated<string[]>;
+  created_by: string;
+  created_at: Time;
+  expires_at: Time;
+  revoked_at: ColumnType<Date | null, Date | string | null | undefined, Date | string | null>;
+  last_used_at: ColumnType<Date | null, Date | string | null | undefined, Date | string | null>;
+}
+
+export interface ServerKeyTable {
+  id: string;
+  purpose: string;
+  public_key: string | null;
+  private_key: string;
+  created_at: Time;
+  retired_at: ColumnType<Date | null, Date | string | null | undefined, Date | string | null>;
+}
+
+export interface AuditEventTable {
+  sequence: BigInt;
+  at: Time;
+  actor_kind: string;
+  actor: string;
+  event: string;
+  subject_kind: string;
+  subject: string;
+  reason: string | null;
+  before: ColumnType<unknown, string | null, string | null>;
+  after: ColumnType<unknown, string | null, string | null>;
+  previous_hash: string;
+  hash: string;
+}
+
+export interface FeedTable {
+  id: string;
+  published_at: ColumnType<Date | null, Date | string | null | undefined, Date | string | null>;
+  last_attempt_at: ColumnType<Date | null, Date | string | null | undefined, Date | string | null>;
+  last_success_at: ColumnType<Date | null, Date | string | null | undefined, Date | string | null>;
+  last_error_code: string | null;
+  last_error: string | null;
+  source_name: string | null;
+  source_digest: string | null;
+  records: Generated<number>;
+  rejected: Generated<number>;
+}
+
+export interface FeedRecordTable {
+  feed: string;
+  record: string;
+  digest: string;
+  raw: string;
+  imported_at: Time;
+}
+
+export interface FeedRejectionTable {
+  feed: string;
+  ordinal: number;
+  position: string;
+  code: string;
+  message: string;
+  excerpt: string;
+  at: Time;
+}
+
+export interface AdvisoryTable {
+  feed: string;
+  record: string;
+  id: string;
+  title: string;
+  published_at: ColumnType<Date | null, Date | string | null | undefined, Date | string | null>;
+  withdrawn_at: ColumnType<Date | null, Date | string | null | undefined, Date | string | null>;
+  vulnerabilities: string[];
+  url: string | null;
+}
+
+export interface VulnerabilityTable {
+  feed: string;
+  record: string;
+  id: string;
+  aliases: string[];
+  title: string | null;
+  description: string | null;
+  published_at: ColumnType<Date | null, Date | string | null | undefined, Date | string | null>;
+  withdrawn_at: ColumnType<Date | null, Date | string | null | undefined, Date | string | null>;
+}
+
+export interface StatementTable {
+  feed: string;
+  record: string;
+  vulnerability: string;
+  ecosystem: string;
+  release: string;
+  package: string;
+  status: string;
+  fixed_version: string | null;
+  fix_state: string;
+  note: string | null;
+  advisory: string | null;
+  stated_at: ColumnType<Date | null, Date | string | null | undefined, Date | string | null>;
+}
+
+export interface CvssTable {
+  feed: string;
+  record: string;
+  vulnerability: string;
+  scorer: string;
+  version: string;
+  vector: string;
+  base_score: number;
+}
+
+export interface ThreatTable {
+  feed: string;
+  record: string;
+  vulnerability: string;
+  threat: string;
+  probability: number | null;
+  percentile: number | null;
+  ransomware: boolean | null;
+  asserted_on: ColumnType<Date | string, string, string>;
+  due_on: ColumnType<Date | string, string, string> | null;
+  title: string | null;
+}
+
+export interface SoftwareTable {
+  id: Generated<number>;
+  ecosystem: string;
+  release: string;
+  name: string;
+  version: string;
+  arch: string;
+  source: string;
+  source_version: string;
+  first_seen_at: Time;
+}
+
+export interface SoftwareVerdictTable {
+  software_id: number;
+  vulnerability: string;
+  verdict: string;
+  fix_state: string;
+  fixed_version: string | null;
+  evidence: Json<unknown>;
+  since: Time;
+}
+
+export interface UndeterminedSoftwareTable {
+  software_id: number;
+  reason: string;
+  since: Time;
+}
+
+export interface AssetTable {
+  id: Generated<number>;
+  uid: string;
+  hostname: string;
+  mode: string;
+  os: string;
+  os_release: string;
+  arch: string;
+  public_key: string;
+  agent_version: string;
+  enrolled_at: Time;
+  enrolled_by: string;
+  retired_at: ColumnType<Date | null, Date | string | null | undefined, Date | string | null>;
+  last_seen_at: ColumnType<Date | null, Date | string | null | undefined, Date | string | null>;
+  next_check_in_seconds: Generated<number>;
+  criticality: Generated<number>;
+  software: Generated<number[]>;
+  since: Generated<number[]>;
+  digests: ColumnType<unknown, string | null, string | null>;
+  inventory_at: ColumnType<Date | null, Date | string | null | undefined, Date | string | null>;
+  host: ColumnType<unknown, string | null, string | null>;
+  candidates: ColumnType<unknown, string | undefined, string>;
+  residue: ColumnType<unknown, string | undefined, string>;
+  last_sequence: ColumnType<string, string | number | undefined, string | number>;
+}
+
+export interface ChangeLogTable {
+  xid: Generated<string>;
+  sequence: Generated<BigInt | null>;
+  asset_id: number;
+  added: number[];
+  removed: number[];
+  at: Time;
+}
+
+export interface ExposureHistoryTable {
+  id: Generated<string>;
+  asset_id: number;
+  software_id: number;
+  vulnerability: string;
+  opened_at: Time;
+  closed_at: Time;
+  evidence: Json<unknown>;
+}
+
+export interface TagTable {
+  id: string;
+  name: string;
+  description: Generated<string>;
+  created_by: string;
+  created_at: Time;
+}
+
+export interface TagAssetTable {
+  tag_id: string;
+  asset_id: number;
+}
+
+export interface PatchTable {
+  id: string;
+  ecosystem: string;
+  release: string;
+  package: string;
+  version: string;
+  known_since: Time;
+  offered_since: ColumnType<Date | null, Date | string | null | undefined, Date | string | null>;
+}
+
+export interface PatchJobTable {
+  id: string;
+  name: string;
+  definition: Json<unknown>;
+  created_by: string;
+  created_at: Time;
+  archived_at: ColumnType<Date | null, Date | string | null | undefined, Date | string | null>;
+}
+
+export interface DeploymentTable {
+  id: string;
+  job_id: string;
+  state: string;
+  plan: Json<unknown>;
+  plan_digest: string;
+  created_by: string;
+  created_at: Time;
+  started_at: ColumnType<Date | null, Date | string | null | undefined, Date | string | null>;
+  ended_at: ColumnType<Date | null, Date | string | null | undefined, Date | string | null>;
+  pause_reasons: ColumnType<unknown, string | undefined, string>;
+}
+
+export interface TaskTable {
+  id: string;
+  deployment_id: string;
+  ring: Generated<number>;
+  asset_id: number;
+  state: string;
+  resume_state: string | null;
+  reason: ColumnType<unknown, string | null, string | null>;
+  generation: Generated<number>;
+  sequence: BigInt | null;
+  planned: Json<unknown>;
+  signed_order: ColumnType<unknown, string | null, string | null>;
+  expires_at: ColumnType<Date | null, Date | string | null | undefined, Date | string | null>;
+  offered_at: ColumnType<Date | null, Date | string | null | undefined, Date | string | null>;
+  ended_at: ColumnType<Date | null, Date | string | null | undefined, Date | string | null>;
+  updated_at: Time;
+  event_index: Generated<number>;
+  evidence: ColumnType<unknown, string | null, string | null>;
+}
+
+export interface TaskEventTable {
+  task_id: string;
+  ordinal: number;
+  at: Time;
+  from_state: string;
+  to_state: string;
+  source: string;
+  message: string | null;
+  detail: ColumnType<unknown, string | null, string | null>;
+}
+
+export interface AlertTable {
+  id: string;
+  kind: string;
+  severity: string;
+  subject_kind: string;
+  subject: string;
+  message: string;
+  what_to_do: string;
+  detail: ColumnType<unknown, string | null, string | null>;
+  raised_at: Time;
+  acknowledged_at: ColumnType<Date | null, Date | string | null | undefined, Date | string | null>;
+  acknowledged_by: string | null;
+  deduplication_key: string;
+}
+
+export interface DistributionFileTable {
+  url: string;
+  sha256: string | null;
+  bytes: BigInt;
+  etag: string | null;
+  last_modified: string | null;
+  fetched_at: Time;
+  last_used_at: Time;
+}
+
+export interface Database {
+  user: UserTable;
+  session: SessionTable;
+  account: AccountTable;
+  verification: VerificationTable;
+  token: TokenTable;
+  server_key: ServerKeyTable;
+  audit_event: AuditEventTable;
+  feed: FeedTable;
+  feed_record: FeedRecordTable;
+  feed_rejection: FeedRejectionTable;
+  advisory: AdvisoryTable;
+  vulnerability: VulnerabilityTable;
+  statement: StatementTable;
+  cvss: CvssTable;
+  threat: ThreatTable;
+  software: SoftwareTable;
+  software_verdict: SoftwareVerdictTable;
+  undetermined_software: UndeterminedSoftwareTable;
+  asset: AssetTable;
+  change_log: ChangeLogTable;
+  exposure_history: ExposureHistoryTable;
+  tag: TagTable;
+  tag_asset: TagAssetTable;
+  patch: PatchTable;
+  patch_job: PatchJobTable;
+  deployment: DeploymentTable;
+  task: TaskTable;
+  task_event: TaskEventTable;
+  alert: AlertTable;
+  distribution_file: DistributionFileTable;
+}

@@ -1,0 +1,17 @@
+/** A refusal is an answer, not an accident: commands return it, routes turn it into an ApiError with its status. */
+export interface Refusal {
+  readonly ok: false;
+  readonly status: 400 | 401 | 403 | 404 | 409 | 413 | 422 | 429;
+  readonly code: string;
+  readonly message: string;
+  readonly whatToDo: string;
+}
+export type Answer<T> = { readonly ok: true; readonly value: T } | Refusal;
+
+export function answer<T>(value: T): Answer<T> {
+  return { ok: true, value };
+}
+
+export function refuse(status: Refusal['status'], code: string, message: string, whatToDo: string): Refusal {
+  return { ok: false, status, code, message, whatToDo };
+}
