@@ -7,7 +7,7 @@ export default defineConfig({
       {
         test: {
           name: 'unit',
-          include: ['*/src/**/*.test.ts', '*.test.ts'],
+          include: ['*/src/**/*.test.ts', 'setup/*.test.ts', '*.test.ts'],
           exclude: ['**/node_modules/**', 'lab/src/**/*.lab.test.ts'],
           testTimeout: 30_000,
           hookTimeout: 60_000,

@@ -18,7 +18,7 @@ const modules = join(root, 'node_modules');
 const stampFile = join(modules, '.fixpoint-setup');
 const pinnedNode = join(modules, '.bin', 'node');
 
-/** Task name → the TypeScript program it runs and the arguments that come before the caller's own. */
+/** Task name → the program it runs and the arguments that come before the caller's own. */
 const tasks = {
   start: ['cli/src/main.ts', 'up'],
   fixpoint: ['cli/src/main.ts'],
@@ -27,6 +27,7 @@ const tasks = {
   lab: ['lab/src/main.ts'],
   schema: ['server/src/database/write-schema.ts'],
   openapi: ['server/src/openapi.ts'],
+  format: ['node_modules/oxfmt/bin/oxfmt', '.'],
 };
 
 const [task, ...taskArguments] = process.argv.slice(2);
@@ -47,7 +48,13 @@ if (!existsSync(pinnedNode)) {
   );
 }
 const [program, ...firstArguments] = tasks[task];
-process.exitCode = await run(pinnedNode, [join(root, program), ...firstArguments, ...taskArguments]);
+// The command line takes relative paths from where the caller stands, not from the folder npm goes to.
+const workingFolder = task === 'fixpoint' ? (process.env.INIT_CWD ?? process.cwd()) : root;
+process.exitCode = await run(
+  pinnedNode,
+  [join(root, program), ...firstArguments, ...taskArguments],
+  workingFolder,
+);
 
 /** Makes node_modules match the lockfile. Needs the network only when it does not match yet. */
 async function installIfNeeded() {
@@ -55,15 +62,26 @@ async function installIfNeeded() {
   const digest = createHash('sha256').update(`${process.platform} ${process.arch}\n${lock}`).digest('hex');
   if (existsSync(stampFile) && readFileSync(stampFile, 'utf8').trim() === digest) return;
   if (!isInstalled(JSON.parse(lock))) {
-    console.log('setup: installing the packages of package-lock.json with "npm ci" (needed once, uses the network)');
+    console.log(
+      'setup: installing the packages of package-lock.json with npm (needed once, uses the network)',
+    );
+    // Not "npm ci": it insists on lock entries for the optional parts of other platforms, which npm leaves out of the
+    // lockfile when a registry does not carry them. This takes the same versions, checks the same hashes, writes no
+    // lockfile, and does not delete what is already right.
+    const flags = ['install', '--no-save', '--include=dev', '--include=optional', '--no-audit', '--no-fund'];
+    flags.push('--loglevel=error');
     // Under "npm run" npm tells where it is; it may not be on the PATH at all.
     const npm = process.env.npm_execpath;
-    const flags = ['ci', '--include=dev', '--include=optional', '--no-audit', '--no-fund', '--loglevel=error'];
-    const code = npm?.endsWith('.js') ? await run(process.execPath, [npm, ...flags]) : await run('npm', flags);
-    if (code !== 0) {
+    const code = npm?.endsWith('.js')
+      ? await run(process.execPath, [npm, ...flags])
+      : await run('npm', flags);
+    if (code !== 0 || !isInstalled(JSON.parse(lock))) {
       fail(
-        `npm ci failed (exit code ${code})`,
-        'its message is above. Without a network, install once on a machine that has one; after that nothing is fetched',
+        code !== 0
+          ? `npm install failed (exit code ${code})`
+          : 'npm did not install what package-lock.json says',
+        'see the lines above. Without a network, install once where there is one; after that nothing is fetched. ' +
+          'If package.json was changed, run "npm install" once to bring the lockfile up to date',
       );
     }
     console.log('setup: packages installed');
@@ -82,13 +100,16 @@ function isInstalled(lock) {
   return Object.entries(lock.packages).every(([path, wanted]) => {
     if (!path.includes('node_modules/')) return true;
     const got = record.packages[path];
-    if (got === undefined) return wanted.optional === true && !suits(wanted);
-    return got.version === wanted.version && got.integrity === wanted.integrity && existsSync(join(root, path));
+    if (got === undefined) return wanted.optional === true && !isForThisPlatform(wanted);
+    return (
+      got.version === wanted.version && got.integrity === wanted.integrity && existsSync(join(root, path))
+    );
   });
 }
 
-/** Whether npm would install a package on this platform. An unknown C library counts as unsuitable. */
-function suits(entry) {
+/** Whether an optional package is made for this platform; one without a platform only serves such packages. */
+function isForThisPlatform(entry) {
+  if (entry.os === undefined && entry.cpu === undefined) return false;
   if (entry.os && !entry.os.includes(process.platform)) return false;
   if (entry.cpu && !entry.cpu.includes(process.arch)) return false;
   const glibc = process.report.getReport().header.glibcVersionRuntime !== undefined;
@@ -96,10 +117,10 @@ function suits(entry) {
 }
 
 /** Runs a program with our terminal until it ends; answers its exit code, 128 + number for a signal as shells do. */
-function run(command, commandArguments) {
+function run(command, commandArguments, cwd = root) {
   return new Promise((resolve) => {
     const child = spawn(command, commandArguments, {
-      cwd: task === 'fixpoint' ? process.cwd() : root,
+      cwd,
       stdio: 'inherit',
       env: { ...process.env, PATH: `${join(modules, '.bin')}${delimiter}${process.env.PATH ?? ''}` },
     });
