@@ -39,6 +39,12 @@ export const Asset = Type.Object(
 export type Asset = Static<typeof Asset>;
 
 /** GET /api/v1/assets/:id (id or hostname when unique) */
+/** Something of this asset that could not be judged: never read it as safe. */
+export const Undetermined = Type.Object(
+  { subject: Type.String(), reason: Type.String(), what_to_do: Type.String() },
+  closed,
+);
+
 export const AssetDetail = Type.Object(
   {
     asset: Asset,
@@ -46,6 +52,7 @@ export const AssetDetail = Type.Object(
     packages: Type.Array(InstalledPackage),
     candidates: Type.Array(Candidate),
     residue: Type.Array(Residue),
+    undetermined: Type.Array(Undetermined),
   },
   closed,
 );

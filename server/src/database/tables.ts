@@ -260,6 +260,17 @@ export interface ExposureHistoryTable {
   evidence: Json<unknown>;
 }
 
+export interface AssetExposureTable {
+  asset_id: number;
+  inert: number[];
+  next_kernel: number | null;
+  stale_software: number[];
+  stale_since: number[];
+  stale_kind: string[];
+  stale_reason: string[];
+  undetermined: Json<unknown>;
+}
+
 export interface TagTable {
   id: string;
   name: string;
@@ -383,6 +394,7 @@ export interface Database {
   asset: AssetTable;
   change_log: ChangeLogTable;
   exposure_history: ExposureHistoryTable;
+  asset_exposure: AssetExposureTable;
   tag: TagTable;
   tag_asset: TagAssetTable;
   patch: PatchTable;

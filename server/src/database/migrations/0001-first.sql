@@ -292,6 +292,23 @@ create table exposure_history (
 create index exposure_history_asset on exposure_history (asset_id, closed_at);
 create index exposure_history_vulnerability on exposure_history (vulnerability);
 
+-- what of an asset's software counts as exposed beyond, or short of, what is installed (written by the finding room)
+create table asset_exposure (
+  asset_id integer primary key references asset (id),
+  -- installed kernels that do not run: software ids that open no finding
+  inert integer[] not null,
+  -- the newest installed kernel when another one runs: what a reboot would start
+  next_kernel integer references software (id),
+  -- replaced software whose code is still there (parallel arrays): the version it came from, since when, `process` or `file`
+  stale_software integer[] not null,
+  stale_since integer[] not null,
+  stale_kind text[] not null,
+  -- parallel sentence: which process or file
+  stale_reason text[] not null,
+  -- [{ subject, reason, what_to_do }]: what could not be judged on this asset
+  undetermined jsonb not null
+);
+
 create table tag (
   id uuid primary key,
   name text not null unique check (name ~ '^[a-z0-9][a-z0-9._/-]{0,62}$'),

@@ -1,0 +1,93 @@
+import type { HostFacts, Residue } from '../inventory/inventory.ts';
+import { isKernelImage, kernelRelease, type MatchSoftware } from '../match/match.ts';
+import { compareVersions } from '../version/version.ts';
+
+/**
+ * Which software of an asset counts. Installed is not the same as exposed: of several kernels only the running one is
+ * attacked, and replaced software counts as long as a process still runs its code or its file is still on disk.
+ */
+
+export interface InstalledSoftware extends MatchSoftware {
+  readonly id: number;
+}
+
+/** Something of an asset that could not be judged. */
+export interface Undetermined {
+  readonly subject: string;
+  readonly reason: string;
+  readonly what_to_do: string;
+}
+
+export interface KernelExposure {
+  /** Installed kernels that open no finding, because they do not run. */
+  readonly inert: readonly number[];
+  /** What a reboot would start instead of the running kernel; null when that is the running one or unknown. */
+  readonly nextKernel: number | null;
+  readonly undetermined: readonly Undetermined[];
+}
+
+/** Decides which of the installed kernels count, by what runs. */
+export function kernelExposure(host: HostFacts | null, software: readonly InstalledSoftware[]): KernelExposure {
+  const images = software.filter(isKernelImage);
+  const ids = images.map((image) => image.id);
+  if (host === null) return { inert: [], nextKernel: null, undetermined: [] };
+  // A container runs its host's kernel: whatever image lies on its disk is never booted, and the kernel is patched there.
+  if (host.machine === 'container') return { inert: ids, nextKernel: null, undetermined: [] };
+  const running = images.find((image) => kernelRelease(image.name) === host.running_kernel);
+  if (running === undefined) {
+    return {
+      inert: ids,
+      nextKernel: null,
+      undetermined: [
+        {
+          subject: `kernel ${host.running_kernel}`,
+          reason:
+            'The running kernel comes from no installed package, so there is no vendor data to judge it by.',
+          what_to_do: 'Boot a kernel of the distribution, or track this kernel with its own vendor.',
+        },
+      ],
+    };
+  }
+  let newest = running;
+  for (const image of images) {
+    if (compareVersions('dpkg', image.version, newest.version) === 'greater') newest = image;
+  }
+  return {
+    inert: ids.filter((id) => id !== running.id),
+    nextKernel: newest.id === running.id ? null : newest.id,
+    undetermined: [],
+  };
+}
+
+/** How much of the stale code keeps a finding open, in words: which process, which file. */
+export function residueSentence(residue: Residue): string {
+  if (residue.kind === 'process') {
+    const by =
+      residue.process === null
+        ? 'A process'
+        : `Process ${residue.process.command} (pid ${residue.process.pid}${residue.process.unit === null ? '' : `, unit ${residue.process.unit}`})`;
+    return `${by} still runs ${residue.path} of ${residue.name} ${residue.version ?? 'in an unknown earlier version'}.`;
+  }
+  const how = {
+    digest_differs: 'is not the file that the installed version ships',
+    diverted: 'is diverted, so that the installed version’s file is not the one in use',
+    missing: 'is missing although the installed version ships it',
+  };
+  return `${residue.path} of ${residue.name} ${residue.alteration === null ? 'is not as shipped' : how[residue.alteration]}.`;
+}
+
+export type ExposureKind = 'installed' | 'process' | 'file';
+export type ExposedStatus = 'open' | 'restart_pending' | 'reboot_pending';
+
+/**
+ * Status of a vulnerability on an asset from the exposures that carry it. On disk outweighs in memory: what is still
+ * installed needs a patch first. `fixedInNextKernel`: the exposure is the running kernel, and the newest installed kernel
+ * no longer has the vulnerability, so that a reboot closes it.
+ */
+export function statusOf(
+  exposures: readonly { readonly kind: ExposureKind; readonly fixedInNextKernel: boolean }[],
+): ExposedStatus {
+  if (exposures.some((e) => e.kind === 'file' || (e.kind === 'installed' && !e.fixedInNextKernel))) return 'open';
+  if (exposures.some((e) => e.kind === 'installed')) return 'reboot_pending';
+  return 'restart_pending';
+}
