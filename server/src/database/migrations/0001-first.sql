@@ -26,7 +26,7 @@ create table "session" (
   "userId" text not null references "user" ("id") on delete cascade,
   "impersonatedBy" text
 );
-create index session_user on "session" ("userId");
+create index session_user_id on "session" ("userId");
 create table "account" (
   "id" text primary key,
   "accountId" text not null,

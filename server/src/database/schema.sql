@@ -1,0 +1,474 @@
+-- The schema as it stands after every migration. Written by "npm run schema"; do not edit.
+-- Columns, constraints and indexes are given as PostgreSQL prints them.
+
+create table "user" (
+  id text not null,
+  name text not null,
+  email text not null,
+  "emailVerified" boolean not null,
+  image text,
+  "createdAt" timestamp with time zone default CURRENT_TIMESTAMP not null,
+  "updatedAt" timestamp with time zone default CURRENT_TIMESTAMP not null,
+  role text,
+  banned boolean,
+  "banReason" text,
+  "banExpires" timestamp with time zone,
+  constraint user_pkey PRIMARY KEY (id),
+  constraint user_email_key UNIQUE (email)
+);
+
+create table account (
+  id text not null,
+  "accountId" text not null,
+  "providerId" text not null,
+  "userId" text not null,
+  "accessToken" text,
+  "refreshToken" text,
+  "idToken" text,
+  "accessTokenExpiresAt" timestamp with time zone,
+  "refreshTokenExpiresAt" timestamp with time zone,
+  scope text,
+  password text,
+  "createdAt" timestamp with time zone default CURRENT_TIMESTAMP not null,
+  "updatedAt" timestamp with time zone not null,
+  constraint account_pkey PRIMARY KEY (id),
+  constraint "account_userId_fkey" FOREIGN KEY ("userId") REFERENCES "user"(id) ON DELETE CASCADE
+);
+CREATE INDEX account_user ON public.account USING btree ("userId");
+
+create table advisory (
+  feed text not null,
+  record text not null,
+  id text not null,
+  title text not null,
+  published_at timestamp with time zone,
+  withdrawn_at timestamp with time zone,
+  vulnerabilities text[] not null,
+  url text,
+  constraint advisory_feed_record_fkey FOREIGN KEY (feed, record) REFERENCES feed_record(feed, record) ON DELETE CASCADE
+);
+CREATE INDEX advisory_id ON public.advisory USING btree (id);
+CREATE INDEX advisory_record ON public.advisory USING btree (feed, record);
+CREATE INDEX advisory_vulnerabilities ON public.advisory USING gin (vulnerabilities);
+
+create table alert (
+  id uuid not null,
+  kind text not null,
+  severity text not null,
+  subject_kind text not null,
+  subject text not null,
+  message text not null,
+  what_to_do text not null,
+  detail jsonb,
+  raised_at timestamp with time zone not null,
+  acknowledged_at timestamp with time zone,
+  acknowledged_by text,
+  deduplication_key text not null,
+  constraint alert_pkey PRIMARY KEY (id),
+  constraint alert_deduplication_key_key UNIQUE (deduplication_key),
+  constraint alert_severity_check CHECK (severity = ANY (ARRAY['info'::text, 'warning'::text, 'critical'::text]))
+);
+
+create table asset (
+  id integer generated always as identity not null,
+  uid uuid not null,
+  hostname text not null,
+  mode text not null,
+  os text not null,
+  os_release text not null,
+  arch text not null,
+  public_key text not null,
+  agent_version text not null,
+  enrolled_at timestamp with time zone not null,
+  enrolled_by text not null,
+  retired_at timestamp with time zone,
+  last_seen_at timestamp with time zone,
+  next_check_in_seconds real default 60 not null,
+  criticality smallint default 3 not null,
+  software integer[] default '{}'::integer[] not null,
+  since integer[] default '{}'::integer[] not null,
+  digests jsonb,
+  inventory_at timestamp with time zone,
+  host jsonb,
+  candidates jsonb default '[]'::jsonb not null,
+  residue jsonb default '[]'::jsonb not null,
+  last_sequence bigint default 0 not null,
+  constraint asset_pkey PRIMARY KEY (id),
+  constraint asset_public_key_key UNIQUE (public_key),
+  constraint asset_uid_key UNIQUE (uid),
+  constraint asset_criticality_check CHECK (criticality >= 1 AND criticality <= 5),
+  constraint asset_mode_check CHECK (mode = ANY (ARRAY['assess'::text, 'manage'::text]))
+);
+CREATE INDEX asset_last_seen ON public.asset USING btree (last_seen_at);
+CREATE INDEX asset_software ON public.asset USING gin (software);
+
+create table asset_exposure (
+  asset_id integer not null,
+  inert integer[] not null,
+  next_kernel integer,
+  stale_software integer[] not null,
+  stale_since integer[] not null,
+  stale_kind text[] not null,
+  stale_reason text[] not null,
+  undetermined jsonb not null,
+  constraint asset_exposure_pkey PRIMARY KEY (asset_id),
+  constraint asset_exposure_asset_id_fkey FOREIGN KEY (asset_id) REFERENCES asset(id),
+  constraint asset_exposure_next_kernel_fkey FOREIGN KEY (next_kernel) REFERENCES software(id)
+);
+
+create table audit_event (
+  sequence bigint not null,
+  at timestamp with time zone not null,
+  actor_kind text not null,
+  actor text not null,
+  event text not null,
+  subject_kind text not null,
+  subject text not null,
+  reason text,
+  before jsonb,
+  after jsonb,
+  previous_hash text not null,
+  hash text not null,
+  constraint audit_event_pkey PRIMARY KEY (sequence),
+  constraint audit_event_hash_key UNIQUE (hash),
+  constraint audit_event_actor_kind_check CHECK (actor_kind = ANY (ARRAY['person'::text, 'token'::text, 'agent'::text, 'system'::text]))
+);
+CREATE INDEX audit_event_event ON public.audit_event USING btree (event, sequence);
+CREATE INDEX audit_event_subject ON public.audit_event USING btree (subject_kind, subject, sequence);
+
+create table change_log (
+  xid xid8 default pg_current_xact_id() not null,
+  sequence bigint generated always as identity not null,
+  asset_id integer not null,
+  added integer[] not null,
+  removed integer[] not null,
+  at timestamp with time zone not null,
+  constraint change_log_pkey PRIMARY KEY (xid, sequence),
+  constraint change_log_asset_id_fkey FOREIGN KEY (asset_id) REFERENCES asset(id)
+);
+CREATE INDEX change_log_asset ON public.change_log USING btree (asset_id, at);
+
+create table cvss (
+  feed text not null,
+  record text not null,
+  vulnerability text not null,
+  scorer text not null,
+  version text not null,
+  vector text not null,
+  base_score real not null,
+  constraint cvss_feed_record_fkey FOREIGN KEY (feed, record) REFERENCES feed_record(feed, record) ON DELETE CASCADE
+);
+CREATE INDEX cvss_record ON public.cvss USING btree (feed, record);
+CREATE INDEX cvss_vulnerability ON public.cvss USING btree (vulnerability);
+
+create table deployment (
+  id uuid not null,
+  job_id uuid not null,
+  state text not null,
+  plan jsonb not null,
+  plan_digest text not null,
+  created_by text not null,
+  created_at timestamp with time zone not null,
+  started_at timestamp with time zone,
+  ended_at timestamp with time zone,
+  pause_reasons jsonb default '[]'::jsonb not null,
+  constraint deployment_pkey PRIMARY KEY (id),
+  constraint deployment_job_id_fkey FOREIGN KEY (job_id) REFERENCES patch_job(id)
+);
+CREATE INDEX deployment_job ON public.deployment USING btree (job_id);
+
+create table distribution_file (
+  url text not null,
+  sha256 text,
+  bytes bigint not null,
+  etag text,
+  last_modified text,
+  fetched_at timestamp with time zone not null,
+  last_used_at timestamp with time zone not null,
+  constraint distribution_file_pkey PRIMARY KEY (url)
+);
+CREATE INDEX distribution_file_sha256 ON public.distribution_file USING btree (sha256);
+
+create table exposure_history (
+  id bigint generated always as identity not null,
+  asset_id integer not null,
+  software_id integer not null,
+  vulnerability text not null,
+  opened_at timestamp with time zone not null,
+  closed_at timestamp with time zone not null,
+  evidence jsonb not null,
+  constraint exposure_history_pkey PRIMARY KEY (id),
+  constraint exposure_history_asset_id_fkey FOREIGN KEY (asset_id) REFERENCES asset(id),
+  constraint exposure_history_software_id_fkey FOREIGN KEY (software_id) REFERENCES software(id)
+);
+CREATE INDEX exposure_history_asset ON public.exposure_history USING btree (asset_id, closed_at);
+CREATE INDEX exposure_history_vulnerability ON public.exposure_history USING btree (vulnerability);
+
+create table feed (
+  id text not null,
+  published_at timestamp with time zone,
+  last_attempt_at timestamp with time zone,
+  last_success_at timestamp with time zone,
+  last_error_code text,
+  last_error text,
+  source_name text,
+  source_digest text,
+  records integer default 0 not null,
+  rejected integer default 0 not null,
+  constraint feed_pkey PRIMARY KEY (id)
+);
+
+create table feed_record (
+  feed text not null,
+  record text not null,
+  digest text not null,
+  raw text not null,
+  imported_at timestamp with time zone not null,
+  constraint feed_record_pkey PRIMARY KEY (feed, record),
+  constraint feed_record_feed_fkey FOREIGN KEY (feed) REFERENCES feed(id)
+);
+
+create table feed_rejection (
+  feed text not null,
+  ordinal integer not null,
+  "position" text not null,
+  code text not null,
+  message text not null,
+  excerpt text not null,
+  at timestamp with time zone not null,
+  constraint feed_rejection_pkey PRIMARY KEY (feed, ordinal),
+  constraint feed_rejection_feed_fkey FOREIGN KEY (feed) REFERENCES feed(id)
+);
+
+create table patch (
+  id text not null,
+  ecosystem text not null,
+  release text not null,
+  package text not null,
+  version text not null,
+  known_since timestamp with time zone not null,
+  offered_since timestamp with time zone,
+  constraint patch_pkey PRIMARY KEY (id)
+);
+CREATE INDEX patch_product ON public.patch USING btree (ecosystem, release, package);
+
+create table patch_job (
+  id uuid not null,
+  name text not null,
+  definition jsonb not null,
+  created_by text not null,
+  created_at timestamp with time zone not null,
+  archived_at timestamp with time zone,
+  constraint patch_job_pkey PRIMARY KEY (id)
+);
+
+create table schema_migration (
+  number integer not null,
+  name text not null,
+  sha256 text not null,
+  applied_at timestamp with time zone default CURRENT_TIMESTAMP not null,
+  constraint schema_migration_pkey PRIMARY KEY (number)
+);
+
+create table server_key (
+  id text not null,
+  purpose text not null,
+  public_key text,
+  private_key text not null,
+  created_at timestamp with time zone not null,
+  retired_at timestamp with time zone,
+  constraint server_key_pkey PRIMARY KEY (id),
+  constraint server_key_purpose_check CHECK (purpose = ANY (ARRAY['order'::text, 'session'::text]))
+);
+
+create table session (
+  id text not null,
+  "expiresAt" timestamp with time zone not null,
+  token text not null,
+  "createdAt" timestamp with time zone default CURRENT_TIMESTAMP not null,
+  "updatedAt" timestamp with time zone not null,
+  "ipAddress" text,
+  "userAgent" text,
+  "userId" text not null,
+  "impersonatedBy" text,
+  constraint session_pkey PRIMARY KEY (id),
+  constraint session_token_key UNIQUE (token),
+  constraint "session_userId_fkey" FOREIGN KEY ("userId") REFERENCES "user"(id) ON DELETE CASCADE
+);
+CREATE INDEX session_user_id ON public.session USING btree ("userId");
+
+create table software (
+  id integer generated always as identity not null,
+  ecosystem text not null,
+  release text not null,
+  name text not null,
+  version text not null,
+  arch text not null,
+  source text not null,
+  source_version text not null,
+  first_seen_at timestamp with time zone not null,
+  constraint software_pkey PRIMARY KEY (id),
+  constraint software_ecosystem_release_name_version_arch_source_source__key UNIQUE (ecosystem, release, name, version, arch, source, source_version)
+);
+CREATE INDEX software_product ON public.software USING btree (ecosystem, release, source);
+
+create table software_verdict (
+  software_id integer not null,
+  vulnerability text not null,
+  verdict text not null,
+  fix_state text not null,
+  fixed_version text,
+  evidence jsonb not null,
+  since timestamp with time zone not null,
+  constraint software_verdict_pkey PRIMARY KEY (software_id, vulnerability),
+  constraint software_verdict_verdict_check CHECK (verdict = ANY (ARRAY['vulnerable'::text, 'undetermined'::text])),
+  constraint software_verdict_software_id_fkey FOREIGN KEY (software_id) REFERENCES software(id)
+);
+CREATE INDEX software_verdict_vulnerability ON public.software_verdict USING btree (vulnerability);
+
+create table statement (
+  feed text not null,
+  record text not null,
+  vulnerability text not null,
+  ecosystem text not null,
+  release text not null,
+  package text not null,
+  status text not null,
+  fixed_version text,
+  fix_state text not null,
+  note text,
+  advisory text,
+  stated_at timestamp with time zone,
+  constraint statement_status_check CHECK (status = ANY (ARRAY['fixed'::text, 'affected'::text, 'not_affected'::text])),
+  constraint statement_feed_record_fkey FOREIGN KEY (feed, record) REFERENCES feed_record(feed, record) ON DELETE CASCADE
+);
+CREATE INDEX statement_product ON public.statement USING btree (ecosystem, release, package);
+CREATE INDEX statement_record ON public.statement USING btree (feed, record);
+CREATE INDEX statement_vulnerability ON public.statement USING btree (vulnerability);
+
+create table tag (
+  id uuid not null,
+  name text not null,
+  description text default ''::text not null,
+  created_by text not null,
+  created_at timestamp with time zone not null,
+  constraint tag_pkey PRIMARY KEY (id),
+  constraint tag_name_key UNIQUE (name),
+  constraint tag_name_check CHECK (name ~ '^[a-z0-9][a-z0-9._/-]{0,62}$'::text)
+);
+
+create table tag_asset (
+  tag_id uuid not null,
+  asset_id integer not null,
+  constraint tag_asset_pkey PRIMARY KEY (tag_id, asset_id),
+  constraint tag_asset_asset_id_fkey FOREIGN KEY (asset_id) REFERENCES asset(id),
+  constraint tag_asset_tag_id_fkey FOREIGN KEY (tag_id) REFERENCES tag(id) ON DELETE CASCADE
+);
+CREATE INDEX tag_asset_asset ON public.tag_asset USING btree (asset_id);
+
+create table task (
+  id uuid not null,
+  deployment_id uuid not null,
+  ring smallint default 0 not null,
+  asset_id integer not null,
+  state text not null,
+  resume_state text,
+  reason jsonb,
+  generation integer default 1 not null,
+  sequence bigint,
+  planned jsonb not null,
+  signed_order jsonb,
+  expires_at timestamp with time zone,
+  offered_at timestamp with time zone,
+  ended_at timestamp with time zone,
+  updated_at timestamp with time zone not null,
+  event_index integer default '-1'::integer not null,
+  evidence jsonb,
+  constraint task_pkey PRIMARY KEY (id),
+  constraint task_asset_id_fkey FOREIGN KEY (asset_id) REFERENCES asset(id),
+  constraint task_deployment_id_fkey FOREIGN KEY (deployment_id) REFERENCES deployment(id)
+);
+CREATE INDEX task_asset_open ON public.task USING btree (asset_id) WHERE (ended_at IS NULL);
+CREATE UNIQUE INDEX task_deployment_asset ON public.task USING btree (deployment_id, asset_id);
+CREATE INDEX task_open ON public.task USING btree (state) WHERE (ended_at IS NULL);
+
+create table task_event (
+  task_id uuid not null,
+  ordinal integer not null,
+  at timestamp with time zone not null,
+  from_state text not null,
+  to_state text not null,
+  source text not null,
+  message text,
+  detail jsonb,
+  constraint task_event_pkey PRIMARY KEY (task_id, ordinal),
+  constraint task_event_source_check CHECK (source = ANY (ARRAY['server'::text, 'agent'::text, 'person'::text])),
+  constraint task_event_task_id_fkey FOREIGN KEY (task_id) REFERENCES task(id)
+);
+
+create table threat (
+  feed text not null,
+  record text not null,
+  vulnerability text not null,
+  threat text not null,
+  probability real,
+  percentile real,
+  ransomware boolean,
+  asserted_on date not null,
+  due_on date,
+  title text,
+  constraint threat_feed_record_fkey FOREIGN KEY (feed, record) REFERENCES feed_record(feed, record) ON DELETE CASCADE
+);
+CREATE INDEX threat_record ON public.threat USING btree (feed, record);
+CREATE INDEX threat_vulnerability ON public.threat USING btree (vulnerability);
+
+create table token (
+  id uuid not null,
+  kind text not null,
+  name text not null,
+  secret_sha256 text not null,
+  permissions text[] default '{}'::text[] not null,
+  uses_left integer,
+  tags text[] default '{}'::text[] not null,
+  created_by text not null,
+  created_at timestamp with time zone not null,
+  expires_at timestamp with time zone not null,
+  revoked_at timestamp with time zone,
+  last_used_at timestamp with time zone,
+  constraint token_pkey PRIMARY KEY (id),
+  constraint token_secret_sha256_key UNIQUE (secret_sha256),
+  constraint token_kind_check CHECK (kind = ANY (ARRAY['tool'::text, 'enrolment'::text]))
+);
+
+create table undetermined_software (
+  software_id integer not null,
+  reason text not null,
+  since timestamp with time zone not null,
+  constraint undetermined_software_pkey PRIMARY KEY (software_id),
+  constraint undetermined_software_software_id_fkey FOREIGN KEY (software_id) REFERENCES software(id)
+);
+
+create table verification (
+  id text not null,
+  identifier text not null,
+  value text not null,
+  "expiresAt" timestamp with time zone not null,
+  "createdAt" timestamp with time zone default CURRENT_TIMESTAMP not null,
+  "updatedAt" timestamp with time zone default CURRENT_TIMESTAMP not null,
+  constraint verification_pkey PRIMARY KEY (id)
+);
+CREATE INDEX verification_identifier ON public.verification USING btree (identifier);
+
+create table vulnerability (
+  feed text not null,
+  record text not null,
+  id text not null,
+  aliases text[] not null,
+  title text,
+  description text,
+  published_at timestamp with time zone,
+  withdrawn_at timestamp with time zone,
+  constraint vulnerability_feed_record_fkey FOREIGN KEY (feed, record) REFERENCES feed_record(feed, record) ON DELETE CASCADE
+);
+CREATE INDEX vulnerability_id ON public.vulnerability USING btree (id);
+CREATE INDEX vulnerability_record ON public.vulnerability USING btree (feed, record);
