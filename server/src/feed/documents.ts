@@ -1,0 +1,81 @@
+/** JSON records one by one, from a zip or tar of `.json` files, from JSON lines, or from a file that is one record. */
+import { isTar, isZip, tarEntries, zipEntries } from './archive.ts';
+import type { FeedFile, FeedRejection } from './feed.ts';
+import {
+  feedLimits,
+  linesOf,
+  notThisFormat,
+  openInput,
+  parseJsonFile,
+  truncated,
+  wholeText,
+} from './input.ts';
+import { rejection } from './record.ts';
+
+export interface JsonDocument {
+  readonly outcome: 'document';
+  readonly position: string;
+  /** As published. */
+  readonly text: string;
+  readonly value: unknown;
+}
+
+/**
+ * All JSON records of a file. Text that is not JSON is a rejection when it is one of many, and a FeedFormatError when it
+ * is the file. Other files of an archive (a README, a directory) are passed over.
+ */
+export async function* jsonDocuments(file: FeedFile): AsyncGenerator<JsonDocument | FeedRejection> {
+  const input = await openInput(file);
+  if (isZip(input.head) || isTar(input.head)) {
+    for await (const entry of (isZip(input.head) ? zipEntries : tarEntries)(input, isJson)) {
+      yield entry.outcome === 'entry'
+        ? document(`entry ${entry.name}`, new TextDecoder().decode(entry.bytes))
+        : entry;
+    }
+    return;
+  }
+  const start = new TextDecoder().decode(input.head).trimStart();
+  if (!start.startsWith('{')) {
+    throw notThisFormat(
+      file.name,
+      'a zip, a tar, JSON lines or a JSON record',
+      `it starts with ${JSON.stringify(start.slice(0, 40))}`,
+    );
+  }
+  // A first line that closes what it opens is a record of its own; a record over many lines is the whole file.
+  const firstLineEnd = start.search(/[\r\n]/u);
+  const firstLine = firstLineEnd < 0 ? start : start.slice(0, firstLineEnd);
+  const oneRecord = firstLineEnd >= 0 && !firstLine.trimEnd().endsWith('}');
+  if (oneRecord) {
+    const text = await wholeText(input, feedLimits.documentBytes);
+    yield { outcome: 'document', position: 'the file', text, value: parseJsonFile(file.name, text) };
+    return;
+  }
+  for await (const line of linesOf(input)) {
+    if (line.text.trim() === '') continue;
+    const item = document(`line ${String(line.number)}`, line.text);
+    if (item.outcome === 'rejection' && !line.terminated)
+      throw truncated(file.name, `in ${item.position}: ${item.message}`);
+    yield item;
+  }
+}
+
+/** A half of a surrogate pair, which JSON can write and no store can hold, becomes U+FFFD. */
+function parseJson(text: string): unknown {
+  if (!/\\u[dD][89a-fA-F]/u.test(text)) return JSON.parse(text);
+  return JSON.parse(text, (_key, value: unknown) =>
+    typeof value === 'string' ? value.toWellFormed() : value,
+  );
+}
+
+function isJson(name: string): boolean {
+  return name.endsWith('.json');
+}
+
+function document(position: string, text: string): JsonDocument | FeedRejection {
+  try {
+    return { outcome: 'document', position, text, value: parseJson(text) };
+  } catch (error) {
+    return rejection(position, 'json_invalid', error instanceof Error ? error.message : String(error), text);
+  }
+}

@@ -1,0 +1,189 @@
+/**
+ * The byte side of every feed: what a publisher's file may be wrapped in (gzip), and what it may turn out to be instead
+ * (nothing, an error page, half a download). All limits on sizes are here.
+ */
+import { pipeline, Readable } from 'node:stream';
+import { createGunzip } from 'node:zlib';
+import { FeedFormatError, type FeedFile } from './feed.ts';
+
+const mebibyte = 1024 * 1024;
+
+export const feedLimits = {
+  /** Of a whole file after decompression; Debian's OSV export was about 0.5 GB in 2025. */
+  inputBytes: 4096 * mebibyte,
+  /** Of a zip archive before decompression; it is held in memory, since a zip's directory is at its end. */
+  zipBytes: 768 * mebibyte,
+  /** Of one JSON record, or one file inside an archive. */
+  documentBytes: 32 * mebibyte,
+  /** Of one line, in UTF-16 units. */
+  lineLength: 32 * mebibyte,
+  /** Of one changelog entry; the longest of linux 6.1 is about 0.3 MB. */
+  entryLength: 8 * mebibyte,
+} as const;
+
+export interface FeedInput {
+  readonly name: string;
+  /** The first bytes after decompression, at least 512 where the file has them; they come again in `bytes`. */
+  readonly head: Uint8Array;
+  readonly bytes: AsyncIterable<Uint8Array>;
+}
+
+const downloadAgain = 'Download the file again and compare its size with what the publisher names.';
+
+export function truncated(name: string, detail: string): FeedFormatError {
+  return new FeedFormatError('file_truncated', `${name} ends too early: ${detail}`, downloadAgain);
+}
+
+export function tooLarge(name: string, what: string, limit: number): FeedFormatError {
+  return new FeedFormatError(
+    'file_too_large',
+    `${name}: ${what} is above the limit of ${String(limit)}`,
+    'Check that this is the publisher’s file; a feed does not get near this limit.',
+  );
+}
+
+export function notThisFormat(name: string, expected: string, found: string): FeedFormatError {
+  return new FeedFormatError(
+    'not_this_format',
+    `${name} is not ${expected}: ${found}`,
+    'Check that the file belongs to this feed, and that the address is the one that the publisher documents.',
+  );
+}
+
+/**
+ * Opens a published file, plain or gzip. Throws {@link FeedFormatError} for an empty file or an HTML page; a gzip that is
+ * cut short or damaged throws it from `bytes`.
+ */
+export async function openInput(file: FeedFile): Promise<FeedInput> {
+  const outer = await peek(file.bytes);
+  const gzip = outer.head[0] === 0x1f && outer.head[1] === 0x8b;
+  const { head, bytes } = gzip ? await peek(gunzipped(file.name, outer.bytes)) : outer;
+  if (head.length === 0) {
+    throw new FeedFormatError('file_empty', `${file.name} is empty`, downloadAgain);
+  }
+  const start = new TextDecoder().decode(head.subarray(0, 256)).trimStart().toLowerCase();
+  if (start.startsWith('<')) {
+    throw new FeedFormatError(
+      'web_page_instead_of_feed',
+      `${file.name} is an HTML or XML page, not a feed: ${start.slice(0, 60)}`,
+      'Open the address in a browser: a proxy or the publisher may be answering with an error page.',
+    );
+  }
+  return { name: file.name, head, bytes: limited(file.name, bytes) };
+}
+
+async function peek(
+  source: AsyncIterable<Uint8Array>,
+): Promise<{ head: Uint8Array; bytes: AsyncIterable<Uint8Array> }> {
+  const iterator = source[Symbol.asyncIterator]();
+  const taken: Uint8Array[] = [];
+  let size = 0;
+  while (size < 512) {
+    const next = await iterator.next();
+    if (next.done === true) break;
+    taken.push(next.value);
+    size += next.value.length;
+  }
+  async function* again(): AsyncGenerator<Uint8Array> {
+    try {
+      yield* taken;
+      for (let next = await iterator.next(); next.done !== true; next = await iterator.next())
+        yield next.value;
+    } finally {
+      // Also when the reader stops early, so that the file or connection behind is closed.
+      await iterator.return?.();
+    }
+  }
+  return { head: Buffer.concat(taken), bytes: again() };
+}
+
+async function* gunzipped(name: string, bytes: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  const gunzip = createGunzip();
+  // The callback is only there because pipeline asks for one: an error also ends the iteration below.
+  pipeline(Readable.from(bytes), gunzip, () => undefined);
+  try {
+    for await (const chunk of gunzip as AsyncIterable<Uint8Array>) yield chunk;
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : null;
+    if (code === 'Z_BUF_ERROR') throw truncated(name, 'the gzip stream is cut short');
+    if (typeof code === 'string' && code.startsWith('Z_')) {
+      throw new FeedFormatError('gzip_damaged', `${name} is a damaged gzip file (${code})`, downloadAgain);
+    }
+    throw error;
+  }
+}
+
+async function* limited(name: string, bytes: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  let size = 0;
+  for await (const chunk of bytes) {
+    size += chunk.length;
+    if (size > feedLimits.inputBytes)
+      throw tooLarge(name, 'the decompressed size in bytes', feedLimits.inputBytes);
+    yield chunk;
+  }
+}
+
+/** Text in pieces of any length. Bytes that are not UTF-8 become U+FFFD, so one bad name does not lose a file. */
+export async function* textOf(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
+  const decoder = new TextDecoder();
+  for await (const chunk of bytes) yield decoder.decode(chunk, { stream: true });
+  const rest = decoder.decode();
+  if (rest !== '') yield rest;
+}
+
+export interface Line {
+  /** Without its line end (LF or CRLF). */
+  readonly text: string;
+  /** From 1. */
+  readonly number: number;
+  /** False only for a last line without a line end: where a download was cut, this is the broken one. */
+  readonly terminated: boolean;
+}
+
+export async function* linesOf(input: FeedInput): AsyncGenerator<Line> {
+  let rest = '';
+  let number = 0;
+  for await (const piece of textOf(input.bytes)) {
+    const text = rest === '' ? piece : rest + piece;
+    let start = 0;
+    for (let end = text.indexOf('\n'); end >= 0; end = text.indexOf('\n', start)) {
+      yield {
+        text: text.slice(start, text[end - 1] === '\r' && end > start ? end - 1 : end),
+        number: ++number,
+        terminated: true,
+      };
+      start = end + 1;
+    }
+    rest = text.slice(start);
+    if (rest.length > feedLimits.lineLength)
+      throw tooLarge(input.name, 'a line’s length', feedLimits.lineLength);
+  }
+  if (rest !== '') yield { text: rest, number: ++number, terminated: false };
+}
+
+/** The whole text of a small file. */
+export async function wholeText(input: FeedInput, limit: number = feedLimits.documentBytes): Promise<string> {
+  return new TextDecoder().decode(await wholeBytes(input, limit));
+}
+
+export async function wholeBytes(input: FeedInput, limit: number): Promise<Buffer> {
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of input.bytes) {
+    size += chunk.length;
+    if (size > limit) throw tooLarge(input.name, 'the size in bytes', limit);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}
+
+/** Parses the JSON text of a whole file; an end that comes too early is told apart from text that is not JSON. */
+export function parseJsonFile(name: string, text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    const detail = error instanceof Error ? error.message : String(error);
+    if (/end of JSON input|Unterminated string/u.test(detail)) throw truncated(name, detail);
+    throw notThisFormat(name, 'JSON', detail);
+  }
+}
