@@ -1,0 +1,127 @@
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { Type, type Static } from 'typebox';
+import { Compile } from 'typebox/compile';
+
+const text = Type.String({ minLength: 1 });
+const digits = Type.String({ pattern: '^[0-9]{1,9}$' });
+const decimal = Type.String({ pattern: '^[0-9]{1,6}(\\.[0-9]{1,3})?$' });
+
+/** Every variable of the environment that the server reads. A FIXPOINT_ name that is not here is refused, as a typing error. */
+const Environment = Type.Object(
+  {
+    /** `host:port` to listen on; `[::1]:8420` for IPv6; port 0 takes any free one. */
+    FIXPOINT_LISTEN: Type.Optional(Type.String({ pattern: '^(\\[[0-9A-Fa-f:.]+\\]|[^:\\s]+):[0-9]{1,5}$' })),
+    /** PEM files. Both or none. */
+    FIXPOINT_TLS_CERT: Type.Optional(text),
+    FIXPOINT_TLS_KEY: Type.Optional(text),
+    /** Folder with the embedded database, downloaded packages and the operator's token. */
+    FIXPOINT_DATA: Type.Optional(text),
+    /** Seconds between the check-ins of an asset with nothing to do, and of one with a task. */
+    FIXPOINT_CHECK_IN_SECONDS: Type.Optional(decimal),
+    FIXPOINT_ACTIVE_CHECK_IN_SECONDS: Type.Optional(decimal),
+    /** Requests a minute from one address: for signing in, and for enrolling hosts. */
+    FIXPOINT_SIGN_INS_PER_MINUTE: Type.Optional(digits),
+    FIXPOINT_ENROLMENTS_PER_MINUTE: Type.Optional(digits),
+    /** Addresses or networks of reverse proxies whose X-Forwarded-For is believed, separated by commas. */
+    FIXPOINT_TRUSTED_PROXIES: Type.Optional(text),
+    FIXPOINT_LOG_LEVEL: Type.Optional(
+      Type.Enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']),
+    ),
+    DATABASE_URL: Type.Optional(Type.String({ pattern: '^postgres(ql)?://' })),
+  },
+  { additionalProperties: true },
+);
+const environment = Compile(Environment);
+
+/** Names of FIXPOINT_ variables that other parts of Fixpoint read in the same environment. */
+const namesOfOthers = new Set([
+  'FIXPOINT_SERVER',
+  'FIXPOINT_TOKEN',
+  'FIXPOINT_AGENT_DATA',
+  'FIXPOINT_KNOWLEDGE',
+]);
+
+export interface Config {
+  readonly host: string;
+  readonly port: number;
+  /** Names of PEM files; null: plain HTTP. */
+  readonly tls: { readonly certificateFile: string; readonly keyFile: string } | null;
+  readonly dataFolder: string;
+  /** Null: the embedded PostgreSQL in the data folder. */
+  readonly databaseUrl: string | null;
+  readonly checkInSeconds: number;
+  readonly activeCheckInSeconds: number;
+  readonly signInsPerMinute: number;
+  readonly enrolmentsPerMinute: number;
+  readonly trustedProxies: readonly string[];
+  readonly logLevel: string;
+}
+
+export interface ConfigProblem {
+  readonly variable: string;
+  readonly message: string;
+}
+
+/** Reads the configuration out of an environment. All problems are reported, not only the first. */
+export function readConfig(
+  env: Readonly<Record<string, string | undefined>>,
+): { ok: true; config: Config } | { ok: false; problems: ConfigProblem[] } {
+  const set = Object.fromEntries(
+    Object.entries(env).filter(
+      (entry): entry is [string, string] => entry[1] !== undefined && entry[1] !== '',
+    ),
+  );
+  const problems: ConfigProblem[] = [];
+  for (const name of Object.keys(set)) {
+    if (!name.startsWith('FIXPOINT_') || namesOfOthers.has(name)) continue;
+    if (!Object.hasOwn(Environment.properties, name)) {
+      problems.push({
+        variable: name,
+        message: `there is no such setting; known are ${Object.keys(Environment.properties).join(', ')}`,
+      });
+    }
+  }
+  if (!environment.Check(set)) {
+    for (const error of environment.Errors(set)) {
+      problems.push({ variable: error.instancePath.slice(1), message: error.message });
+    }
+    return { ok: false, problems };
+  }
+  const values: Static<typeof Environment> = set;
+  const listen = values.FIXPOINT_LISTEN ?? '127.0.0.1:8420';
+  const colon = listen.lastIndexOf(':');
+  const port = Number(listen.slice(colon + 1));
+  if (port > 65_535) problems.push({ variable: 'FIXPOINT_LISTEN', message: 'a port is at most 65535' });
+  const { FIXPOINT_TLS_CERT: certificateFile, FIXPOINT_TLS_KEY: keyFile } = values;
+  if ((certificateFile === undefined) !== (keyFile === undefined)) {
+    problems.push({
+      variable: certificateFile === undefined ? 'FIXPOINT_TLS_CERT' : 'FIXPOINT_TLS_KEY',
+      message: 'the certificate and its key are given together or not at all',
+    });
+  }
+  if (problems.length > 0) return { ok: false, problems };
+  return {
+    ok: true,
+    config: {
+      host: listen.slice(0, colon).replace(/^\[|\]$/g, ''),
+      port,
+      tls: certificateFile !== undefined && keyFile !== undefined ? { certificateFile, keyFile } : null,
+      dataFolder: values.FIXPOINT_DATA ?? join(homedir(), '.fixpoint'),
+      databaseUrl: values.DATABASE_URL ?? null,
+      checkInSeconds: Number(values.FIXPOINT_CHECK_IN_SECONDS ?? 60),
+      activeCheckInSeconds: Number(values.FIXPOINT_ACTIVE_CHECK_IN_SECONDS ?? 1),
+      signInsPerMinute: Number(values.FIXPOINT_SIGN_INS_PER_MINUTE ?? 10),
+      enrolmentsPerMinute: Number(values.FIXPOINT_ENROLMENTS_PER_MINUTE ?? 120),
+      trustedProxies: values.FIXPOINT_TRUSTED_PROXIES?.split(',').map((proxy) => proxy.trim()) ?? [],
+      logLevel: values.FIXPOINT_LOG_LEVEL ?? 'info',
+    },
+  };
+}
+
+/** The configuration without an environment; for tests and tools. */
+export function defaultConfig(changes: Partial<Config> = {}): Config {
+  const read = readConfig({});
+  if (!read.ok) throw new Error('the defaults are not a configuration');
+  return { ...read.config, ...changes };
+}
