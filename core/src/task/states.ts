@@ -21,7 +21,14 @@ export const taskStates = [
 ] as const;
 export type TaskState = (typeof taskStates)[number];
 
-export const endedTaskStates = ['succeeded', 'failed', 'rolled_back', 'skipped', 'cancelled', 'expired'] as const;
+export const endedTaskStates = [
+  'succeeded',
+  'failed',
+  'rolled_back',
+  'skipped',
+  'cancelled',
+  'expired',
+] as const;
 
 /** States that the agent itself reports while it works on a task. */
 export const reportedTaskStates = [

@@ -1,0 +1,235 @@
+import type { TaskState } from '../task/states.ts';
+import {
+  hasBegunInstalling,
+  isAtWork,
+  isEnded,
+  mayBecomeUnreachable,
+  workingState,
+} from '../task/transitions.ts';
+import { isEndedDeployment, type DeploymentState } from './states.ts';
+
+/**
+ * The decision about a deployment: a pure function of (deployment, observations, now). The server, the forecast and the
+ * simulator all call this one. It decides what is to be done and says, as typed data, why nothing is done where nothing is.
+ *
+ * Times are milliseconds since 1970 UTC.
+ */
+
+export interface DeploymentView {
+  readonly state: DeploymentState;
+  /** At most so many assets at work at once. */
+  readonly concurrency: number;
+  /** Tasks of a ring after this one are not offered. One implicit ring, 0, until rings arrive. */
+  readonly openRing: number;
+}
+
+export interface TaskObservation {
+  readonly id: string;
+  readonly ring: number;
+  readonly state: TaskState;
+  readonly resumeState: TaskState | null;
+  /** When the offer ends; null while there has been none in this generation. */
+  readonly expiresAt: number | null;
+  /** Last sign of life of the asset; null when there never was one. */
+  readonly heardAt: number | null;
+  /** What the asset was told to come back after. */
+  readonly checkInSeconds: number;
+  readonly retired: boolean;
+  /** True when the asset is on the line and asks for orders now. Offers are pulled: nobody else can be given one. */
+  readonly asking: boolean;
+}
+
+/** Tasks of the deployment that are not among the observations, as numbers, so that a check-in need not read them all. */
+export interface OtherTasks {
+  readonly atWork: number;
+  readonly notEnded: number;
+}
+export const noOtherTasks: OtherTasks = { atWork: 0, notEnded: 0 };
+
+export interface DecideOptions {
+  /** An asset is silent only after at least so long, however short its check-in interval is. */
+  readonly silentAfterSeconds: number;
+}
+
+export type DeploymentCommand =
+  | { readonly kind: 'offer'; readonly taskId: string }
+  | { readonly kind: 'expire'; readonly taskId: string }
+  | { readonly kind: 'mark_unreachable'; readonly taskId: string }
+  | {
+      readonly kind: 'cancel';
+      readonly taskId: string;
+      readonly reason: 'asset_retired' | 'deployment_stopped';
+    }
+  | { readonly kind: 'complete' };
+
+export const waitingReasons = [
+  'deployment_paused',
+  'deployment_not_started',
+  'ring_not_open',
+  'asset_not_heard',
+  'asset_silent',
+  'asset_unreachable',
+  'concurrency_reached',
+  'awaiting_check_in',
+  'awaiting_agent',
+  'agent_at_work',
+  'restart_pending',
+  'reboot_pending',
+  'verification_pending',
+] as const;
+export type WaitingReason = (typeof waitingReasons)[number];
+
+export interface Waiting {
+  readonly taskId: string;
+  readonly reason: WaitingReason;
+}
+
+export interface Decision {
+  readonly next: DeploymentState;
+  readonly commands: readonly DeploymentCommand[];
+  /** One entry for every observed task that has not ended and about which nothing is done now. */
+  readonly waiting: readonly Waiting[];
+}
+
+/** Three missed check-ins, and never less than the given floor. */
+export function silentAfterMilliseconds(checkInSeconds: number, options: DecideOptions): number {
+  return Math.max(3 * checkInSeconds, options.silentAfterSeconds) * 1000;
+}
+
+function isSilent(task: TaskObservation, now: number, options: DecideOptions): boolean {
+  if (task.asking) return false;
+  if (task.heardAt === null) return true;
+  return now - task.heardAt > silentAfterMilliseconds(task.checkInSeconds, options);
+}
+
+/** Decides what happens next in one deployment. Commands come in the order in which they are to be carried out. */
+export function decide(
+  deployment: DeploymentView,
+  tasks: readonly TaskObservation[],
+  others: OtherTasks,
+  now: number,
+  options: DecideOptions,
+): Decision {
+  const commands: DeploymentCommand[] = [];
+  const waiting: Waiting[] = [];
+  let atWork = others.atWork;
+  let notEnded = others.notEnded;
+  const remaining: TaskObservation[] = [];
+
+  for (const task of tasks) {
+    if (isEnded(task.state)) continue;
+    const command = endOf(deployment, task, now);
+    if (command === null) {
+      remaining.push(task);
+      notEnded += 1;
+      if (isAtWork(task)) atWork += 1;
+    } else {
+      commands.push(command);
+    }
+  }
+
+  for (const task of remaining) {
+    if (task.state !== 'unreachable' && mayBecomeUnreachable(task.state) && isSilent(task, now, options)) {
+      commands.push({ kind: 'mark_unreachable', taskId: task.id });
+      continue;
+    }
+    const reason = waitingReason(deployment, task, atWork, now, options);
+    if (reason === null) {
+      commands.push({ kind: 'offer', taskId: task.id });
+      atWork += 1;
+    } else {
+      waiting.push({ taskId: task.id, reason });
+    }
+  }
+
+  if (notEnded === 0 && (deployment.state === 'running' || deployment.state === 'paused')) {
+    commands.push({ kind: 'complete' });
+    return { next: 'completed', commands, waiting };
+  }
+  return { next: deployment.state, commands, waiting };
+}
+
+/** The command that ends a task without its asset's doing, or null. */
+function endOf(deployment: DeploymentView, task: TaskObservation, now: number): DeploymentCommand | null {
+  if (task.retired) return { kind: 'cancel', taskId: task.id, reason: 'asset_retired' };
+  if (hasBegunInstalling(task)) return null;
+  if (isEndedDeployment(deployment.state)) {
+    return { kind: 'cancel', taskId: task.id, reason: 'deployment_stopped' };
+  }
+  if (workingState(task) !== 'queued' && task.expiresAt !== null && now >= task.expiresAt) {
+    return { kind: 'expire', taskId: task.id };
+  }
+  return null;
+}
+
+/** Why an open task waits, or null when it can be offered right now. */
+export function waitingReason(
+  deployment: DeploymentView,
+  task: TaskObservation,
+  atWork: number,
+  now: number,
+  options: DecideOptions,
+): WaitingReason | null {
+  switch (task.state) {
+    case 'queued':
+      if (deployment.state === 'paused') return 'deployment_paused';
+      if (deployment.state !== 'running') return 'deployment_not_started';
+      if (task.ring > deployment.openRing) return 'ring_not_open';
+      if (task.heardAt === null && !task.asking) return 'asset_not_heard';
+      if (isSilent(task, now, options)) return 'asset_silent';
+      if (atWork >= deployment.concurrency) return 'concurrency_reached';
+      return task.asking ? null : 'awaiting_check_in';
+    case 'offered':
+      return 'awaiting_agent';
+    case 'unreachable':
+      return 'asset_unreachable';
+    case 'restart_pending':
+      return 'restart_pending';
+    case 'reboot_pending':
+      return 'reboot_pending';
+    case 'verifying':
+      return 'verification_pending';
+    default:
+      return 'agent_at_work';
+  }
+}
+
+const waitingSentences: Readonly<Record<WaitingReason, readonly [message: string, whatToDo: string]>> = {
+  deployment_paused: ['The deployment is paused.', 'Resume it when it may go on.'],
+  deployment_not_started: ['The deployment is not running.', 'Start or approve it.'],
+  ring_not_open: ['An earlier ring has not passed yet.', 'Wait for the earlier ring, or promote it.'],
+  asset_not_heard: ['The asset has never checked in.', 'Start the agent on it.'],
+  asset_silent: [
+    'The asset does not check in at present. It gets its order when it returns.',
+    'Check that the host and its agent are up.',
+  ],
+  asset_unreachable: [
+    'The asset stopped answering. The task goes on when it returns.',
+    'Check that the host and its agent are up.',
+  ],
+  concurrency_reached: [
+    'As many assets as the job allows are at work.',
+    'Wait, or raise the concurrency of the job.',
+  ],
+  awaiting_check_in: ['The asset gets its order at its next check-in.', 'Nothing needs to be done.'],
+  awaiting_agent: ['The order was sent; the agent has not reported on it yet.', 'Nothing needs to be done.'],
+  agent_at_work: ['The agent is at work.', 'Nothing needs to be done.'],
+  restart_pending: [
+    'Fixed on disk, but a running program still uses the old code.',
+    'Restart the units or programs that the findings of the asset name.',
+  ],
+  reboot_pending: ['Fixed on disk, but the old code runs until the host reboots.', 'Reboot the host.'],
+  verification_pending: [
+    'The agent is done; the inventory that proves the outcome has not been judged yet.',
+    'Nothing needs to be done; it is judged with the next inventory.',
+  ],
+};
+
+/** The sentence and the advice for a waiting reason. */
+export function explainWaiting(reason: WaitingReason): {
+  readonly message: string;
+  readonly whatToDo: string;
+} {
+  const [message, whatToDo] = waitingSentences[reason];
+  return { message, whatToDo };
+}

@@ -1,0 +1,63 @@
+import { describe, expect, test } from 'vitest';
+import { definitionProblems, formatPatchId, parsePatchId, type PatchJobDefinition } from './definition.ts';
+
+const definition: PatchJobDefinition = {
+  name: 'openssl',
+  trigger: 'manual',
+  patches: ['debian:12/openssl@3.0.22-1~deb12u2'],
+  target: { tags: ['web'], assets: [], exclude: [] },
+  units: 'restart',
+  install_timeout_seconds: 600,
+  expire_after_seconds: 3600,
+  concurrency: 10,
+};
+
+describe('patch ids', () => {
+  test.each([
+    'debian:12/openssl@3.0.22-1~deb12u2',
+    'debian:12/bind9@1:9.18.28-1~deb12u2',
+    'debian:12/g++-12@12.2.0-14',
+  ])('%s there and back', (id) => {
+    const patch = parsePatchId(id);
+    expect(patch).not.toBeNull();
+    expect(patch === null ? null : formatPatchId(patch)).toBe(id);
+  });
+  test.each([
+    '',
+    'openssl',
+    'debian:12/openssl',
+    'debian:12/openssl@',
+    'debian/openssl@1',
+    'debian:12/@1',
+    'debian:12/a b@1',
+  ])('%j is none', (id) => {
+    expect(parsePatchId(id)).toBeNull();
+  });
+});
+
+describe('problems of a definition', () => {
+  test('none', () => {
+    expect(definitionProblems(definition)).toEqual([]);
+  });
+  test('all of them at once', () => {
+    const problems = definitionProblems({
+      ...definition,
+      name: '  ',
+      patches: ['debian:12/openssl@1', 'debian:12/openssl@2', 'openssl', 'openssl'],
+      target: { tags: [], assets: [], exclude: ['a', 'a'] },
+    });
+    expect(problems.map((p) => p.path)).toEqual([
+      '/name',
+      '/target',
+      '/target/exclude',
+      '/patches',
+      '/patches/1',
+      '/patches/2',
+      '/patches/3',
+    ]);
+  });
+  test('an asset that is both in and out', () => {
+    const target = { tags: [], assets: ['web-1'], exclude: ['web-1'] };
+    expect(definitionProblems({ ...definition, target })).toHaveLength(1);
+  });
+});

@@ -1,0 +1,101 @@
+/** What somebody wants deployed. The same shape as `PatchJobDefinition` in contract/src/patch-job.ts, which parses it. */
+export interface PatchJobDefinition {
+  readonly name: string;
+  readonly trigger: 'manual';
+  /** Patch ids: `debian:12/openssl@3.0.22-1~deb12u2`. */
+  readonly patches: readonly string[];
+  readonly target: {
+    readonly tags: readonly string[];
+    /** Id or unique hostname. */
+    readonly assets: readonly string[];
+    readonly exclude: readonly string[];
+  };
+  readonly units: 'restart' | 'leave';
+  readonly install_timeout_seconds: number;
+  readonly expire_after_seconds: number;
+  readonly concurrency: number;
+}
+
+export interface DefinitionProblem {
+  /** JSON pointer into the definition. */
+  readonly path: string;
+  readonly message: string;
+}
+
+/** A patch id in its parts, or null when the text is not one. */
+export interface PatchReference {
+  readonly ecosystem: string;
+  readonly release: string;
+  readonly package: string;
+  readonly version: string;
+}
+
+const patchIdPattern = /^([a-z]+):([^/@\s]+)\/([^@\s]+)@(\S+)$/u;
+
+/** Takes `debian:12/openssl@3.0.22-1~deb12u2` apart. */
+export function parsePatchId(text: string): PatchReference | null {
+  const [, ecosystem, release, name, version] = patchIdPattern.exec(text) ?? [];
+  if (ecosystem === undefined || release === undefined || name === undefined || version === undefined)
+    return null;
+  return { ecosystem, release, package: name, version };
+}
+
+/** The id of a patch: `debian:12/openssl@3.0.22-1~deb12u2`. */
+export function formatPatchId(patch: PatchReference): string {
+  return `${patch.ecosystem}:${patch.release}/${patch.package}@${patch.version}`;
+}
+
+/**
+ * Everything about a definition that can be judged without the database; all problems at once. Whether patches, tags and
+ * assets exist is the server's to say.
+ */
+export function definitionProblems(definition: PatchJobDefinition): DefinitionProblem[] {
+  const problems: DefinitionProblem[] = [];
+  if (definition.name.trim() === '') problems.push({ path: '/name', message: 'the name is blank' });
+  const { target } = definition;
+  if (target.tags.length === 0 && target.assets.length === 0) {
+    problems.push({ path: '/target', message: 'the target names neither a tag nor an asset' });
+  }
+  for (const list of ['tags', 'assets', 'exclude'] as const) {
+    problems.push(...duplicateProblems(target[list], `/target/${list}`));
+  }
+  for (const asset of target.assets) {
+    if (target.exclude.includes(asset)) {
+      problems.push({ path: '/target/exclude', message: `${asset} is both named as a target and excluded` });
+    }
+  }
+  problems.push(...duplicateProblems(definition.patches, '/patches'), ...patchProblems(definition.patches));
+  return problems;
+}
+
+function duplicateProblems(values: readonly string[], path: string): DefinitionProblem[] {
+  const seen = new Set<string>();
+  const repeated = new Set(values.filter((value) => seen.size === seen.add(value).size));
+  return [...repeated].map((value) => ({ path, message: `${value} is named more than once` }));
+}
+
+function patchProblems(patches: readonly string[]): DefinitionProblem[] {
+  const problems: DefinitionProblem[] = [];
+  const versionOf = new Map<string, string>();
+  for (const [index, id] of patches.entries()) {
+    const path = `/patches/${String(index)}`;
+    const patch = parsePatchId(id);
+    if (patch === null) {
+      problems.push({
+        path,
+        message: `${JSON.stringify(id)} is not a patch id such as debian:12/openssl@3.0.22-1~deb12u2`,
+      });
+      continue;
+    }
+    const product = `${patch.ecosystem}:${patch.release}/${patch.package}`;
+    const other = versionOf.get(product);
+    if (other !== undefined && other !== patch.version) {
+      problems.push({
+        path,
+        message: `two versions of ${product} are asked for: ${other} and ${patch.version}`,
+      });
+    }
+    versionOf.set(product, patch.version);
+  }
+  return problems;
+}

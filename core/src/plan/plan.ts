@@ -1,0 +1,103 @@
+import type { Candidate, InstalledPackage } from '../inventory/inventory.ts';
+
+/**
+ * The shapes of a plan. They cross the wire and are stored, so their names are snake_case; contract/src/patch-job.ts parses
+ * the same shapes (a test in server/deployment holds them equal).
+ */
+
+/** Why an asset of the target gets nothing. */
+export const exclusionReasons = [
+  'excluded_by_job',
+  'not_installed',
+  'already_fixed',
+  'not_offered',
+  'package_held',
+  'assess_only',
+  'no_inventory',
+  'retired',
+  'other_release',
+  'task_under_way',
+] as const;
+export type ExclusionReason = (typeof exclusionReasons)[number];
+
+/** One package of a task: exactly this version, from exactly that one. */
+export interface PlannedPackage {
+  readonly name: string;
+  readonly arch: string;
+  readonly from: string;
+  readonly to: string;
+  readonly source: string;
+  readonly source_version: string;
+}
+
+export interface PlannedTask {
+  readonly asset_id: string;
+  readonly hostname: string;
+  /** Patch ids that this asset really gets: of the version that its repositories offer. */
+  readonly patches: readonly string[];
+  readonly packages: readonly PlannedPackage[];
+  /** Vulnerabilities that must be gone from this asset afterwards. */
+  readonly fixes: readonly string[];
+  readonly download_bytes: number;
+}
+
+export interface ExcludedAsset {
+  readonly asset_id: string;
+  readonly hostname: string;
+  readonly reason: ExclusionReason;
+  readonly message: string;
+}
+
+export interface Plan {
+  readonly format: 1;
+  readonly job_id: string;
+  /** ISO 8601 UTC. */
+  readonly made_at: string;
+  /** SHA-256 (hex) over the canonical JSON of the plan without made_at and digest. */
+  readonly digest: string;
+  readonly tasks: readonly PlannedTask[];
+  readonly excluded: readonly ExcludedAsset[];
+  readonly warnings: readonly string[];
+}
+
+/** A patch of the job, as the knowledge base has it. */
+export interface PlanPatch {
+  readonly id: string;
+  readonly ecosystem: string;
+  readonly release: string;
+  /** Source package. */
+  readonly package: string;
+  readonly version: string;
+}
+
+/** One finding of an asset that is not fixed. */
+export interface PlanFinding {
+  readonly vulnerability: string;
+  /** Source package. */
+  readonly source: string;
+  readonly status: string;
+  readonly fixedVersion: string | null;
+}
+
+/** An asset of the target with everything that the plan depends on. */
+export interface PlanAsset {
+  readonly uid: string;
+  readonly hostname: string;
+  readonly mode: 'assess' | 'manage';
+  readonly retired: boolean;
+  readonly excludedByJob: boolean;
+  /** True when a task of another deployment (or of this one) is not ended on this asset. */
+  readonly taskUnderWay: boolean;
+  /** ISO 8601 UTC; null when it was never heard. */
+  readonly lastSeenAt: string | null;
+  /** Null while the asset has sent no inventory. */
+  readonly inventory: {
+    /** Null when the release is not one that the knowledge base knows. */
+    readonly product: { readonly ecosystem: string; readonly release: string } | null;
+    readonly packages: readonly InstalledPackage[];
+    readonly candidates: readonly Candidate[];
+    /** Names of packages on hold. */
+    readonly held: readonly string[];
+  } | null;
+  readonly findings: readonly PlanFinding[];
+}

@@ -1,0 +1,148 @@
+import type { Candidate, InstalledPackage } from '../inventory/inventory.ts';
+import { formatPatchId } from '../patch-job/definition.ts';
+import { compareVersions } from '../version/version.ts';
+import type { PlanAsset, PlanPatch, PlannedPackage } from './plan.ts';
+
+/** What one patch means on one asset: packages, or the reason why there are none. */
+export type PatchOnAsset =
+  | {
+      readonly ok: true;
+      readonly packages: readonly PlannedPackage[];
+      /** The source version that every planned package of the patch reaches at least. */
+      readonly sourceVersion: string;
+      /** Ids of the patches that are really taken; a newer one than asked for where the repositories offer that. */
+      readonly patchIds: readonly string[];
+      readonly downloadBytes: number;
+    }
+  | {
+      readonly ok: false;
+      readonly reason: 'other_release' | 'not_installed' | 'already_fixed' | 'package_held' | 'not_offered';
+      readonly message: string;
+    };
+
+type AssetInventory = NonNullable<PlanAsset['inventory']>;
+
+/**
+ * The packages that bring one patch to one asset: every installed binary package of the patch's source that is older than the
+ * patch, each to the candidate that the asset's own repositories offer. All of them or none: binaries of one source depend on
+ * each other's exact version, and one left behind would keep the vulnerability.
+ */
+export function packagesOfPatch(patch: PlanPatch, inventory: AssetInventory): PatchOnAsset {
+  const { product } = inventory;
+  if (product?.ecosystem !== patch.ecosystem || product.release !== patch.release) {
+    const has = product === null ? 'of an unknown release' : `${product.ecosystem}:${product.release}`;
+    return {
+      ok: false,
+      reason: 'other_release',
+      message: `${patch.id} is for another release; this asset is ${has}`,
+    };
+  }
+  const installed = inventory.packages.filter((p) => p.source === patch.package);
+  if (installed.length === 0) {
+    return { ok: false, reason: 'not_installed', message: `no package of ${patch.package} is installed` };
+  }
+  const older: InstalledPackage[] = [];
+  for (const p of installed) {
+    const order = compareVersions('dpkg', p.source_version, patch.version);
+    if (order === 'less') older.push(p);
+    else if (order === 'unparseable' || order === 'incomparable') {
+      return {
+        ok: false,
+        reason: 'not_offered',
+        message: `the version ${p.source_version} of ${p.name} cannot be compared with ${patch.version}`,
+      };
+    }
+  }
+  if (older.length === 0) {
+    const versions = [...new Set(installed.map((p) => p.source_version))].join(', ');
+    return {
+      ok: false,
+      reason: 'already_fixed',
+      message: `${patch.package} is at ${versions}, which is not older than ${patch.version}`,
+    };
+  }
+  const held = older.filter((p) => inventory.held.includes(p.name));
+  if (held.length > 0) {
+    return {
+      ok: false,
+      reason: 'package_held',
+      message: `on hold on the asset: ${names(held)} (apt-mark unhold would release it)`,
+    };
+  }
+  return offeredPackages(patch, older, inventory.candidates);
+}
+
+function offeredPackages(
+  patch: PlanPatch,
+  older: readonly InstalledPackage[],
+  candidates: readonly Candidate[],
+): PatchOnAsset {
+  const packages: PlannedPackage[] = [];
+  const missing: string[] = [];
+  let downloadBytes = 0;
+  for (const p of older) {
+    const candidate = newestCandidate(p, patch, candidates);
+    if (candidate === null) {
+      missing.push(`${p.name}:${p.arch}`);
+      continue;
+    }
+    packages.push({
+      name: p.name,
+      arch: p.arch,
+      from: p.version,
+      to: candidate.version,
+      source: candidate.source,
+      source_version: candidate.source_version,
+    });
+    downloadBytes += candidate.download_bytes;
+  }
+  if (missing.length > 0) {
+    return {
+      ok: false,
+      reason: 'not_offered',
+      message: `no repository of the asset offers ${missing.sort().join(', ')} at source version ${patch.version} or newer`,
+    };
+  }
+  packages.sort(byNameAndArch);
+  let lowest = packages[0]?.source_version ?? patch.version;
+  for (const p of packages) {
+    if (compareVersions('dpkg', p.source_version, lowest) === 'less') lowest = p.source_version;
+  }
+  const versions = [...new Set(packages.map((p) => p.source_version))].sort();
+  const patchIds = versions.map((version) => formatPatchId({ ...patch, version }));
+  return { ok: true, packages, sourceVersion: lowest, patchIds, downloadBytes };
+}
+
+/** The newest version that the asset's repositories offer for a package and that carries the patch. */
+function newestCandidate(
+  installed: InstalledPackage,
+  patch: PlanPatch,
+  candidates: readonly Candidate[],
+): Candidate | null {
+  let best: Candidate | null = null;
+  for (const candidate of candidates) {
+    if (candidate.name !== installed.name || candidate.arch !== installed.arch) continue;
+    // a binary package can move to another source, whose versions do not compare with the patch's
+    if (candidate.source !== patch.package) continue;
+    const order = compareVersions('dpkg', candidate.source_version, patch.version);
+    if (order !== 'greater' && order !== 'equal') continue;
+    if (compareVersions('dpkg', candidate.version, installed.version) !== 'greater') continue;
+    if (best === null || compareVersions('dpkg', candidate.version, best.version) === 'greater')
+      best = candidate;
+  }
+  return best;
+}
+
+function names(packages: readonly InstalledPackage[]): string {
+  return packages
+    .map((p) => p.name)
+    .sort()
+    .join(', ');
+}
+
+/** A fixed order, so that the same plan has the same digest. */
+export function byNameAndArch(a: { name: string; arch: string }, b: { name: string; arch: string }): number {
+  const left = `${a.name}:${a.arch}`;
+  const right = `${b.name}:${b.arch}`;
+  return left < right ? -1 : left > right ? 1 : 0;
+}
