@@ -9,6 +9,7 @@ export default defineConfig({
           name: 'unit',
           include: ['*/src/**/*.test.ts', 'setup/*.test.ts', '*.test.ts'],
           exclude: ['**/node_modules/**', 'lab/src/**/*.lab.test.ts'],
+          globalSetup: ['server/src/database/test-database-setup.ts'],
           testTimeout: 30_000,
           hookTimeout: 60_000,
         },

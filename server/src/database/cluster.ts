@@ -40,7 +40,7 @@ export interface ClusterOptions {
   /** Holds everything the server keeps on disk; made when missing. Not used with `databaseUrl`, which has no lock. */
   readonly dataFolder: string;
   /** A PostgreSQL of one's own; several servers may share it. */
-  readonly databaseUrl?: string | undefined;
+  readonly databaseUrl?: string | null | undefined;
   readonly log: Logger;
   readonly random: Random;
   /** Which PostgreSQLs there are; default: what this machine has. */
@@ -95,7 +95,7 @@ export function defaultDataFolder(
  *   `postgres_did_not_start`, `data_folder_unreachable`, `database_unreachable`, `database_too_old`, …
  */
 export async function openCluster(options: ClusterOptions): Promise<Cluster> {
-  if (options.databaseUrl !== undefined && options.databaseUrl !== '') {
+  if (options.databaseUrl) {
     await checkServer(options.databaseUrl);
     return { url: options.databaseUrl, source: 'external', stop: async () => {} };
   }
@@ -130,7 +130,7 @@ async function openFolder(folder: string, options: ClusterOptions, unlock: () =>
         { folder: dataFolder, major: binaries.major, source: binaries.source },
         'making a new database',
       );
-      await initialise(home, binaries, user, random);
+      await initialise(home, binaries, user, random, options.settings?.['fsync'] !== 'off');
     }
     postmaster = await startPostmaster({
       binaries,
@@ -216,6 +216,7 @@ async function initialise(
   binaries: Binaries,
   user: SystemUser | undefined,
   random: Random,
+  durable: boolean,
 ): Promise<void> {
   const draft = join(home, 'data.new');
   rmSync(draft, { recursive: true, force: true });
@@ -225,6 +226,7 @@ async function initialise(
   // Byte order, not a language's: the same on every machine, and it cannot change under an index with a new C library.
   const flags = ['-D', draft, '-U', ROLE, '--encoding=UTF8', '--locale=C', '--data-checksums'];
   flags.push('--auth=scram-sha-256', `--pwfile=${passwordFile}`);
+  if (!durable) flags.push('--no-sync');
   const { exitCode, output } = await runCommand(join(binaries.folder, 'bin/initdb'), flags, {
     environment: postgresEnvironment,
     timeoutSeconds: 300,

@@ -24,6 +24,10 @@ export type Listen = { readonly socketFolder: string } | { readonly loopbackPort
 const POLL_MS = 20;
 const RECOVERY_LIMIT_SECONDS = 900;
 const STOP_LIMIT_SECONDS = 60;
+/** What PostgreSQL says while processes of a predecessor that was killed a moment ago are not quite gone. */
+const STILL_DYING = /lock file "postmaster\.pid" already exists|pre-existing shared memory block/;
+const STILL_DYING_ATTEMPTS = 40;
+const STILL_DYING_PAUSE_MS = 250;
 const LOG_LIMIT_BYTES = 16 * 1024 * 1024;
 
 interface PidFile {
@@ -139,29 +143,32 @@ export async function startPostmaster(options: {
     `${name}=${value}`,
   ]);
   rotate(logFile);
-  const logDescriptor = openSync(logFile, 'a', 0o640);
-  const logStart = statSync(logFile).size;
-  try {
-    const started = await startBackgroundProcess(
-      join(binaries.folder, 'bin/postgres'),
-      ['-D', dataFolder, ...flags],
-      {
+  for (let attempt = 0; ; attempt++) {
+    const logDescriptor = openSync(logFile, 'a', 0o640);
+    const logStart = statSync(logFile).size;
+    try {
+      const program = join(binaries.folder, 'bin/postgres');
+      const started = await startBackgroundProcess(program, ['-D', dataFolder, ...flags], {
         environment: postgresEnvironment,
         logDescriptor,
         ...(user === undefined ? {} : { uid: user.uid, gid: user.gid }),
-      },
-    );
-    const identity = processIdentity(started.pid);
-    const ready = identity && (await whenReady(dataFolder, started.pid, identity, log));
-    if (ready) return ready;
-  } finally {
-    closeSync(logDescriptor);
+      });
+      const identity = processIdentity(started.pid);
+      const ready = identity && (await whenReady(dataFolder, started.pid, identity, log));
+      if (ready) return ready;
+    } finally {
+      closeSync(logDescriptor);
+    }
+    const message = endOfLog(logFile, logStart);
+    if (attempt >= STILL_DYING_ATTEMPTS || !STILL_DYING.test(message)) {
+      throw new DatabaseError(
+        'postgres_did_not_start',
+        `PostgreSQL ${binaries.major} did not start on ${dataFolder}:\n${message}`,
+        `its whole log is ${logFile}`,
+      );
+    }
+    await sleep(STILL_DYING_PAUSE_MS);
   }
-  throw new DatabaseError(
-    'postgres_did_not_start',
-    `PostgreSQL ${binaries.major} did not start on ${dataFolder}:\n${endOfLog(logFile, logStart)}`,
-    `its whole log is ${logFile}`,
-  );
 }
 
 /** What the log says since a position, at most its last 2,000 characters. */

@@ -36,10 +36,12 @@ export async function describeSchema(client: ClientBase): Promise<string> {
   return `${[head, ...sections.flat()].join('\n\n')}\n`;
 }
 
+/** A view's columns only: PostgreSQL 15 and 18 print the same query differently. */
 const VIEWS = `
   select c.oid::regclass::text as name,
-    'create ' || case c.relkind when 'm' then 'materialized ' else '' end || 'view ' || c.oid::regclass::text || ' as' ||
-    chr(10) || pg_get_viewdef(c.oid) as text
+    '-- ' || case c.relkind when 'm' then 'materialized ' else '' end || 'view ' || c.oid::regclass::text || ' (' ||
+    (select string_agg(quote_ident(a.attname) || ' ' || format_type(a.atttypid, a.atttypmod), ', ' order by a.attnum)
+      from pg_attribute a where a.attrelid = c.oid and a.attnum > 0) || '); its query is in the migration that made it' as text
   from pg_class c join pg_namespace n on n.oid = c.relnamespace
   where c.relkind in ('v', 'm') and ${OWN_RELATION} order by c.oid::regclass::text collate "C"`;
 const ROUTINES = `
