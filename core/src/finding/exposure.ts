@@ -23,21 +23,38 @@ export interface KernelExposure {
   readonly inert: readonly number[];
   /** What a reboot would start instead of the running kernel; null when that is the running one or unknown. */
   readonly nextKernel: number | null;
+  /** The running kernel, when its package is no longer installed. */
+  readonly removedRunning: number | null;
   readonly undetermined: readonly Undetermined[];
 }
 
-/** Decides which of the installed kernels count, by what runs. */
-export function kernelExposure(host: HostFacts | null, software: readonly InstalledSoftware[]): KernelExposure {
+/**
+ * Decides which of the installed kernels count, by what runs. `gone` is software that the host had before: a kernel that
+ * still runs after its package was removed is found there.
+ */
+export function kernelExposure(
+  host: HostFacts | null,
+  software: readonly InstalledSoftware[],
+  gone: readonly InstalledSoftware[],
+): KernelExposure {
   const images = software.filter(isKernelImage);
   const ids = images.map((image) => image.id);
-  if (host === null) return { inert: [], nextKernel: null, undetermined: [] };
+  if (host === null) return { inert: [], nextKernel: null, removedRunning: null, undetermined: [] };
   // A container runs its host's kernel: whatever image lies on its disk is never booted, and the kernel is patched there.
-  if (host.machine === 'container') return { inert: ids, nextKernel: null, undetermined: [] };
-  const running = images.find((image) => kernelRelease(image.name) === host.running_kernel);
+  if (host.machine === 'container') {
+    return { inert: ids, nextKernel: null, removedRunning: null, undetermined: [] };
+  }
+  const runs = (image: InstalledSoftware) => isKernelImage(image) && kernelRelease(image.name) === host.running_kernel;
+  const running = images.find(runs);
+  const removed = running === undefined ? gone.find(runs) : undefined;
+  if (removed !== undefined) {
+    return { inert: ids, nextKernel: null, removedRunning: removed.id, undetermined: [] };
+  }
   if (running === undefined) {
     return {
       inert: ids,
       nextKernel: null,
+      removedRunning: null,
       undetermined: [
         {
           subject: `kernel ${host.running_kernel}`,
@@ -55,6 +72,7 @@ export function kernelExposure(host: HostFacts | null, software: readonly Instal
   return {
     inert: ids.filter((id) => id !== running.id),
     nextKernel: newest.id === running.id ? null : newest.id,
+    removedRunning: null,
     undetermined: [],
   };
 }
@@ -76,7 +94,8 @@ export function residueSentence(residue: Residue): string {
   return `${residue.path} of ${residue.name} ${residue.alteration === null ? 'is not as shipped' : how[residue.alteration]}.`;
 }
 
-export type ExposureKind = 'installed' | 'process' | 'file';
+/** `kernel`: the running kernel whose package has been removed from the disk. */
+export type ExposureKind = 'installed' | 'process' | 'file' | 'kernel';
 export type ExposedStatus = 'open' | 'restart_pending' | 'reboot_pending';
 
 /**
@@ -88,6 +107,6 @@ export function statusOf(
   exposures: readonly { readonly kind: ExposureKind; readonly fixedInNextKernel: boolean }[],
 ): ExposedStatus {
   if (exposures.some((e) => e.kind === 'file' || (e.kind === 'installed' && !e.fixedInNextKernel))) return 'open';
-  if (exposures.some((e) => e.kind === 'installed')) return 'reboot_pending';
+  if (exposures.some((e) => e.kind === 'installed' || e.kind === 'kernel')) return 'reboot_pending';
   return 'restart_pending';
 }

@@ -1,0 +1,86 @@
+import { describe, expect, test } from 'vitest';
+import fc from 'fast-check';
+import type { HostFacts } from '../inventory/inventory.ts';
+import { kernelExposure, statusOf, type ExposureKind } from './exposure.ts';
+
+const host: HostFacts = {
+  hostname: 'db1',
+  os: 'debian',
+  os_release: '12',
+  os_title: 'Debian GNU/Linux 12 (bookworm)',
+  arch: 'amd64',
+  addresses: [],
+  boot_id: 'a',
+  booted_at: '2026-11-01T00:00:00Z',
+  running_kernel: '6.1.0-25-amd64',
+  kernels: [],
+  machine: 'physical_or_virtual',
+  reboot_required: false,
+  reboot_required_by: [],
+  held: [],
+  units: [],
+};
+const image = (id: number, release: string, version: string) => ({
+  id,
+  name: `linux-image-${release}`,
+  version,
+  source: 'linux-signed-amd64',
+  source_version: version.replace('-', '+'),
+});
+const bash = { id: 9, name: 'bash', version: '5.2', source: 'bash', source_version: '5.2' };
+const old = image(1, '6.1.0-25-amd64', '6.1.106-3');
+const newer = image(2, '6.1.0-9-amd64', '6.1.9-1');
+const newest = image(3, '6.1.0-37-amd64', '6.1.140-1');
+
+describe('of several kernels the running one counts', () => {
+  test('the others open nothing, and the newest is what a reboot starts', () => {
+    expect(kernelExposure(host, [bash, newest, newer, old], [])).toEqual({
+      inert: [3, 2],
+      nextKernel: 3,
+      removedRunning: null,
+      undetermined: [],
+    });
+  });
+  test('the newest runs: no reboot would change anything', () => {
+    expect(kernelExposure({ ...host, running_kernel: '6.1.0-37-amd64' }, [newest, old], [])).toMatchObject({
+      inert: [1],
+      nextKernel: null,
+    });
+  });
+  test('a kernel from no package is undetermined, never safe', () => {
+    const result = kernelExposure({ ...host, running_kernel: '6.18.44-custom' }, [old], []);
+    expect(result.inert).toEqual([1]);
+    expect(result.undetermined.map((u) => u.subject)).toEqual(['kernel 6.18.44-custom']);
+  });
+  test('a kernel that runs on after its package was removed is found among what was there', () => {
+    expect(kernelExposure(host, [newest], [old])).toMatchObject({ removedRunning: 1, undetermined: [] });
+  });
+  test('a container runs its host’s kernel', () => {
+    expect(kernelExposure({ ...host, machine: 'container' }, [old, newest], [])).toEqual({
+      inert: [1, 3],
+      nextKernel: null,
+      removedRunning: null,
+      undetermined: [],
+    });
+  });
+});
+
+describe('status', () => {
+  const kinds: ExposureKind[] = ['installed', 'process', 'file', 'kernel'];
+  test('only a process left: restart; only a kernel: reboot; a vulnerable file or package: open', () => {
+    expect(statusOf([{ kind: 'process', fixedInNextKernel: false }])).toBe('restart_pending');
+    expect(statusOf([{ kind: 'kernel', fixedInNextKernel: false }])).toBe('reboot_pending');
+    expect(statusOf([{ kind: 'installed', fixedInNextKernel: true }])).toBe('reboot_pending');
+    expect(statusOf([{ kind: 'file', fixedInNextKernel: false }])).toBe('open');
+    expect(statusOf([{ kind: 'installed', fixedInNextKernel: false }])).toBe('open');
+  });
+  test('another exposure never makes a status milder', () => {
+    const rank = { restart_pending: 0, reboot_pending: 1, open: 2 };
+    const exposure = fc.record({ kind: fc.constantFrom(...kinds), fixedInNextKernel: fc.boolean() });
+    fc.assert(
+      fc.property(fc.array(exposure, { minLength: 1 }), exposure, (list, more) => {
+        expect(rank[statusOf([...list, more])]).toBeGreaterThanOrEqual(rank[statusOf(list)]);
+      }),
+    );
+  });
+});

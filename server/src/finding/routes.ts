@@ -1,0 +1,16 @@
+import { Finding, FindingQuery } from '@fixpoint/contract/finding.ts';
+import { List } from '@fixpoint/contract/list.ts';
+import { send, type Room } from '../app.ts';
+import { listFindings } from './list.ts';
+
+export const routes: Room = (app, context) => {
+  app.get(
+    '/api/v1/findings',
+    {
+      config: { permission: 'read' },
+      schema: { summary: 'Findings, most dangerous first', tags: ['finding'], querystring: FindingQuery, response: { 200: List(Finding) } },
+    },
+    async (request, reply) =>
+      send(reply, await context.db.transaction().execute((trx) => listFindings(trx, request.query))),
+  );
+};

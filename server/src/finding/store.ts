@@ -1,0 +1,324 @@
+import type { VerdictEvidence } from '@fixpoint/core/match/evidence.ts';
+import type { ExposedStatus, ExposureKind, Undetermined } from '@fixpoint/core/finding/exposure.ts';
+import { sql, type RawBuilder } from 'kysely';
+import type { Transact } from '../context.ts';
+
+/** Writer of what counts as exposed on each asset and of exposures that ended; reader of findings, which are derived. */
+
+/** Seconds since this instant stand in `since` arrays: 32 bits last until 2088. */
+export const sinceEpochSeconds = Date.UTC(2020, 0, 1) / 1000;
+
+export interface StaleSoftware {
+  readonly software: number;
+  readonly since: number;
+  readonly kind: Exclude<ExposureKind, 'installed'>;
+  readonly reason: string;
+}
+
+const staleKinds = ['process', 'file', 'kernel'] as const;
+
+export interface Exposure {
+  readonly inert: readonly number[];
+  readonly nextKernel: number | null;
+  readonly stale: readonly StaleSoftware[];
+  readonly undetermined: readonly Undetermined[];
+}
+
+export async function exposureOf(trx: Transact, assetId: number): Promise<Exposure> {
+  const row = await trx
+    .selectFrom('asset_exposure')
+    .selectAll()
+    .where('asset_id', '=', assetId)
+    .executeTakeFirst();
+  if (row === undefined) return { inert: [], nextKernel: null, stale: [], undetermined: [] };
+  return {
+    inert: row.inert,
+    nextKernel: row.next_kernel,
+    stale: row.stale_software.map((software, i) => ({
+      software,
+      since: row.stale_since[i] ?? 0,
+      kind: staleKinds.find((kind) => kind === row.stale_kind[i]) ?? 'process',
+      reason: row.stale_reason[i] ?? '',
+    })),
+    undetermined: row.undetermined as Undetermined[],
+  };
+}
+
+export async function saveExposure(trx: Transact, assetId: number, exposure: Exposure): Promise<void> {
+  const row = {
+    inert: [...exposure.inert],
+    next_kernel: exposure.nextKernel,
+    stale_software: exposure.stale.map((s) => s.software),
+    stale_since: exposure.stale.map((s) => s.since),
+    stale_kind: exposure.stale.map((s) => s.kind),
+    stale_reason: exposure.stale.map((s) => s.reason),
+    undetermined: JSON.stringify(exposure.undetermined),
+  };
+  await trx
+    .insertInto('asset_exposure')
+    .values({ asset_id: assetId, ...row })
+    .onConflict((conflict) => conflict.column('asset_id').doUpdateSet(row))
+    .execute();
+}
+
+/** What each software is vulnerable to, without the evidence: for comparing two states of an asset. */
+export async function carriedVulnerabilities(
+  trx: Transact,
+  software: readonly number[],
+): Promise<{ software_id: number; vulnerability: string; since: Date }[]> {
+  if (software.length === 0) return [];
+  return trx
+    .selectFrom('software_verdict')
+    .select(['software_id', 'vulnerability', 'since'])
+    .where('software_id', '=', sql<number>`any(${software})`)
+    .where('verdict', '=', 'vulnerable')
+    .execute();
+}
+
+export interface ClosedExposure {
+  readonly software_id: number;
+  readonly vulnerability: string;
+  readonly opened_at: Date;
+  readonly evidence: { readonly reason: string; readonly sentence: string };
+}
+
+export async function addHistory(
+  trx: Transact,
+  assetId: number,
+  closed: readonly ClosedExposure[],
+  at: Date,
+): Promise<void> {
+  if (closed.length === 0) return;
+  await sql`insert into exposure_history (asset_id, software_id, vulnerability, opened_at, closed_at, evidence)
+    select ${assetId}, x.software_id, x.vulnerability, x.opened_at, ${at}, x.evidence
+    from jsonb_to_recordset(${JSON.stringify(closed)}::jsonb)
+      as x(software_id integer, vulnerability text, opened_at timestamptz, evidence jsonb)`.execute(trx);
+}
+
+/** Closes, on every asset, what knowledge no longer holds to be a vulnerability of a software. */
+export async function closeByKnowledge(
+  trx: Transact,
+  gone: readonly { softwareId: number; vulnerability: string }[],
+  evidence: { reason: string; sentence: string },
+  at: Date,
+): Promise<number> {
+  if (gone.length === 0) return 0;
+  const result = await sql`insert into exposure_history
+      (asset_id, software_id, vulnerability, opened_at, closed_at, evidence)
+    select e.asset_id, e.software_id, v.vulnerability,
+      greatest(to_timestamp(e.since + ${sinceEpochSeconds}), v.since), ${at}, ${JSON.stringify(evidence)}::jsonb
+    from jsonb_to_recordset(${JSON.stringify(gone)}::jsonb) as x("softwareId" integer, vulnerability text)
+    join software_verdict v on v.software_id = x."softwareId" and v.vulnerability = x.vulnerability
+      and v.verdict = 'vulnerable'
+    join (${exposedRows(sql`a.retired_at is null and a.software && ${gone.map((g) => g.softwareId)}::integer[]`)}) e
+      on e.software_id = v.software_id`.execute(trx);
+  return Number(result.numAffectedRows ?? 0);
+}
+
+/** One row for each software that counts on each asset in scope, with why it counts. */
+function exposedRows(scope: RawBuilder<unknown>): RawBuilder<unknown> {
+  return sql`
+    select a.id as asset_id, u.software_id, u.since, 'installed' as kind, null::text as reason, e.next_kernel
+    from asset a left join asset_exposure e on e.asset_id = a.id
+      cross join lateral unnest(a.software, a.since) as u(software_id, since)
+    where ${scope} and not (u.software_id = any(coalesce(e.inert, '{}')))
+    union all
+    select a.id, u.software_id, u.since, u.kind, u.reason, null
+    from asset a join asset_exposure e on e.asset_id = a.id
+      cross join lateral unnest(e.stale_software, e.stale_since, e.stale_kind, e.stale_reason)
+        as u(software_id, since, kind, reason)
+    where ${scope}`;
+}
+
+/** The source package as the vendor's data names it: signed kernels are built from `linux`. */
+const sourcePackage = sql`case when s.source like 'linux-signed-%' then 'linux' else s.source end`;
+
+export interface FindingFilter {
+  readonly assetIds?: readonly number[];
+  readonly tag?: string;
+  readonly vulnerabilities?: readonly string[];
+  readonly package?: string;
+  readonly statuses?: readonly string[];
+  readonly limit: number;
+  readonly offset: number;
+}
+
+export interface FindingRow {
+  readonly asset_id: number;
+  readonly uid: string;
+  readonly hostname: string;
+  readonly os: string;
+  readonly os_release: string;
+  readonly vulnerability: string;
+  readonly package: string;
+  readonly status: ExposedStatus | 'undetermined' | 'fixed';
+  readonly reasons: string[] | null;
+  readonly software: number[];
+  readonly fix_state: string;
+  readonly fixed_version: string | null;
+  readonly evidence: VerdictEvidence;
+  readonly first_seen_at: Date;
+  readonly fixed_at: Date | null;
+  readonly title: string | null;
+  readonly cvss: number | null;
+  readonly epss: number | null;
+  readonly exploited: boolean;
+  readonly ransomware: boolean;
+  readonly total: string;
+}
+
+function assetScope(filter: FindingFilter): RawBuilder<unknown> {
+  const parts = [sql`a.retired_at is null`];
+  if (filter.assetIds !== undefined) parts.push(sql`a.id = any(${filter.assetIds}::integer[])`);
+  if (filter.tag !== undefined) {
+    parts.push(sql`exists (select from tag_asset ta join tag t on t.id = ta.tag_id
+      where ta.asset_id = a.id and t.name = ${filter.tag})`);
+  }
+  return sql.join(parts, sql` and `);
+}
+
+/** Danger of a vulnerability as its sources put it: highest CVSS base score, newest EPSS, and whether KEV lists it. */
+const danger = sql`
+  left join lateral (select max(c.base_score) as cvss from cvss c where c.vulnerability = f.vulnerability) c on true
+  left join lateral (
+    select max(t.probability) filter (where t.threat = 'exploit_probability') as epss,
+      coalesce(bool_or(t.threat = 'exploited'), false) as exploited,
+      coalesce(bool_or(t.ransomware), false) as ransomware,
+      max(t.title) as title
+    from threat t where t.vulnerability = f.vulnerability) t on true
+  left join lateral (select max(v.title) as title from vulnerability v where v.id = f.vulnerability) v on true`;
+
+/** Most dangerous first: exploited now, then likelihood, then severity. CVSS alone is never the order. */
+const mostDangerousFirst = sql`order by t.exploited desc, t.epss desc nulls last, c.cvss desc nulls last,
+  f.vulnerability desc, a.hostname, a.id, f.package`;
+
+/** The common table expression `f`: one row per finding that is not fixed, without what its vulnerability is. */
+function findingsExpression(filter: FindingFilter): RawBuilder<unknown> {
+  const vulnerabilities =
+    filter.vulnerabilities === undefined ? sql`true` : sql`v.vulnerability = any(${filter.vulnerabilities})`;
+  const packages =
+    filter.package === undefined ? sql`true` : sql`(${sourcePackage} = ${filter.package} or s.name = ${filter.package})`;
+  return sql`exposed as (${exposedRows(assetScope(filter))}),
+    carried as (
+      select x.asset_id, x.software_id, x.kind, x.reason, v.vulnerability, v.verdict, v.fix_state, v.fixed_version,
+        ${sourcePackage} as package, greatest(to_timestamp(x.since + ${sinceEpochSeconds}), v.since) as seen_at,
+        x.next_kernel is not null and s.name like 'linux-image-%' and not exists (
+          select from software_verdict n where n.software_id = x.next_kernel and n.vulnerability = v.vulnerability
+        ) as fixed_in_next_kernel
+      from exposed x join software s on s.id = x.software_id join software_verdict v on v.software_id = x.software_id
+      where ${vulnerabilities} and ${packages}
+    ),
+    f as (
+      select asset_id, vulnerability, package,
+        case
+          when bool_or(verdict = 'vulnerable' and (kind = 'file' or (kind = 'installed' and not fixed_in_next_kernel)))
+            then 'open'
+          when bool_or(verdict = 'vulnerable' and kind in ('installed', 'kernel')) then 'reboot_pending'
+          when bool_or(verdict = 'vulnerable') then 'restart_pending'
+          else 'undetermined'
+        end as status,
+        array_agg(distinct reason) filter (where reason is not null) as reasons,
+        array_agg(distinct software_id) as software,
+        -- the verdict that speaks for the finding: a vulnerable one before an undetermined one
+        (array_agg(software_id order by verdict desc, software_id))[1] as spokesman,
+        min(seen_at) as first_seen_at
+      from carried group by asset_id, vulnerability, package
+    )`;
+}
+
+const statusFilter = (filter: FindingFilter) =>
+  filter.statuses === undefined ? sql`true` : sql`f.status = any(${filter.statuses})`;
+
+/** Findings that are not fixed, derived from what counts as exposed and what that software is vulnerable to. */
+export async function exposedFindings(trx: Transact, filter: FindingFilter): Promise<FindingRow[]> {
+  const rows = await sql<FindingRow>`
+    with ${findingsExpression(filter)}
+    select f.*, w.fix_state, w.fixed_version, w.evidence, null::timestamptz as fixed_at, a.uid, a.hostname, a.os,
+      a.os_release, coalesce(t.title, v.title) as title, c.cvss, t.epss, t.exploited, t.ransomware,
+      count(*) over () as total
+    from f join asset a on a.id = f.asset_id
+      join software_verdict w on w.software_id = f.spokesman and w.vulnerability = f.vulnerability ${danger}
+    where ${statusFilter(filter)}
+    ${mostDangerousFirst}
+    limit ${filter.limit} offset ${filter.offset}`.execute(trx);
+  return rows.rows;
+}
+
+/** Findings whose exposures have all ended, with what ended the last one. */
+export async function fixedFindings(trx: Transact, filter: FindingFilter): Promise<FindingRow[]> {
+  const vulnerabilities =
+    filter.vulnerabilities === undefined ? sql`true` : sql`h.vulnerability = any(${filter.vulnerabilities})`;
+  const packages =
+    filter.package === undefined ? sql`true` : sql`(${sourcePackage} = ${filter.package} or s.name = ${filter.package})`;
+  const rows = await sql<FindingRow>`
+    with f as (
+      select h.asset_id, h.vulnerability, ${sourcePackage} as package, 'fixed' as status,
+        array_agg(distinct h.evidence ->> 'sentence') as reasons, array_agg(distinct h.software_id) as software,
+        'available' as fix_state, null::text as fixed_version,
+        jsonb_build_object('rule', (array_agg(h.evidence ->> 'reason' order by h.closed_at desc))[1],
+          'sentence', (array_agg(h.evidence ->> 'sentence' order by h.closed_at desc))[1], 'feed', null, 'record', null,
+          'advisory', null, 'installed_version', null, 'fixed_version', null, 'comparison', null, 'note', null,
+          'disagreements', '[]'::jsonb) as evidence,
+        min(h.opened_at) as first_seen_at, max(h.closed_at) as fixed_at
+      from exposure_history h join software s on s.id = h.software_id join asset a on a.id = h.asset_id
+      where ${assetScope(filter)} and ${vulnerabilities} and ${packages}
+      group by 1, 2, 3
+    ),
+    still as (${exposedRows(assetScope(filter))})
+    select f.*, a.uid, a.hostname, a.os, a.os_release, coalesce(t.title, v.title) as title, c.cvss, t.epss, t.exploited,
+      t.ransomware, count(*) over () as total
+    from f join asset a on a.id = f.asset_id ${danger}
+    where not exists (select from still x join software_verdict n on n.software_id = x.software_id
+      where x.asset_id = f.asset_id and n.vulnerability = f.vulnerability)
+    ${mostDangerousFirst}
+    limit ${filter.limit} offset ${filter.offset}`.execute(trx);
+  return rows.rows;
+}
+
+/** Number of findings that are not fixed; for pages past the end, which have no row to carry it. */
+export async function countFindings(trx: Transact, filter: FindingFilter): Promise<number> {
+  const rows = await sql<{ findings: string }>`
+    with ${findingsExpression(filter)} select count(*) as findings from f where ${statusFilter(filter)}`.execute(trx);
+  return Number(rows.rows[0]?.findings ?? 0);
+}
+
+/** Findings of each asset by status, for lists of assets. */
+export async function findingTotals(
+  trx: Transact,
+  assetIds: readonly number[],
+): Promise<{ asset_id: number; status: FindingRow['status']; findings: number }[]> {
+  const rows = await sql<{ asset_id: number; status: FindingRow['status']; findings: number }>`
+    with ${findingsExpression({ assetIds, limit: 0, offset: 0 })}
+    select asset_id, status, count(*)::integer as findings from f group by asset_id, status`.execute(trx);
+  return rows.rows;
+}
+
+export async function countAssets(trx: Transact, vulnerability: string): Promise<number> {
+  const rows = await sql<{ assets: number }>`
+    with ${findingsExpression({ vulnerabilities: [vulnerability], limit: 0, offset: 0 })}
+    select count(distinct asset_id)::integer as assets from f`.execute(trx);
+  return rows.rows[0]?.assets ?? 0;
+}
+
+/** Assets and findings per source package and fixed version: what each patch would close. */
+export async function fixableFindings(
+  trx: Transact,
+  filter: { assetIds?: readonly number[]; package?: string },
+): Promise<
+  { os: string; os_release: string; package: string; fixed_version: string; asset_id: number; vulnerability: string }[]
+> {
+  const rows = await sql<{
+    os: string;
+    os_release: string;
+    package: string;
+    fixed_version: string;
+    asset_id: number;
+    vulnerability: string;
+  }>`
+    with ${findingsExpression({ ...filter, limit: 0, offset: 0 })}
+    select a.os, a.os_release, f.package, w.fixed_version, f.asset_id, f.vulnerability
+    from f join asset a on a.id = f.asset_id
+      join software_verdict w on w.software_id = f.spokesman and w.vulnerability = f.vulnerability
+    where w.fixed_version is not null and f.status <> 'undetermined'`.execute(trx);
+  return rows.rows;
+}

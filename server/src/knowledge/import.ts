@@ -1,0 +1,252 @@
+import { createHash } from 'node:crypto';
+import type { Actor } from '@fixpoint/core/audit/events.ts';
+import type { FeedId } from '@fixpoint/core/knowledge/facts.ts';
+import { appendAudit } from '../audit/commands.ts';
+import type { Context, Transact } from '../context.ts';
+import { FeedFormatError, type Feed, type FeedFile, type FeedRejection } from '../feed/feed.ts';
+import { closedByKnowledge } from '../finding/commands.ts';
+import { fixesKnown } from '../patch/commands.ts';
+import { refuse, type Answer } from '../refusal.ts';
+import { dropVerdicts, rematch } from '../software/commands.ts';
+import type { Product } from './commands.ts';
+import {
+  insertRecords,
+  productsOfRecords,
+  productsOfVulnerabilities,
+  recordDigests,
+  removeRecords,
+  replaceRejections,
+  saveFeed,
+  touchFeed,
+  type RecordToStore,
+} from './store.ts';
+
+/** What an import did, in records. */
+export interface ImportResult {
+  readonly feed: string;
+  readonly read: number;
+  readonly added: number;
+  readonly changed: number;
+  readonly unchanged: number;
+  readonly withdrawn: number;
+  readonly rejected: number;
+  readonly seconds: number;
+}
+
+export interface ImportOptions {
+  readonly actor: Actor;
+  /** Date that the publisher gave the file, when known apart from its records. */
+  readonly publishedAt?: Date;
+  /** Take a complete file even though most of what is held is no longer in it. */
+  readonly allowShrink?: boolean;
+  readonly progress?: (read: number) => void;
+}
+
+const batchSize = 2000;
+/** A complete file that lacks more than this share of what is held is rather cut short than right. */
+const implausibleLossShare = 0.2;
+const implausibleLossRecords = 20;
+
+class ImplausibleLoss extends Error {
+  readonly lost: number;
+  readonly held: number;
+  constructor(lost: number, held: number) {
+    super('implausible loss');
+    this.lost = lost;
+    this.held = held;
+  }
+}
+
+/** Sets of products, each once. */
+class Products {
+  private readonly packages = new Map<string, { product: Product; packages: Set<string> }>();
+  add(list: readonly { ecosystem: string; release: string; package: string }[]): void {
+    for (const { ecosystem, release, package: name } of list) {
+      const key = `${ecosystem}\t${release}`;
+      const entry = this.packages.get(key);
+      if (entry === undefined) {
+        this.packages.set(key, { product: { ecosystem, release }, packages: new Set([name]) });
+      } else entry.packages.add(name);
+    }
+  }
+  *[Symbol.iterator](): IterableIterator<{ product: Product; packages: string[] }> {
+    for (const { product, packages } of this.packages.values()) yield { product, packages: [...packages] };
+  }
+}
+
+/**
+ * Imports one published file: all of it in one transaction, or nothing. Records that are unchanged cost a hash; changed
+ * ones replace their facts; in a complete feed, records that are gone take their facts with them. Then the software of
+ * every source package that was touched is matched again.
+ */
+export async function importFeed(
+  context: Context,
+  feed: Feed,
+  file: FeedFile,
+  options: ImportOptions,
+): Promise<Answer<ImportResult>> {
+  const started = context.clock.now();
+  const hash = createHash('sha256');
+  const bytes = (async function* () {
+    for await (const chunk of file.bytes) {
+      hash.update(chunk);
+      yield chunk;
+    }
+  })();
+  try {
+    const value = await context.db
+      .transaction()
+      .execute((trx) => importInto(trx, context, feed, { name: file.name, bytes }, options, started, () => hash.digest('hex')));
+    return { ok: true, value };
+  } catch (error) {
+    const problem = describe(feed, file, error);
+    if (problem === null) throw error;
+    await context.db.transaction().execute(async (trx) => {
+      await saveFeed(trx, feed.id, {
+        last_attempt_at: started,
+        last_error_code: problem.code,
+        last_error: problem.message,
+        source_name: file.name,
+      });
+      await appendAudit(trx, context, {
+        actor: options.actor,
+        event: 'feed.failed',
+        subjectKind: 'feed',
+        subject: feed.id,
+        reason: problem.message,
+        after: { code: problem.code, file: file.name },
+      });
+    });
+    return refuse(422, problem.code, problem.message, problem.whatToDo);
+  }
+}
+
+function describe(feed: Feed, file: FeedFile, error: unknown): { code: string; message: string; whatToDo: string } | null {
+  if (error instanceof FeedFormatError) {
+    return { code: error.code, message: `${file.name}: ${error.message}`, whatToDo: error.whatToDo };
+  }
+  if (error instanceof ImplausibleLoss) {
+    return {
+      code: 'feed_implausible_loss',
+      message: `${file.name} lacks ${error.lost} of the ${error.held} records held from ${feed.title}; nothing was changed.`,
+      whatToDo: 'Check that the file is whole. If the publisher really withdrew them, import again with allow_shrink.',
+    };
+  }
+  return null;
+}
+
+async function importInto(
+  trx: Transact,
+  context: Context,
+  feed: Feed,
+  file: FeedFile,
+  options: ImportOptions,
+  started: Date,
+  sourceDigest: () => string,
+): Promise<ImportResult> {
+  await touchFeed(trx, feed.id);
+  const held = await recordDigests(trx, feed.id);
+  const heldCount = held.size;
+  const seen = new Set<string>();
+  const touched = new Products();
+  const withdrawn = new Set<string>();
+  const rejections: FeedRejection[] = [];
+  let read = 0;
+  let added = 0;
+  let changed = 0;
+  let batch = new Map<string, RecordToStore>();
+
+  const flush = async () => {
+    const records = [...batch.values()];
+    const replaced = records.filter((r) => held.has(r.id)).map((r) => r.id);
+    touched.add(await productsOfRecords(trx, feed.id, replaced));
+    await removeRecords(trx, feed.id, replaced);
+    await insertRecords(trx, feed.id, records, started);
+    for (const record of records) {
+      for (const fact of record.facts) {
+        if (fact.kind === 'statement') touched.add([fact]);
+        if (fact.kind === 'vulnerability' && fact.withdrawnAt !== null) withdrawn.add(fact.id);
+      }
+    }
+    changed += replaced.length;
+    added += records.length - replaced.length;
+    for (const record of records) held.set(record.id, record.digest);
+    batch = new Map();
+    options.progress?.(read);
+  };
+
+  for await (const item of feed.parse(file)) {
+    if (item.outcome === 'rejection') {
+      rejections.push(item);
+      continue;
+    }
+    read += 1;
+    // The facts are part of the digest: a parser that reads more out of the same record must not be skipped.
+    const digest = createHash('sha256').update(item.raw).update(JSON.stringify(item.facts)).digest('hex');
+    seen.add(item.id);
+    if (held.get(item.id) === digest) continue;
+    batch.set(item.id, { ...item, digest });
+    if (batch.size >= batchSize) await flush();
+  }
+  await flush();
+
+  let gone = 0;
+  if (feed.complete) {
+    const missing = [...held.keys()].filter((id) => !seen.has(id));
+    gone = missing.length;
+    if (gone > implausibleLossRecords && gone > heldCount * implausibleLossShare && options.allowShrink !== true) {
+      throw new ImplausibleLoss(gone, heldCount);
+    }
+    touched.add(await productsOfRecords(trx, feed.id, missing));
+    await removeRecords(trx, feed.id, missing);
+  }
+  touched.add(await productsOfVulnerabilities(trx, [...withdrawn]));
+  await replaceRejections(trx, feed.id, rejections, started);
+  const counts = { added, changed, unchanged: read - added - changed, withdrawn: gone, rejected: rejections.length };
+  const effect = await applyTouched(trx, context, feed.id, touched, options.actor);
+  const now = context.clock.now();
+  await saveFeed(trx, feed.id, {
+    last_attempt_at: started,
+    last_success_at: now,
+    last_error_code: null,
+    last_error: null,
+    source_name: file.name,
+    source_digest: sourceDigest(),
+    records: feed.complete ? seen.size : held.size,
+    rejected: rejections.length,
+    ...(options.publishedAt === undefined ? {} : { published_at: options.publishedAt.toISOString() }),
+  });
+  await appendAudit(trx, context, {
+    actor: options.actor,
+    event: 'feed.imported',
+    subjectKind: 'feed',
+    subject: feed.id,
+    after: { file: file.name, read, ...counts, ...effect },
+  });
+  return { feed: feed.id, read, ...counts, seconds: (now.getTime() - started.getTime()) / 1000 };
+}
+
+/** Matches what was touched again and carries the difference to findings and patches. */
+async function applyTouched(
+  trx: Transact,
+  context: Context,
+  feed: FeedId,
+  touched: Products,
+  actor: Actor,
+): Promise<{ verdicts_opened: number; verdicts_gone: number; findings_closed: number }> {
+  let opened = 0;
+  let gone = 0;
+  let closed = 0;
+  for (const { product, packages } of touched) {
+    const change = await rematch(trx, context, product, packages);
+    closed += await closedByKnowledge(trx, context, feed, change.gone);
+    await dropVerdicts(trx, change.gone);
+    await fixesKnown(trx, context, product, packages);
+    opened += change.opened.length;
+    gone += change.gone.length;
+  }
+  if (opened > 0 || gone > 0) {
+    context.log.info({ feed, actor: actor.name, opened, gone, closed }, 'matched again after an import');
+  }
+  return { verdicts_opened: opened, verdicts_gone: gone, findings_closed: closed };
+}

@@ -1,0 +1,87 @@
+import { Type } from 'typebox';
+import { FeedImport, FeedStatus } from '@fixpoint/contract/audit.ts';
+import { List } from '@fixpoint/contract/list.ts';
+import { send, type Room } from '../app.ts';
+import { feeds } from '../feed/feeds.ts';
+import { refuse } from '../refusal.ts';
+import { feedStatus, rejectionsOf } from './commands.ts';
+import { importFeed } from './import.ts';
+
+/** Large enough for the largest published feed, small enough to end a runaway upload. */
+const feedBodyLimit = 2 * 1024 ** 3;
+
+export const routes: Room = (app, context) => {
+  // Feeds come as published, whatever their type: the body is handed on as a stream and never held as a whole.
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('*', (_request, payload, done) => done(null, payload));
+  const params = Type.Object({ id: Type.String({ minLength: 1, maxLength: 50 }) });
+  const feedOf = (id: string) => Object.values(feeds).find((feed) => feed.id === id);
+  const unknownFeed = (id: string) =>
+    refuse(404, 'feed_not_found', `there is no feed “${id}”`, `feeds are: ${Object.keys(feeds).join(', ')}`);
+
+  app.get(
+    '/api/v1/feeds',
+    {
+      config: { permission: 'read' },
+      schema: { summary: 'Every feed with its age', tags: ['knowledge'], response: { 200: List(FeedStatus) } },
+    },
+    async () => {
+      const items = await context.db.transaction().execute((trx) => feedStatus(trx, context));
+      return { items, total: items.length, next: null };
+    },
+  );
+  app.get(
+    '/api/v1/feeds/:id/rejections',
+    {
+      config: { permission: 'read' },
+      schema: {
+        summary: 'Records of the last import that were reported and skipped',
+        tags: ['knowledge'],
+        params,
+        response: {
+          200: List(
+            Type.Object({ position: Type.String(), code: Type.String(), message: Type.String(), excerpt: Type.String(), at: Type.String() }),
+          ),
+        },
+      },
+    },
+    async (request, reply) => {
+      const feed = feedOf(request.params.id);
+      if (feed === undefined) return send(reply, unknownFeed(request.params.id));
+      const items = await context.db.transaction().execute((trx) => rejectionsOf(trx, feed.id));
+      return { items, total: items.length, next: null };
+    },
+  );
+  app.post(
+    '/api/v1/feeds/:id/import',
+    {
+      config: { permission: 'knowledge.write' },
+      bodyLimit: feedBodyLimit,
+      schema: {
+        summary: 'Imports a file as the publisher publishes it; all of it or nothing',
+        tags: ['knowledge'],
+        params,
+        querystring: Type.Object({
+          name: Type.Optional(Type.String({ maxLength: 255 })),
+          allow_shrink: Type.Optional(Type.Boolean()),
+        }),
+        response: { 200: FeedImport },
+      },
+    },
+    async (request, reply) => {
+      const feed = feedOf(request.params.id);
+      if (feed === undefined) return send(reply, unknownFeed(request.params.id));
+      const bytes = request.body as AsyncIterable<Uint8Array> | null | undefined;
+      if (bytes === null || bytes === undefined) {
+        return send(reply, refuse(400, 'body_missing', 'there is no file in the request', 'send the published file as the body'));
+      }
+      const result = await importFeed(
+        context,
+        feed,
+        { name: request.query.name ?? 'upload', bytes },
+        { actor: request.actor, allowShrink: request.query.allow_shrink === true },
+      );
+      return send(reply, result);
+    },
+  );
+};

@@ -1,0 +1,244 @@
+import type { Ecosystem, FeedId } from '@fixpoint/core/knowledge/facts.ts';
+import { sql } from 'kysely';
+import type { Transact } from '../context.ts';
+import type { FeedRecord, FeedRejection } from '../feed/feed.ts';
+
+/** The only writer of feeds, their records and the facts from them. Facts live and die with the record that said them. */
+
+export interface RecordToStore extends FeedRecord {
+  readonly digest: string;
+}
+
+export async function recordDigests(trx: Transact, feed: FeedId): Promise<Map<string, string>> {
+  const rows = await trx
+    .selectFrom('feed_record')
+    .select(['record', 'digest'])
+    .where('feed', '=', feed)
+    .execute();
+  return new Map(rows.map((row) => [row.record, row.digest]));
+}
+
+/** Products that statements of these records speak of, before the records are replaced or removed. */
+export async function productsOfRecords(
+  trx: Transact,
+  feed: FeedId,
+  records: readonly string[],
+): Promise<{ ecosystem: string; release: string; package: string }[]> {
+  if (records.length === 0) return [];
+  return trx
+    .selectFrom('statement')
+    .select(['ecosystem', 'release', 'package'])
+    .distinct()
+    .where('feed', '=', feed)
+    .where('record', '=', sql<string>`any(${records})`)
+    .execute();
+}
+
+/** Products that any statement about these vulnerabilities speaks of: what a withdrawal touches. */
+export async function productsOfVulnerabilities(
+  trx: Transact,
+  vulnerabilities: readonly string[],
+): Promise<{ ecosystem: string; release: string; package: string }[]> {
+  if (vulnerabilities.length === 0) return [];
+  return trx
+    .selectFrom('statement')
+    .select(['ecosystem', 'release', 'package'])
+    .distinct()
+    .where('vulnerability', '=', sql<string>`any(${vulnerabilities})`)
+    .execute();
+}
+
+/** Removes records with all their facts. */
+export async function removeRecords(trx: Transact, feed: FeedId, records: readonly string[]): Promise<void> {
+  if (records.length === 0) return;
+  await trx
+    .deleteFrom('feed_record')
+    .where('feed', '=', feed)
+    .where('record', '=', sql<string>`any(${records})`)
+    .execute();
+}
+
+/** Stores new records with their facts; the rows travel as one JSON text a table, whatever their number. */
+export async function insertRecords(
+  trx: Transact,
+  feed: FeedId,
+  records: readonly RecordToStore[],
+  at: Date,
+): Promise<void> {
+  if (records.length === 0) return;
+  const rows = (list: readonly object[]) => JSON.stringify(list).replaceAll('\\u0000', '');
+  await sql`insert into feed_record (feed, record, digest, raw, imported_at)
+    select ${feed}, x.record, x.digest, x.raw, ${at}
+    from jsonb_to_recordset(${rows(records.map((r) => ({ record: r.id, digest: r.digest, raw: r.raw })))}::jsonb)
+      as x(record text, digest text, raw text)`.execute(trx);
+
+  const facts = records.flatMap((record) => record.facts.map((fact) => ({ record: record.id, ...fact })));
+  const advisories = facts.filter((f) => f.kind === 'advisory');
+  if (advisories.length > 0) {
+    await sql`insert into advisory (feed, record, id, title, published_at, withdrawn_at, vulnerabilities, url)
+      select ${feed}, x.record, x.id, x.title, x."publishedAt", x."withdrawnAt",
+        array(select jsonb_array_elements_text(x.vulnerabilities)), x.url
+      from jsonb_to_recordset(${rows(advisories)}::jsonb) as x(record text, id text, title text,
+        "publishedAt" timestamptz, "withdrawnAt" timestamptz, vulnerabilities jsonb, url text)`.execute(trx);
+  }
+  const vulnerabilities = facts.filter((f) => f.kind === 'vulnerability');
+  if (vulnerabilities.length > 0) {
+    await sql`insert into vulnerability (feed, record, id, aliases, title, description, published_at, withdrawn_at)
+      select ${feed}, x.record, x.id, array(select jsonb_array_elements_text(x.aliases)), x.title, x.description,
+        x."publishedAt", x."withdrawnAt"
+      from jsonb_to_recordset(${rows(vulnerabilities)}::jsonb) as x(record text, id text, aliases jsonb, title text,
+        description text, "publishedAt" timestamptz, "withdrawnAt" timestamptz)`.execute(trx);
+  }
+  const statements = facts.filter((f) => f.kind === 'statement');
+  if (statements.length > 0) {
+    await sql`insert into statement (feed, record, vulnerability, ecosystem, release, package, status, fixed_version,
+        fix_state, note, advisory, stated_at)
+      select ${feed}, x.record, x.vulnerability, x.ecosystem, x.release, x.package, x.status, x."fixedVersion",
+        x."fixState", x.note, x.advisory, x."statedAt"
+      from jsonb_to_recordset(${rows(statements)}::jsonb) as x(record text, vulnerability text, ecosystem text,
+        release text, package text, status text, "fixedVersion" text, "fixState" text, note text, advisory text,
+        "statedAt" timestamptz)`.execute(trx);
+  }
+  const scores = facts.filter((f) => f.kind === 'cvss');
+  if (scores.length > 0) {
+    await sql`insert into cvss (feed, record, vulnerability, scorer, version, vector, base_score)
+      select ${feed}, x.record, x.vulnerability, x.scorer, x.version, x.vector, x."baseScore"
+      from jsonb_to_recordset(${rows(scores)}::jsonb) as x(record text, vulnerability text, scorer text, version text,
+        vector text, "baseScore" real)`.execute(trx);
+  }
+  const threats = facts.filter((f) => f.kind === 'threat');
+  if (threats.length > 0) {
+    await sql`insert into threat (feed, record, vulnerability, threat, probability, percentile, ransomware, asserted_on,
+        due_on, title)
+      select ${feed}, x.record, x.vulnerability, x.threat, x.probability, x.percentile, x.ransomware, x."assertedOn",
+        x."dueOn", x.title
+      from jsonb_to_recordset(${rows(threats)}::jsonb) as x(record text, vulnerability text, threat text,
+        probability real, percentile real, ransomware boolean, "assertedOn" date, "dueOn" date, title text)`.execute(
+      trx,
+    );
+  }
+}
+
+export async function replaceRejections(
+  trx: Transact,
+  feed: FeedId,
+  rejections: readonly FeedRejection[],
+  at: Date,
+): Promise<void> {
+  await trx.deleteFrom('feed_rejection').where('feed', '=', feed).execute();
+  const kept = rejections.slice(0, 10_000).map((r, ordinal) => ({
+    feed,
+    ordinal,
+    position: r.position,
+    code: r.code,
+    message: r.message,
+    excerpt: r.excerpt.replaceAll('\0', ''),
+    at,
+  }));
+  for (let i = 0; i < kept.length; i += 1000) {
+    await trx.insertInto('feed_rejection').values(kept.slice(i, i + 1000)).execute();
+  }
+}
+
+export interface FeedRow {
+  readonly published_at?: string | null;
+  readonly last_attempt_at: Date;
+  readonly last_success_at?: Date;
+  readonly last_error_code: string | null;
+  readonly last_error: string | null;
+  readonly source_name: string;
+  readonly source_digest?: string;
+  readonly records?: number;
+  readonly rejected?: number;
+}
+
+export async function saveFeed(trx: Transact, id: FeedId, row: FeedRow): Promise<void> {
+  await trx
+    .insertInto('feed')
+    .values({ id, records: 0, rejected: 0, ...row })
+    .onConflict((conflict) => conflict.column('id').doUpdateSet(row))
+    .execute();
+}
+
+export async function touchFeed(trx: Transact, id: FeedId): Promise<void> {
+  await trx
+    .insertInto('feed')
+    .values({ id })
+    .onConflict((conflict) => conflict.doNothing())
+    .execute();
+  await trx.selectFrom('feed').select('id').where('id', '=', id).forUpdate().execute();
+}
+
+export async function feedRows(trx: Transact) {
+  return trx.selectFrom('feed').selectAll().orderBy('id').execute();
+}
+
+export async function feedRejections(trx: Transact, feed: string, limit: number) {
+  return trx
+    .selectFrom('feed_rejection')
+    .select(['position', 'code', 'message', 'excerpt', 'at'])
+    .where('feed', '=', feed)
+    .orderBy('ordinal')
+    .limit(limit)
+    .execute();
+}
+
+export interface StatementRow {
+  readonly feed: string;
+  readonly record: string;
+  readonly vulnerability: string;
+  readonly ecosystem: string;
+  readonly release: string;
+  readonly package: string;
+  readonly status: string;
+  readonly fixed_version: string | null;
+  readonly fix_state: string;
+  readonly note: string | null;
+  readonly advisory: string | null;
+  readonly stated_at: Date | null;
+}
+
+/** All that is said of these source packages, but for withdrawn vulnerabilities. */
+export async function statementsOf(
+  trx: Transact,
+  product: { ecosystem: string; release: string },
+  packages: readonly string[],
+): Promise<StatementRow[]> {
+  return trx
+    .selectFrom('statement as s')
+    .selectAll('s')
+    .where('s.ecosystem', '=', product.ecosystem)
+    .where('s.release', '=', product.release)
+    .where('s.package', '=', sql<string>`any(${packages})`)
+    .where((eb) =>
+      eb.not(
+        eb.exists(
+          eb
+            .selectFrom('vulnerability as v')
+            .select('v.id')
+            .whereRef('v.id', '=', 's.vulnerability')
+            .where('v.withdrawn_at', 'is not', null),
+        ),
+      ),
+    )
+    .execute();
+}
+
+/** Releases of an ecosystem about which anything is known. */
+export async function isReleaseKnown(
+  trx: Transact,
+  product: { ecosystem: string; release: string },
+): Promise<boolean> {
+  const row = await trx
+    .selectFrom('statement')
+    .select('package')
+    .where('ecosystem', '=', product.ecosystem)
+    .where('release', '=', product.release)
+    .limit(1)
+    .executeTakeFirst();
+  return row !== undefined;
+}
+
+export function isEcosystem(text: string): text is Ecosystem {
+  return text === 'debian';
+}

@@ -1,0 +1,80 @@
+import type { Candidate } from '@fixpoint/core/inventory/inventory.ts';
+import { fixedBy, patchId, supersedence, type PatchIdentity } from '@fixpoint/core/knowledge/patch.ts';
+import { lookUp } from '@fixpoint/core/match/match.ts';
+import type { Context, Transact } from '../context.ts';
+import { decisionsFor, type Product } from '../knowledge/commands.ts';
+import { patchesOfPackages, patchRows, savePatches, type PatchRow } from './store.ts';
+
+/** What the patches are called that these candidates of a host amount to. */
+export function patchesOfCandidates(product: Product, candidates: readonly Candidate[]): PatchIdentity[] {
+  const byId = new Map<string, PatchIdentity>();
+  for (const candidate of candidates) {
+    const target = lookUp(candidate);
+    if (target === null) continue;
+    const patch = { ...product, package: target.source, version: target.version };
+    byId.set(patchId(patch), patch);
+  }
+  return [...byId.values()];
+}
+
+/** Remembers what the repositories of a host offer. */
+export async function candidatesSeen(
+  trx: Transact,
+  context: Context,
+  product: Product,
+  candidates: readonly Candidate[],
+): Promise<void> {
+  const patches = patchesOfCandidates(product, candidates).map((p) => ({ id: patchId(p), ...p }));
+  await savePatches(trx, patches, context.clock.now(), true);
+}
+
+/** Remembers every version in which something is fixed in these packages. */
+export async function fixesKnown(
+  trx: Transact,
+  context: Context,
+  product: Product,
+  packages: readonly string[],
+): Promise<void> {
+  const byId = new Map<string, PatchIdentity & { id: string }>();
+  for (const decision of await decisionsFor(trx, product, packages)) {
+    if (decision.status !== 'fixed' || decision.fixedVersion === null) continue;
+    const patch = { ...product, package: decision.package, version: decision.fixedVersion };
+    byId.set(patchId(patch), { id: patchId(patch), ...patch });
+  }
+  await savePatches(trx, [...byId.values()], context.clock.now(), false);
+}
+
+export interface PatchFacts extends PatchRow {
+  /** Vulnerabilities that it fixes. */
+  readonly fixes: readonly string[];
+  readonly supersedes: readonly string[];
+  readonly supersededBy: string | null;
+}
+
+/** Patches with what they fix and supersede. Ids that are not known are missing from the answer. */
+export async function patchFacts(
+  trx: Transact,
+  filter: { ids?: readonly string[]; package?: string },
+): Promise<PatchFacts[]> {
+  const rows = await patchRows(trx, filter);
+  const byProduct = Map.groupBy(rows, (row) => `${row.ecosystem}\t${row.release}`);
+  const facts: PatchFacts[] = [];
+  for (const list of byProduct.values()) {
+    const [first] = list;
+    if (first === undefined) continue;
+    const product = { ecosystem: first.ecosystem, release: first.release };
+    const packages = [...new Set(list.map((row) => row.package))];
+    const decisions = Map.groupBy(await decisionsFor(trx, product, packages), (d) => d.package);
+    const all = Map.groupBy(await patchesOfPackages(trx, product, packages), (row) => row.package);
+    for (const row of list) {
+      const order = supersedence(row, all.get(row.package) ?? []);
+      facts.push({
+        ...row,
+        fixes: fixedBy(row, decisions.get(row.package) ?? []),
+        supersedes: order.supersedes.map((p) => p.id),
+        supersededBy: order.supersededBy?.id ?? null,
+      });
+    }
+  }
+  return facts;
+}

@@ -1,0 +1,94 @@
+import type { Static } from 'typebox';
+import type { Patch, PatchQuery } from '@fixpoint/contract/finding.ts';
+import { parsePatchId } from '@fixpoint/core/knowledge/patch.ts';
+import { compareVersions } from '@fixpoint/core/version/version.ts';
+import { assetIdByReference, candidatesOfAssets } from '../asset/commands.ts';
+import type { Transact } from '../context.ts';
+import { fixable } from '../finding/commands.ts';
+import { offeredVersions } from '../finding/list.ts';
+import { answer, refuse, type Answer } from '../refusal.ts';
+import { patchFacts, type PatchFacts } from './commands.ts';
+
+export interface PatchPage {
+  readonly items: Patch[];
+  readonly total: number;
+  readonly next: string | null;
+}
+
+type Fixable = Awaited<ReturnType<typeof fixable>>[number];
+
+function view(facts: PatchFacts, open: readonly Fixable[]): Patch {
+  const closes = open.filter(
+    (f) =>
+      f.os === facts.ecosystem &&
+      f.os_release === facts.release &&
+      f.package === facts.package &&
+      compareVersions('dpkg', f.fixed_version, facts.version) !== 'greater',
+  );
+  return {
+    id: facts.id,
+    ecosystem: facts.ecosystem,
+    release: facts.release,
+    package: facts.package,
+    version: facts.version,
+    known_since: facts.known_since.toISOString(),
+    offered_since: facts.offered_since?.toISOString() ?? null,
+    fixes: [...facts.fixes],
+    supersedes: [...facts.supersedes],
+    superseded_by: facts.supersededBy,
+    assets: new Set(closes.map((f) => f.asset_id)).size,
+    findings: closes.length,
+  };
+}
+
+/**
+ * Patches, those that close most findings first. Without a filter only patches that close something now are listed and
+ * that nothing supersedes; with `package` all of that package.
+ */
+export async function listPatches(trx: Transact, query: Static<typeof PatchQuery>): Promise<Answer<PatchPage>> {
+  const offset = query.after === undefined ? 0 : Number(query.after);
+  if (!Number.isSafeInteger(offset) || offset < 0) {
+    return refuse(400, 'bad_cursor', 'the cursor is not one of this list', 'pass the `next` of the page before, or leave `after` out');
+  }
+  let assetIds: number[] | undefined;
+  if (query.asset !== undefined) {
+    const asset = await assetIdByReference(trx, query.asset);
+    if (!asset.ok) return asset;
+    assetIds = [asset.value];
+  }
+  const open = await fixable(trx, {
+    ...(assetIds === undefined ? {} : { assetIds }),
+    ...(query.package === undefined ? {} : { package: query.package }),
+  });
+  const openByPackage = Map.groupBy(open, (f) => f.package);
+  const all =
+    query.package === undefined
+      ? (await Promise.all([...openByPackage.keys()].map((name) => patchFacts(trx, { package: name })))).flat()
+      : await patchFacts(trx, { package: query.package });
+  const offeredHere = assetIds === undefined ? null : offeredVersions((await candidatesOfAssets(trx, assetIds)).get(assetIds[0] ?? -1) ?? []);
+  const items = all
+    .map((facts) => view(facts, openByPackage.get(facts.package) ?? []))
+    .filter((patch) => query.package !== undefined || (patch.findings > 0 && patch.superseded_by === null))
+    .filter(
+      (patch) =>
+        offeredHere === null ||
+        patch.superseded_by === null ||
+        offeredHere.some((o) => o.source === patch.package && o.source_version === patch.version),
+    )
+    .sort((a, b) => b.findings - a.findings || (a.id < b.id ? -1 : 1));
+  const limit = query.limit ?? 100;
+  const next = offset + limit < items.length ? String(offset + limit) : null;
+  return answer({ items: items.slice(offset, offset + limit), total: items.length, next });
+}
+
+export async function patchDetail(trx: Transact, id: string): Promise<Answer<Patch>> {
+  const parsed = parsePatchId(id);
+  if (parsed === null) {
+    return refuse(400, 'bad_patch_id', `“${id}” is not the id of a patch`, 'an id looks like debian:12/openssl@3.0.22-1~deb12u2');
+  }
+  const [facts] = await patchFacts(trx, { ids: [id] });
+  if (facts === undefined) {
+    return refuse(404, 'patch_not_found', `no patch ${id} is known`, `see \`fixpoint patch list --package ${parsed.package}\``);
+  }
+  return answer(view(facts, await fixable(trx, { package: facts.package })));
+}

@@ -1,0 +1,133 @@
+import { evidenceOf } from '@fixpoint/core/match/evidence.ts';
+import { concerns, indexDecisions, lookUp, type DecisionIndex } from '@fixpoint/core/match/match.ts';
+import type { Context, Transact } from '../context.ts';
+import { decisionsFor, type Product } from '../knowledge/commands.ts';
+import {
+  addSoftware,
+  findSoftware,
+  knownSourceVersion,
+  removeVerdicts,
+  saveVerdicts,
+  softwareByIds,
+  softwareOfSources,
+  verdictsOf,
+  type PackageToIntern,
+  type SoftwareRow,
+  type VerdictRow,
+} from './store.ts';
+
+export type { SoftwareRow } from './store.ts';
+
+/** A verdict that appeared or went because knowledge changed. */
+export interface VerdictChange {
+  readonly softwareId: number;
+  readonly vulnerability: string;
+}
+
+function verdictRows(software: readonly SoftwareRow[], index: DecisionIndex): VerdictRow[] {
+  const rows: VerdictRow[] = [];
+  for (const one of software) {
+    for (const verdict of concerns(one, index)) {
+      if (verdict.kind !== 'vulnerable' && verdict.kind !== 'undetermined') continue;
+      rows.push({
+        software_id: one.id,
+        vulnerability: verdict.decision.vulnerability,
+        verdict: verdict.kind,
+        fix_state: verdict.decision.fixState,
+        fixed_version: verdict.decision.fixedVersion,
+        evidence: evidenceOf(one, verdict),
+      });
+    }
+  }
+  return rows;
+}
+
+/**
+ * The ids of packages as software, parallel to `packages`. What no host had before is matched on the way: each distinct
+ * software once, whatever the number of hosts that have it.
+ */
+export async function internSoftware(
+  trx: Transact,
+  context: Context,
+  product: Product,
+  packages: readonly PackageToIntern[],
+): Promise<number[]> {
+  let ids = await findSoftware(trx, product, packages);
+  const missing = packages.filter((_, i) => ids[i] === null);
+  if (missing.length > 0) {
+    const now = context.clock.now();
+    const added = await addSoftware(trx, product, missing, now);
+    const sources = new Set(added.flatMap((one) => lookUp(one)?.source ?? []));
+    const index = indexDecisions(await decisionsFor(trx, product, [...sources]));
+    await saveVerdicts(trx, verdictRows(added, index), now);
+    ids = await findSoftware(trx, product, packages);
+  }
+  return ids.map((id, i) => {
+    if (id === null) throw new Error(`software ${packages[i]?.name ?? '?'} was added and is not there`);
+    return id;
+  });
+}
+
+/** Matches all known software of these source packages again, after what is known of them has changed. */
+export async function rematch(
+  trx: Transact,
+  context: Context,
+  product: Product,
+  packages: readonly string[],
+): Promise<{ opened: VerdictChange[]; gone: VerdictChange[] }> {
+  const software = await softwareOfSources(trx, product, packages);
+  const index = indexDecisions(await decisionsFor(trx, product, packages));
+  const before = new Map<string, VerdictRow>();
+  for (const row of await verdictsOf(trx, software.map((one) => one.id))) {
+    before.set(`${row.software_id}\t${row.vulnerability}`, row);
+  }
+  const opened: VerdictChange[] = [];
+  const changed: VerdictRow[] = [];
+  for (const row of verdictRows(software, index)) {
+    const key = `${row.software_id}\t${row.vulnerability}`;
+    const earlier = before.get(key);
+    before.delete(key);
+    if (earlier === undefined) opened.push({ softwareId: row.software_id, vulnerability: row.vulnerability });
+    else if (sameVerdict(earlier, row)) continue;
+    changed.push(row);
+  }
+  const gone = [...before.values()].map((row) => ({
+    softwareId: row.software_id,
+    vulnerability: row.vulnerability,
+  }));
+  await saveVerdicts(trx, changed, context.clock.now());
+  return { opened, gone };
+}
+
+/** Drops verdicts that {@link rematch} found gone, once their findings have been written to history. */
+export async function dropVerdicts(trx: Transact, gone: readonly VerdictChange[]): Promise<void> {
+  await removeVerdicts(
+    trx,
+    gone.map((one) => ({ software_id: one.softwareId, vulnerability: one.vulnerability })),
+  );
+}
+
+function sameVerdict(a: VerdictRow, b: VerdictRow): boolean {
+  return (
+    a.verdict === b.verdict &&
+    a.fix_state === b.fix_state &&
+    a.fixed_version === b.fixed_version &&
+    a.evidence.sentence === b.evidence.sentence &&
+    a.evidence.advisory === b.evidence.advisory &&
+    a.evidence.note === b.evidence.note &&
+    a.evidence.disagreements.join('\n') === b.evidence.disagreements.join('\n')
+  );
+}
+
+export async function softwareOf(trx: Transact, ids: readonly number[]): Promise<SoftwareRow[]> {
+  return ids.length === 0 ? [] : softwareByIds(trx, ids);
+}
+
+/** What an earlier version of a package was built from, if some host has shown it. */
+export async function sourceVersionOf(
+  trx: Transact,
+  product: Product,
+  p: { name: string; arch: string; version: string },
+): Promise<{ source: string; source_version: string } | null> {
+  return knownSourceVersion(trx, product, p);
+}

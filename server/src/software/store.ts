@@ -1,0 +1,160 @@
+import type { VerdictEvidence } from '@fixpoint/core/match/evidence.ts';
+import { sql } from 'kysely';
+import type { Transact } from '../context.ts';
+
+/** The only writer of software and of what each is vulnerable to. */
+
+export interface SoftwareRow {
+  readonly id: number;
+  readonly name: string;
+  readonly version: string;
+  readonly arch: string;
+  readonly source: string;
+  readonly source_version: string;
+}
+
+export interface PackageToIntern {
+  readonly name: string;
+  readonly version: string;
+  readonly arch: string;
+  readonly source: string;
+  readonly source_version: string;
+}
+
+const recordset = sql`x(ordinal integer, name text, version text, arch text, source text, source_version text)`;
+
+/** Ids parallel to `packages`; null for those that are not there yet. */
+export async function findSoftware(
+  trx: Transact,
+  product: { ecosystem: string; release: string },
+  packages: readonly PackageToIntern[],
+): Promise<(number | null)[]> {
+  const list = JSON.stringify(packages.map((p, ordinal) => ({ ordinal, ...p })));
+  const rows = await sql<{ ordinal: number; id: number }>`
+    select x.ordinal, s.id from jsonb_to_recordset(${list}::jsonb) as ${recordset}
+    join software s on s.ecosystem = ${product.ecosystem} and s.release = ${product.release} and s.name = x.name
+      and s.version = x.version and s.arch = x.arch and s.source = x.source and s.source_version = x.source_version
+  `.execute(trx);
+  const ids: (number | null)[] = packages.map(() => null);
+  for (const row of rows.rows) ids[row.ordinal] = row.id;
+  return ids;
+}
+
+/** Adds what is missing; another transaction may add the same at once, so the caller looks up again afterwards. */
+export async function addSoftware(
+  trx: Transact,
+  product: { ecosystem: string; release: string },
+  packages: readonly PackageToIntern[],
+  at: Date,
+): Promise<SoftwareRow[]> {
+  // One order for everybody: two hosts with the same new packages would otherwise wait for each other's rows crosswise.
+  const sorted = packages.toSorted((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1));
+  const list = JSON.stringify(sorted.map((p, ordinal) => ({ ordinal, ...p })));
+  const rows = await sql<SoftwareRow>`
+    insert into software (ecosystem, release, name, version, arch, source, source_version, first_seen_at)
+    select ${product.ecosystem}, ${product.release}, x.name, x.version, x.arch, x.source, x.source_version, ${at}
+    from jsonb_to_recordset(${list}::jsonb) as ${recordset} order by x.ordinal
+    on conflict do nothing
+    returning id, name, version, arch, source, source_version
+  `.execute(trx);
+  return rows.rows;
+}
+
+function keyOf(p: PackageToIntern): string {
+  return `${p.name}\t${p.arch}\t${p.version}\t${p.source}\t${p.source_version}`;
+}
+
+/** All software of these source packages; for the kernel also what is built from its signed variants. */
+export async function softwareOfSources(
+  trx: Transact,
+  product: { ecosystem: string; release: string },
+  sources: readonly string[],
+): Promise<SoftwareRow[]> {
+  return trx
+    .selectFrom('software')
+    .select(['id', 'name', 'version', 'arch', 'source', 'source_version'])
+    .where('ecosystem', '=', product.ecosystem)
+    .where('release', '=', product.release)
+    .where((eb) =>
+      eb.or([
+        eb('source', '=', sql<string>`any(${sources})`),
+        ...(sources.includes('linux') ? [eb('source', 'like', 'linux-signed-%')] : []),
+      ]),
+    )
+    .orderBy('id')
+    .execute();
+}
+
+export async function softwareByIds(
+  trx: Transact,
+  ids: readonly number[],
+): Promise<(SoftwareRow & { ecosystem: string; release: string })[]> {
+  return trx
+    .selectFrom('software')
+    .select(['id', 'name', 'version', 'arch', 'source', 'source_version', 'ecosystem', 'release'])
+    .where('id', '=', sql<number>`any(${ids})`)
+    .execute();
+}
+
+/** Source version that an earlier version of a package is known to have been built from, if that is known and one. */
+export async function knownSourceVersion(
+  trx: Transact,
+  product: { ecosystem: string; release: string },
+  p: { name: string; arch: string; version: string },
+): Promise<{ source: string; source_version: string } | null> {
+  const rows = await trx
+    .selectFrom('software')
+    .select(['source', 'source_version'])
+    .distinct()
+    .where('ecosystem', '=', product.ecosystem)
+    .where('release', '=', product.release)
+    .where('name', '=', p.name)
+    .where('arch', '=', p.arch)
+    .where('version', '=', p.version)
+    .limit(2)
+    .execute();
+  return rows.length === 1 ? (rows[0] ?? null) : null;
+}
+
+export interface VerdictRow {
+  readonly software_id: number;
+  readonly vulnerability: string;
+  readonly verdict: 'vulnerable' | 'undetermined';
+  readonly fix_state: string;
+  readonly fixed_version: string | null;
+  readonly evidence: VerdictEvidence;
+}
+
+export async function verdictsOf(trx: Transact, software: readonly number[]): Promise<(VerdictRow & { since: Date })[]> {
+  if (software.length === 0) return [];
+  const rows = await trx
+    .selectFrom('software_verdict')
+    .selectAll()
+    .where('software_id', '=', sql<number>`any(${software})`)
+    .execute();
+  return rows as (VerdictRow & { since: Date })[];
+}
+
+/** Adds or replaces verdicts; `since` of one that was there already stays. */
+export async function saveVerdicts(trx: Transact, verdicts: readonly VerdictRow[], at: Date): Promise<void> {
+  for (let i = 0; i < verdicts.length; i += 5000) {
+    const list = JSON.stringify(verdicts.slice(i, i + 5000));
+    await sql`insert into software_verdict
+      (software_id, vulnerability, verdict, fix_state, fixed_version, evidence, since)
+      select x.software_id, x.vulnerability, x.verdict, x.fix_state, x.fixed_version, x.evidence, ${at}
+      from jsonb_to_recordset(${list}::jsonb)
+        as x(software_id integer, vulnerability text, verdict text, fix_state text, fixed_version text, evidence jsonb)
+      on conflict (software_id, vulnerability) do update set verdict = excluded.verdict,
+        fix_state = excluded.fix_state, fixed_version = excluded.fixed_version, evidence = excluded.evidence`.execute(trx);
+  }
+}
+
+export async function removeVerdicts(
+  trx: Transact,
+  verdicts: readonly { software_id: number; vulnerability: string }[],
+): Promise<void> {
+  if (verdicts.length === 0) return;
+  await sql`delete from software_verdict v using jsonb_to_recordset(${JSON.stringify(verdicts)}::jsonb)
+    as x(software_id integer, vulnerability text)
+    where v.software_id = x.software_id and v.vulnerability = x.vulnerability`.execute(trx);
+}
