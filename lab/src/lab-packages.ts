@@ -1,0 +1,200 @@
+/**
+ * The lab's own packages: each in a vulnerable version and in the version said to fix it, and each going wrong in one
+ * way that happens in the field. All are architecture `all` and their source has the same name.
+ */
+
+export interface LabPackage {
+  readonly name: string;
+  readonly vulnerableVersion: string;
+  readonly fixedVersion: string;
+  /** The file that is vulnerable: its text ends in `(vulnerable)` or `(fixed)`. */
+  readonly file: string;
+  /** What a patch job over it must come to see. */
+  readonly story: string;
+  readonly versions: readonly [LabPackageVersion, LabPackageVersion];
+}
+
+export interface LabPackageVersion {
+  readonly version: string;
+  /** Path inside → text and mode. */
+  readonly files: ReadonlyMap<string, { text: string; mode: number }>;
+  /** Maintainer scripts without their `#!` line. */
+  readonly scripts: ReadonlyMap<'preinst' | 'postinst' | 'prerm' | 'postrm', string>;
+}
+
+export const vulnerableVersion = '1.0-1';
+export const fixedVersion = '1.0-2';
+
+/**
+ * Makes `fixpoint-lab-good` slow, so that a kill can be placed inside a script: lines of `preinst=SECONDS` and
+ * `postinst=SECONDS`.
+ */
+export const slowFile = '/etc/fixpoint-lab/slow';
+/** `fixpoint-lab-good` appends one line here each time a script of it has run: `configured 1.0-2`, `unpacked 1.0-2`. */
+export const goodLog = '/var/log/fixpoint-lab-good.log';
+
+interface Scripts {
+  preinst?: string;
+  postinst?: string;
+  prerm?: string;
+  postrm?: string;
+}
+
+interface Part {
+  files?: Record<string, { text: string; mode?: number }>;
+  scripts?: Scripts;
+}
+
+function text(name: string, version: string): string {
+  return `${name} ${version} (${version === vulnerableVersion ? 'vulnerable' : 'fixed'})\n`;
+}
+
+function define(name: string, file: string, story: string, part: (version: string) => Part): LabPackage {
+  const build = (version: string): LabPackageVersion => {
+    const { files = {}, scripts = {} } = part(version);
+    const all = new Map([[file, { text: text(name, version), mode: 0o644 }]]);
+    for (const [path, content] of Object.entries(files)) {
+      all.set(path, { text: content.text, mode: content.mode ?? 0o644 });
+    }
+    return {
+      version,
+      files: all,
+      scripts: new Map(
+        (['preinst', 'postinst', 'prerm', 'postrm'] as const).flatMap((script) => {
+          const body = scripts[script];
+          return body === undefined ? [] : [[script, body] as const];
+        }),
+      ),
+    };
+  };
+  return {
+    name,
+    vulnerableVersion,
+    fixedVersion,
+    file,
+    story,
+    versions: [build(vulnerableVersion), build(fixedVersion)],
+  };
+}
+
+const folder = '/usr/lib/fixpoint-lab';
+
+function slowly(script: string): string {
+  return `seconds=$(sed -n 's/^${script}=//p' ${slowFile} 2>/dev/null || true)
+[ -z "$seconds" ] || sleep "$seconds"`;
+}
+
+const good = define(
+  'fixpoint-lab-good',
+  `${folder}/libgood.so`,
+  'installs, slowly if asked to, and writes down that it did: nothing may run twice',
+  (version) => {
+    return {
+      scripts: {
+        preinst: `${slowly('preinst')}\necho "unpacked ${version}" >> ${goodLog}`,
+        postinst: `[ "$1" = configure ] || exit 0\n${slowly('postinst')}\necho "configured ${version}" >> ${goodLog}`,
+      },
+    };
+  },
+);
+
+const unfixed = define(
+  'fixpoint-lab-unfixed',
+  `${folder}/libunfixed.so`,
+  'says it has installed the fix (exit 0), and puts the vulnerable file back: not_remediated',
+  (version) =>
+    version === vulnerableVersion
+      ? {}
+      : {
+          scripts: {
+            postinst: `[ "$1" = configure ] || exit 0
+cat > ${folder}/libunfixed.so <<'END'
+${text('fixpoint-lab-unfixed', vulnerableVersion)}END`,
+          },
+        },
+);
+
+const fails = define(
+  'fixpoint-lab-fails',
+  `${folder}/libfails.so`,
+  'the installation fails in its last step and leaves the package half configured',
+  (version) =>
+    version === vulnerableVersion
+      ? {}
+      : {
+          scripts: {
+            postinst:
+              '[ "$1" = configure ] || exit 0\necho "fixpoint-lab-fails cannot be configured" >&2\nexit 1',
+          },
+        },
+);
+
+const deadServiceUnit = 'fixpoint-lab-dead-service.service';
+const deadService = define(
+  'fixpoint-lab-dead-service',
+  `${folder}/libdeadservice.so`,
+  'installs the fix, exits 0, and its service does not come up again: a failed unit',
+  (version) => ({
+    files: {
+      [`${folder}/dead-service`]: {
+        text:
+          version === vulnerableVersion
+            ? '#!/bin/sh\nexec sleep infinity\n'
+            : '#!/bin/sh\necho "cannot read my configuration" >&2\nexit 1\n',
+        mode: 0o755,
+      },
+      [`/lib/systemd/system/${deadServiceUnit}`]: {
+        text: `[Unit]
+Description=A service of the Fixpoint lab that does not survive its update
+
+[Service]
+ExecStart=${folder}/dead-service
+
+[Install]
+WantedBy=multi-user.target
+`,
+      },
+    },
+    scripts: {
+      postinst: `[ "$1" = configure ] || exit 0
+systemctl --quiet enable ${deadServiceUnit} || true
+if [ -d /run/systemd/system ]; then
+  systemctl daemon-reload || true
+  systemctl restart ${deadServiceUnit} || true
+fi`,
+      prerm: `[ "$1" = remove ] || exit 0
+if [ -d /run/systemd/system ]; then systemctl --quiet disable --now ${deadServiceUnit} || true; fi`,
+    },
+  }),
+);
+
+const hangs = define(
+  'fixpoint-lab-hangs',
+  `${folder}/libhangs.so`,
+  'the installation never ends: only a time limit ends it',
+  (version) =>
+    version === vulnerableVersion
+      ? {}
+      : { scripts: { postinst: '[ "$1" = configure ] || exit 0\nexec sleep infinity' } },
+);
+
+const diverts = define(
+  'fixpoint-lab-diverts',
+  `${folder}/libdiverts.so`,
+  'the fixed file goes elsewhere (dpkg-divert), so the vulnerable one stays where it is used: not_remediated',
+  (version) =>
+    version === vulnerableVersion
+      ? {}
+      : {
+          scripts: {
+            // --local: a package's own diversion would not divert its own file. --no-rename: the old one stays.
+            preinst: `case "$1" in install|upgrade) ;; *) exit 0 ;; esac
+dpkg-divert --local --no-rename --divert ${folder}/libdiverts.so.distrib --add ${folder}/libdiverts.so`,
+            postrm: `[ "$1" = remove ] || exit 0
+dpkg-divert --local --no-rename --remove ${folder}/libdiverts.so
+rm -f ${folder}/libdiverts.so`,
+          },
+        },
+);
+
+export const labPackages: readonly LabPackage[] = [good, unfixed, fails, deadService, hangs, diverts];
