@@ -3,7 +3,7 @@ import { createReadStream } from 'node:fs';
 import { pipeline } from 'node:stream/promises';
 import type { Context } from '../context.ts';
 import { extractFiles } from '../feed/extract/extract.ts';
-import { feeds } from '../feed/feeds.ts';
+import { feedOf } from '../feed/feeds.ts';
 import { importFeed } from './import.ts';
 import { feedRows } from './store.ts';
 
@@ -40,7 +40,7 @@ export async function loadCarriedKnowledge(
     else if (imported && row.source_digest === (await digestOf(file.path))) {
       outcome = { feed: file.feed, outcome: 'unchanged' };
     } else {
-      const result = await importFeed(context, feeds[file.feed], opened, {
+      const result = await importFeed(context, feedOf(file.feed), opened, {
         actor: { kind: 'system', name: 'carried knowledge' },
         publishedAt: new Date(`${file.asOf}T00:00:00Z`),
       });

@@ -61,7 +61,7 @@ export interface FeedStatusRow {
 export async function feedStatus(trx: Transact, context: Context): Promise<FeedStatusRow[]> {
   const rows = new Map((await feedRows(trx)).map((row) => [row.id, row]));
   const now = context.clock.now().getTime();
-  return Object.values(feeds).map((feed) => {
+  return feeds.map((feed) => {
     const row = rows.get(feed.id);
     // Old data imported today is still old: what the publisher dated counts, and only without a date our own import.
     const reference = row?.published_at ?? row?.last_success_at ?? null;

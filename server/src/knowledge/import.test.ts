@@ -3,7 +3,7 @@ import { pino } from 'pino';
 import type { Context } from '../context.ts';
 import { testDatabase, type TestDatabase } from '../database/test-database.ts';
 import type { FeedFile } from '../feed/feed.ts';
-import { feeds } from '../feed/feeds.ts';
+import { feedOf } from '../feed/feeds.ts';
 import { systemRandom } from '../random.ts';
 import { internSoftware } from '../software/commands.ts';
 import { verdictsOf } from '../software/store.ts';
@@ -99,7 +99,7 @@ describe('imports', () => {
     const verdicts = async () =>
       (await inTransaction((trx) => verdictsOf(trx, [id]))).map((v) => `${v.vulnerability} ${v.fixed_version}`).sort();
     const take = async (lines: string[]) => {
-      const result = await importFeed(context, feeds['debian-osv'], file('demo.jsonl', lines.join('\n')), {
+      const result = await importFeed(context, feedOf('debian-osv'), file('demo.jsonl', lines.join('\n')), {
         actor,
         allowShrink: true,
       });
@@ -122,7 +122,7 @@ describe('imports', () => {
   test('one bad record is reported and skipped, the others count', async () => {
     const result = await importFeed(
       context,
-      feeds['debian-osv'],
+      feedOf('debian-osv'),
       file('mixed.jsonl', [osv('CVE-2026-90003', '1.1-1'), '{"id": "CVE-2026-90004", "affected": 7}', osv('CVE-2026-90005', '1.2-1')].join('\n')),
       { actor, allowShrink: true },
     );
@@ -135,9 +135,9 @@ describe('imports', () => {
   test('a file that is not the feed, or is cut short, changes nothing and says so', async () => {
     const before = await context.db.selectFrom('feed_record').select(({ fn }) => fn.countAll().as('n')).executeTakeFirst();
     now = new Date('2026-11-22T09:00:00Z');
-    const page = await importFeed(context, feeds['cisa-kev'], file('kev.json', '<html><body>Access denied</body></html>'), { actor });
+    const page = await importFeed(context, feedOf('cisa-kev'), file('kev.json', '<html><body>Access denied</body></html>'), { actor });
     expect(page).toMatchObject({ ok: false, status: 422 });
-    const cut = await importFeed(context, feeds['cisa-kev'], file('kev.json', '{"title": "CISA", "catalogVersion": "2026.01.01", "vulnerabilities": [{'), { actor });
+    const cut = await importFeed(context, feedOf('cisa-kev'), file('kev.json', '{"title": "CISA", "catalogVersion": "2026.01.01", "vulnerabilities": [{'), { actor });
     expect(cut).toMatchObject({ ok: false, status: 422 });
     const after = await context.db.selectFrom('feed_record').select(({ fn }) => fn.countAll().as('n')).executeTakeFirst();
     expect(after).toEqual(before);
@@ -150,9 +150,9 @@ describe('imports', () => {
 
   test('a complete feed that lost most of its records is refused until a person says that it is right', async () => {
     const lines = Array.from({ length: 100 }, (_, i) => osv(`CVE-2026-91${String(i).padStart(3, '0')}`, '1.1-1'));
-    const first = await importFeed(context, feeds['debian-osv'], file('all.jsonl', lines.join('\n')), { actor, allowShrink: true });
+    const first = await importFeed(context, feedOf('debian-osv'), file('all.jsonl', lines.join('\n')), { actor, allowShrink: true });
     expect(first.ok).toBe(true);
-    const cut = await importFeed(context, feeds['debian-osv'], file('all.jsonl', lines.slice(0, 40).join('\n')), { actor });
+    const cut = await importFeed(context, feedOf('debian-osv'), file('all.jsonl', lines.slice(0, 40).join('\n')), { actor });
     expect(cut).toMatchObject({ ok: false, code: 'feed_implausible_loss' });
     const kept = await context.db.selectFrom('feed_record').select(({ fn }) => fn.countAll().as('n')).where('feed', '=', 'debian-osv').executeTakeFirst();
     expect(Number(kept?.n)).toBe(100);

@@ -15,9 +15,9 @@ export const routes: Room = (app, context) => {
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', (_request, payload, done) => done(null, payload));
   const params = Type.Object({ id: Type.String({ minLength: 1, maxLength: 50 }) });
-  const feedOf = (id: string) => Object.values(feeds).find((feed) => feed.id === id);
+  const feedById = (id: string) => feeds.find((feed) => feed.id === id);
   const unknownFeed = (id: string) =>
-    refuse(404, 'feed_not_found', `there is no feed “${id}”`, `feeds are: ${Object.keys(feeds).join(', ')}`);
+    refuse(404, 'feed_not_found', `there is no feed “${id}”`, `feeds are: ${feeds.map((feed) => feed.id).join(', ')}`);
 
   app.get(
     '/api/v1/feeds',
@@ -46,7 +46,7 @@ export const routes: Room = (app, context) => {
       },
     },
     async (request, reply) => {
-      const feed = feedOf(request.params.id);
+      const feed = feedById(request.params.id);
       if (feed === undefined) return send(reply, unknownFeed(request.params.id));
       const items = await context.db.transaction().execute((trx) => rejectionsOf(trx, feed.id));
       return { items, total: items.length, next: null };
@@ -69,7 +69,7 @@ export const routes: Room = (app, context) => {
       },
     },
     async (request, reply) => {
-      const feed = feedOf(request.params.id);
+      const feed = feedById(request.params.id);
       if (feed === undefined) return send(reply, unknownFeed(request.params.id));
       const bytes = request.body as AsyncIterable<Uint8Array> | null | undefined;
       if (bytes === null || bytes === undefined) {
