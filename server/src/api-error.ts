@@ -217,6 +217,8 @@ function problemsOf(
 ): Problem[] {
   const at = (path: string) => (context === 'body' ? path || '/' : `${context}${path}`);
   const message = problem.message ?? problem.keyword;
+  // typebox's second word on an additional property, which has been told already.
+  if (problem.keyword === 'boolean') return [];
   const listed = (name: string) => {
     const value = problem.params[name];
     return Array.isArray(value) ? value.map(String) : [];

@@ -4,6 +4,7 @@ import rateLimit from '@fastify/rate-limit';
 import swagger from '@fastify/swagger';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import Fastify, {
+  LogController,
   type FastifyBaseLogger,
   type FastifyInstance,
   type FastifyReply,
@@ -74,7 +75,7 @@ export async function buildApp(context: ServerContext, options: AppOptions): Pro
   const { config } = context;
   const serverOptions: FastifyServerOptions = {
     loggerInstance: context.log,
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     genReqId: () => context.random.uuid(),
     // An identifier that a caller chose could be another request's.
     requestIdHeader: false,
@@ -139,6 +140,8 @@ export async function buildApp(context: ServerContext, options: AppOptions): Pro
       },
     },
   });
+  const known: KnownRoute[] = [];
+  knownRoutes.set(app, known);
   app.addHook('onRoute', (route) => {
     if (route.config?.permission === undefined) {
       throw new Error(
@@ -146,6 +149,9 @@ export async function buildApp(context: ServerContext, options: AppOptions): Pro
       );
     }
     const access = route.config.permission;
+    for (const method of methods) {
+      if ([route.method].flat().includes(method)) known.push({ method, url: route.url, access });
+    }
     route.schema = {
       ...route.schema,
       security:
@@ -181,6 +187,22 @@ export async function buildApp(context: ServerContext, options: AppOptions): Pro
     });
   }
   return app;
+}
+
+type Method = 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE' | 'OPTIONS';
+const methods: readonly Method[] = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'];
+
+export interface KnownRoute {
+  readonly method: Method;
+  /** With its parameters: `/api/v1/tokens/:id`. */
+  readonly url: string;
+  readonly access: RouteAccess;
+}
+const knownRoutes = new WeakMap<App, KnownRoute[]>();
+
+/** Every route of an application that is built, and whom it is for. */
+export function routesOf(app: App): readonly KnownRoute[] {
+  return knownRoutes.get(app) ?? [];
 }
 
 /**

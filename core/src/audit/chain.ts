@@ -82,7 +82,7 @@ export interface KnownHead {
 
 /** Verifies a chain event by event, so that a trail of any length can be verified as it is read. */
 export interface ChainVerifier {
-  /** False when this event is the first bad one; no more need be given. */
+  /** False when the verdict is final; no more need be given. */
   next(event: ChainedEvent): boolean;
   end(): ChainVerification;
 }
@@ -92,23 +92,29 @@ export function chainVerifier(head: KnownHead | null = null): ChainVerifier {
   let sequence = 0;
   let previousHash = noHash;
   let firstBad: ChainVerification['firstBad'] = null;
+  // An event that is missing here may stand further on, which is another problem: the rest tells.
+  let missing: number | null = null;
   const bad = (at: number, problem: ChainProblem, message: string) => {
     firstBad = { sequence: at, problem, message };
     return false;
   };
   return {
     next(event) {
+      if (missing !== null && firstBad !== null) {
+        if (event.sequence !== missing) return true;
+        const { sequence: at } = firstBad;
+        missing = null;
+        return bad(at, 'reordered', `event ${at} stands before event ${event.sequence}`);
+      }
       if (firstBad !== null) return false;
       events += 1;
       const expected = sequence + 1;
       if (event.sequence > expected) {
-        const missing =
+        missing = expected;
+        const which =
           event.sequence === expected + 1 ? `${expected} is` : `${expected} to ${event.sequence - 1} are`;
-        return bad(
-          event.sequence,
-          'gap',
-          `event ${event.sequence} follows event ${sequence}: ${missing} missing`,
-        );
+        bad(event.sequence, 'gap', `event ${event.sequence} follows event ${sequence}: ${which} missing`);
+        return true;
       }
       if (event.sequence < expected) {
         return bad(event.sequence, 'reordered', `event ${event.sequence} stands after event ${sequence}`);

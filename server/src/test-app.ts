@@ -1,0 +1,72 @@
+/** The whole application on a database of its own, for tests: real PostgreSQL, real HTTP, a clock that can be moved. */
+import { pino } from 'pino';
+import { permissionsOfRole, type Permission, type Role } from '@fixpoint/contract/access.ts';
+import { buildApp, type App, type Room, type ServerContext } from './app.ts';
+import { createToken } from './auth/commands.ts';
+import { loadKeys } from './auth/keys.ts';
+import { defaultConfig, type Config } from './config.ts';
+import type { Clock } from './context.ts';
+import { testDatabase, type TestDatabase } from './database/test-database.ts';
+import { systemRandom } from './random.ts';
+
+export interface TestClock extends Clock {
+  /** Moves the clock on. */
+  pass(seconds: number): void;
+}
+
+/** A clock that stands still at a time until it is moved. */
+export function testClock(start = '2026-03-02T10:00:00.000Z'): TestClock {
+  let now = Date.parse(start);
+  return {
+    now: () => new Date(now),
+    pass: (seconds) => {
+      now += seconds * 1000;
+    },
+  };
+}
+
+export interface TestApp {
+  readonly app: App;
+  readonly context: ServerContext;
+  readonly clock: TestClock;
+  readonly database: TestDatabase;
+  /** `authorization` header of a fresh token with these permissions, or with those of a role. */
+  bearer(permissions: Role | readonly Permission[], name?: string): Promise<{ authorization: string }>;
+  close(): Promise<void>;
+}
+
+export async function testApp(
+  rooms: readonly Room[],
+  options: { readonly config?: Partial<Config>; readonly clock?: TestClock } = {},
+): Promise<TestApp> {
+  const database = await testDatabase();
+  const clock = options.clock ?? testClock();
+  const base = { db: database.db, clock, random: systemRandom, log: pino({ level: 'silent' }) };
+  const context: ServerContext = {
+    ...base,
+    keys: await loadKeys(database.db, base),
+    config: defaultConfig({ signInsPerMinute: 1000, enrolmentsPerMinute: 10_000, ...options.config }),
+  };
+  const app = await buildApp(context, { rooms, checkResponses: true });
+  await app.ready();
+  return {
+    app,
+    context,
+    clock,
+    database,
+    async bearer(permissions, name = 'test') {
+      const list = typeof permissions === 'string' ? permissionsOfRole[permissions] : permissions;
+      const created = await createToken(
+        context,
+        { actor: { kind: 'system', name: 'test' }, permissions: list },
+        { name, permissions: [...list], expires_in_days: 30 },
+      );
+      if (!created.ok) throw new Error(created.message);
+      return { authorization: `Bearer ${created.value.secret}` };
+    },
+    async close() {
+      await app.close();
+      await database.close();
+    },
+  };
+}
