@@ -119,7 +119,11 @@ export async function* tarEntries(
   for (;;) {
     const header = await read(blockBytes, true);
     if (header === null) throw truncated(input.name, 'the tar has no end mark');
-    if (header.every((byte) => byte === 0)) return;
+    if (header.every((byte) => byte === 0)) {
+      // Read on to the end, so that the check sum of a gzip around it is looked at.
+      await read(Number.POSITIVE_INFINITY, false);
+      return;
+    }
     const text = (from: number, length: number): string =>
       header.toString('utf8', from, from + length).replace(/\0.*$/su, '');
     if (text(257, 5) !== 'ustar')

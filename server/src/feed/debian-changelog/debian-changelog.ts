@@ -161,7 +161,22 @@ function releaseOf(entry: OpenEntry): string | null {
  */
 function namedCves(text: string): Set<string> {
   const found = new Set<string>();
-  for (const [id] of text.matchAll(/(?<![0-9A-Za-z])CVE-[0-9]{4}-[0-9]{4,19}(?![0-9])/giu))
-    found.add(id.toUpperCase());
+  for (const match of text.matchAll(/(?<![0-9A-Za-z])CVE-[0-9]{4}-[0-9]{4,19}(?![0-9])/giu)) {
+    const [id] = match;
+    const before = text.slice(Math.max(0, match.index - 60), match.index);
+    const after = text.slice(match.index + id.length, match.index + id.length + 20);
+    if (!isCauseOfRegression(before, after)) found.add(id.toUpperCase());
+  }
   return found;
+}
+
+/**
+ * Whether a CVE is named as what an earlier fix broke something for (`Fix CVE-2024-38474 regression`, `regression of
+ * CVE-2024-35235`): it was fixed before this version, so this version is not its fix.
+ */
+function isCauseOfRegression(before: string, after: string): boolean {
+  return (
+    /^[-\s]+regression/iu.test(after) ||
+    /\bregressions?\s+(?:of|from|after|following|caused\s+by)\s+$/iu.test(before)
+  );
 }

@@ -14,6 +14,7 @@ const Release = Type.Object({
   urgency: Type.Optional(Type.String()),
   nodsa: Type.Optional(Type.String()),
   nodsa_reason: Type.Optional(Type.String()),
+  next_point_update: Type.Optional(Type.Boolean()),
 });
 type Release = Static<typeof Release>;
 
@@ -168,5 +169,6 @@ function noteOf(release: Release): string | null {
     const reason = release.nodsa_reason ?? '';
     words.push(`${reason === '' ? 'no-dsa' : reason}: ${release.nodsa}`);
   }
+  if (release.next_point_update === true) words.push('in the next point update');
   return words.length === 0 ? null : words.join('; ');
 }
