@@ -1,3 +1,4 @@
+// Longer than 400 lines because it shows the rows of every table in one place, as schema.sql shows the tables.
 import type { ColumnType, Generated } from 'kysely';
 
 /** One interface per table, as in schema.sql. JSON columns are written as text (JSON.stringify) and read parsed. */
