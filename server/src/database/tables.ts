@@ -1,5 +1,7 @@
 // Longer than 400 lines because it shows the rows of every table in one place, as schema.sql shows the tables.
 import type { ColumnType, Generated } from 'kysely';
+import type { Static } from 'typebox';
+import type { Candidate, HostFacts, InventoryDigestsSchema, Residue } from '@fixpoint/contract/inventory.ts';
 
 /** One interface per table, as in schema.sql. JSON columns are written as text (JSON.stringify) and read parsed. */
 
@@ -234,11 +236,12 @@ export interface AssetTable {
   criticality: Generated<number>;
   software: Generated<number[]>;
   since: Generated<number[]>;
-  digests: ColumnType<unknown, string | null, string | null>;
+  // Written from what has passed the contract's schemas only, so read as what it says.
+  digests: ColumnType<Static<typeof InventoryDigestsSchema> | null, string | null | undefined, string | null>;
   inventory_at: ColumnType<Date | null, Date | string | null | undefined, Date | string | null>;
-  host: ColumnType<unknown, string | null, string | null>;
-  candidates: ColumnType<unknown, string | undefined, string>;
-  residue: ColumnType<unknown, string | undefined, string>;
+  host: ColumnType<Static<typeof HostFacts> | null, string | null | undefined, string | null>;
+  candidates: ColumnType<Static<typeof Candidate>[], string | undefined, string>;
+  residue: ColumnType<Static<typeof Residue>[], string | undefined, string>;
   last_sequence: ColumnType<string, string | number | undefined, string | number>;
 }
 
