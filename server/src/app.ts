@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import helmet from '@fastify/helmet';
 import rateLimit from '@fastify/rate-limit';
 import swagger from '@fastify/swagger';
@@ -23,6 +22,7 @@ import type { ServerKeys } from './auth/keys.ts';
 import type { Config } from './config.ts';
 import type { Context } from './context.ts';
 import type { Answer } from './refusal.ts';
+import { version } from './version.ts';
 
 /** What the commands of a server are given: the context of every command, with the server's keys and configuration. */
 export interface ServerContext extends Context {
@@ -213,14 +213,4 @@ export function send<T>(reply: FastifyReply, answer: Answer<T>, status: 200 | 20
   if (!answer.ok) throw new RefusedError(answer);
   void reply.code(status);
   return answer.value;
-}
-
-/** The version of this server, from its package.json. */
-export const version: string = readVersion();
-
-function readVersion(): string {
-  const text = readFileSync(new URL('../package.json', import.meta.url), 'utf8');
-  const parsed: unknown = JSON.parse(text);
-  if (typeof parsed !== 'object' || parsed === null || !('version' in parsed)) throw new Error('no version');
-  return String(parsed.version);
 }

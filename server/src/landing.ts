@@ -1,6 +1,7 @@
 import { Health } from '@fixpoint/contract/audit.ts';
 import { sql } from 'kysely';
-import { version, type Room } from './app.ts';
+import type { Room } from './app.ts';
+import { version } from './version.ts';
 
 const page = `<!doctype html>
 <html lang="en">

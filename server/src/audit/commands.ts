@@ -134,6 +134,11 @@ export async function* everyEvent(db: Kysely<Database>): AsyncGenerator<AuditEve
   }
 }
 
+/** All events as JSON lines: what `fixpoint audit verify FILE` reads, offline. */
+export async function* exportLines(db: Kysely<Database>): AsyncGenerator<string> {
+  for await (const event of everyEvent(db)) yield `${JSON.stringify(event)}\n`;
+}
+
 /**
  * Verifies the whole trail. `head` is a number and hash that the caller wrote down before: without it nobody can tell
  * whether events were taken off the end, or the whole chain was written anew.

@@ -3,7 +3,7 @@ import { Type } from 'typebox';
 import { AuditEvent, AuditQuery, AuditVerification } from '@fixpoint/contract/audit.ts';
 import { List } from '@fixpoint/contract/list.ts';
 import { send, type Room } from '../app.ts';
-import { everyEvent, listAudit, verifyAudit } from './commands.ts';
+import { exportLines, listAudit, verifyAudit } from './commands.ts';
 
 const tags = ['audit'];
 
@@ -63,10 +63,7 @@ export const routes: Room = (app, context) => {
       },
     },
     async (_request, reply) => {
-      const lines = async function* () {
-        for await (const event of everyEvent(context.db)) yield `${JSON.stringify(event)}\n`;
-      };
-      return reply.type('application/x-ndjson').send(Readable.from(lines()));
+      return reply.type('application/x-ndjson').send(Readable.from(exportLines(context.db)));
     },
   );
 };
