@@ -35,12 +35,19 @@ const permission = oneOf(permissions);
 
 /** POST /api/v1/sign-in (no credentials needed). */
 export const SignInRequest = Type.Object(
-  { email: Type.String({ minLength: 3, maxLength: 254 }), password: Type.String({ minLength: 1, maxLength: 256 }) },
+  {
+    email: Type.String({ minLength: 3, maxLength: 254 }),
+    password: Type.String({ minLength: 1, maxLength: 256 }),
+  },
   closed,
 );
 /** The session goes to browsers as an http-only cookie; the same value works as `Authorization: Bearer` for the CLI. */
 export const SignInResponse = Type.Object(
-  { session: Type.String(), expires_at: time, person: Type.Object({ email: Type.String(), name: Type.String(), role: oneOf(roles) }, closed) },
+  {
+    session: Type.String(),
+    expires_at: time,
+    person: Type.Object({ email: Type.String(), name: Type.String(), role: oneOf(roles) }, closed),
+  },
   closed,
 );
 export type SignInResponse = Static<typeof SignInResponse>;

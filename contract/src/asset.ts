@@ -6,7 +6,8 @@ import { ListQuery } from './list.ts';
 
 const closed = { additionalProperties: false } as const;
 const time = Type.String({ format: 'date-time' });
-const orNull = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T) => Type.Union([schema, Type.Null()]);
+const orNull = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T) =>
+  Type.Union([schema, Type.Null()]);
 
 /** GET /api/v1/assets?tag=&hostname=&limit=&after= → List(Asset) */
 export const AssetQuery = Type.Object(
@@ -66,9 +67,18 @@ export const TagRequest = Type.Object(
   },
   closed,
 );
-export const TagMembers = Type.Object({ assets: Type.Array(Type.String({ maxLength: 255 }), { minItems: 1, maxItems: 10_000 }) }, closed);
+export const TagMembers = Type.Object(
+  { assets: Type.Array(Type.String({ maxLength: 255 }), { minItems: 1, maxItems: 10_000 }) },
+  closed,
+);
 export const Tag = Type.Object(
-  { name: Type.String(), description: Type.String(), assets: Type.Integer(), created_by: Type.String(), created_at: time },
+  {
+    name: Type.String(),
+    description: Type.String(),
+    assets: Type.Integer(),
+    created_by: Type.String(),
+    created_at: time,
+  },
   closed,
 );
 export type Tag = Static<typeof Tag>;

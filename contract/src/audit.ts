@@ -3,11 +3,17 @@ import { oneOf } from './enum.ts';
 import { ListQuery } from './list.ts';
 
 const closed = { additionalProperties: false } as const;
-const orNull = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T) => Type.Union([schema, Type.Null()]);
+const orNull = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T) =>
+  Type.Union([schema, Type.Null()]);
 
 /** GET /api/v1/audit?subject=&event=&vulnerability=&limit=&after= → List(AuditEvent), oldest first. `vulnerability` tells a CVE's story across subjects. */
 export const AuditQuery = Type.Object(
-  { ...ListQuery, subject: Type.Optional(Type.String()), event: Type.Optional(Type.String()), vulnerability: Type.Optional(Type.String()) },
+  {
+    ...ListQuery,
+    subject: Type.Optional(Type.String()),
+    event: Type.Optional(Type.String()),
+    vulnerability: Type.Optional(Type.String()),
+  },
   closed,
 );
 export const AuditEvent = Type.Object(
@@ -31,7 +37,12 @@ export type AuditEvent = Static<typeof AuditEvent>;
 
 /** GET /api/v1/audit/verify. GET /api/v1/audit/export streams the events as JSON lines for `fixpoint audit verify FILE`, offline. */
 export const AuditVerification = Type.Object(
-  { ok: Type.Boolean(), events: Type.Integer(), head: orNull(Type.String()), first_bad: orNull(Type.Object({ sequence: Type.Integer(), problem: Type.String() }, closed)) },
+  {
+    ok: Type.Boolean(),
+    events: Type.Integer(),
+    head: orNull(Type.String()),
+    first_bad: orNull(Type.Object({ sequence: Type.Integer(), problem: Type.String() }, closed)),
+  },
   closed,
 );
 export type AuditVerification = Static<typeof AuditVerification>;
@@ -73,9 +84,21 @@ export const FeedStatus = Type.Object(
 );
 export type FeedStatus = Static<typeof FeedStatus>;
 export const FeedImport = Type.Object(
-  { feed: Type.String(), read: Type.Integer(), added: Type.Integer(), changed: Type.Integer(), unchanged: Type.Integer(), withdrawn: Type.Integer(), rejected: Type.Integer(), seconds: Type.Number() },
+  {
+    feed: Type.String(),
+    read: Type.Integer(),
+    added: Type.Integer(),
+    changed: Type.Integer(),
+    unchanged: Type.Integer(),
+    withdrawn: Type.Integer(),
+    rejected: Type.Integer(),
+    seconds: Type.Number(),
+  },
   closed,
 );
 export type FeedImport = Static<typeof FeedImport>;
 /** GET /health (no credentials). */
-export const Health = Type.Object({ status: oneOf(['ok', 'starting', 'failing'] as const), version: Type.String() }, closed);
+export const Health = Type.Object(
+  { status: oneOf(['ok', 'starting', 'failing'] as const), version: Type.String() },
+  closed,
+);

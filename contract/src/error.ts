@@ -12,7 +12,9 @@ export const ApiError = Type.Object(
         what_to_do: Type.String(),
         /** Every place of the input that is wrong, when the input is. */
         problems: Type.Optional(
-          Type.Array(Type.Object({ path: Type.String(), message: Type.String() }, { additionalProperties: false })),
+          Type.Array(
+            Type.Object({ path: Type.String(), message: Type.String() }, { additionalProperties: false }),
+          ),
         ),
       },
       { additionalProperties: false },

@@ -4,7 +4,8 @@ import { ListQuery } from './list.ts';
 
 const closed = { additionalProperties: false } as const;
 const time = Type.String({ format: 'date-time' });
-const orNull = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T) => Type.Union([schema, Type.Null()]);
+const orNull = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T) =>
+  Type.Union([schema, Type.Null()]);
 
 export const findingStatuses = [
   'open',
@@ -75,7 +76,14 @@ export const Finding = Type.Object(
     package: Type.String(),
     /** Binary packages with their versions: `libssl3 3.0.17-1~deb12u2`. */
     installed: Type.Array(Type.String()),
-    fix_state: oneOf(['available', 'none_yet', 'will_not_fix', 'end_of_life', 'deferred', 'unknown'] as const),
+    fix_state: oneOf([
+      'available',
+      'none_yet',
+      'will_not_fix',
+      'end_of_life',
+      'deferred',
+      'unknown',
+    ] as const),
     fixed_version: orNull(Type.String()),
     patch: orNull(FindingPatch),
     cvss: orNull(Type.Number()),
@@ -126,17 +134,51 @@ export const VulnerabilityDetail = Type.Object(
     description: orNull(Type.String()),
     published_at: orNull(time),
     withdrawn_at: orNull(time),
-    advisories: Type.Array(Type.Object({ id: Type.String(), title: Type.String(), published_at: orNull(time), feed: Type.String() }, closed)),
-    cvss: Type.Array(Type.Object({ scorer: Type.String(), version: Type.String(), vector: Type.String(), base_score: Type.Number(), feed: Type.String() }, closed)),
+    advisories: Type.Array(
+      Type.Object(
+        { id: Type.String(), title: Type.String(), published_at: orNull(time), feed: Type.String() },
+        closed,
+      ),
+    ),
+    cvss: Type.Array(
+      Type.Object(
+        {
+          scorer: Type.String(),
+          version: Type.String(),
+          vector: Type.String(),
+          base_score: Type.Number(),
+          feed: Type.String(),
+        },
+        closed,
+      ),
+    ),
     threats: Type.Array(
       Type.Object(
-        { threat: Type.String(), probability: orNull(Type.Number()), percentile: orNull(Type.Number()), ransomware: orNull(Type.Boolean()), asserted_on: Type.String(), due_on: orNull(Type.String()), feed: Type.String() },
+        {
+          threat: Type.String(),
+          probability: orNull(Type.Number()),
+          percentile: orNull(Type.Number()),
+          ransomware: orNull(Type.Boolean()),
+          asserted_on: Type.String(),
+          due_on: orNull(Type.String()),
+          feed: Type.String(),
+        },
         closed,
       ),
     ),
     statements: Type.Array(
       Type.Object(
-        { ecosystem: Type.String(), release: Type.String(), package: Type.String(), status: Type.String(), fixed_version: orNull(Type.String()), fix_state: Type.String(), note: orNull(Type.String()), feed: Type.String(), record: Type.String() },
+        {
+          ecosystem: Type.String(),
+          release: Type.String(),
+          package: Type.String(),
+          status: Type.String(),
+          fixed_version: orNull(Type.String()),
+          fix_state: Type.String(),
+          note: orNull(Type.String()),
+          feed: Type.String(),
+          record: Type.String(),
+        },
         closed,
       ),
     ),

@@ -135,7 +135,11 @@ type Schemas = {
   host: Static<typeof HostFacts>;
   residue: Static<typeof Residue>[];
 };
-type Loose<T> = T extends readonly (infer E)[] ? Loose<E>[] : T extends object ? { -readonly [K in keyof T]: Loose<T[K]> } : T;
+type Loose<T> = T extends readonly (infer E)[]
+  ? Loose<E>[]
+  : T extends object
+    ? { -readonly [K in keyof T]: Loose<T[K]> }
+    : T;
 export const schemasAgree: [
   Same<Schemas, Loose<Inventory>>,
   Same<Static<typeof InventoryDigestsSchema>, Loose<InventoryDigests>>,

@@ -5,7 +5,8 @@ import { oneOf } from './enum.ts';
 
 const closed = { additionalProperties: false } as const;
 const time = Type.String({ format: 'date-time' });
-const orNull = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T) => Type.Union([schema, Type.Null()]);
+const orNull = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T) =>
+  Type.Union([schema, Type.Null()]);
 
 /** POST /api/v1/jobs → PatchJob. GET /api/v1/jobs → List(PatchJob). GET /api/v1/jobs/:id */
 export const PatchJobDefinition = Type.Object(
@@ -34,7 +35,13 @@ export const PatchJobDefinition = Type.Object(
 export type PatchJobDefinition = Static<typeof PatchJobDefinition>;
 
 export const PatchJob = Type.Object(
-  { id: Type.String({ format: 'uuid' }), definition: PatchJobDefinition, created_by: Type.String(), created_at: time, deployments: Type.Integer() },
+  {
+    id: Type.String({ format: 'uuid' }),
+    definition: PatchJobDefinition,
+    created_by: Type.String(),
+    created_at: time,
+    deployments: Type.Integer(),
+  },
   closed,
 );
 export type PatchJob = Static<typeof PatchJob>;
@@ -68,7 +75,12 @@ export const PlannedTask = Type.Object(
   closed,
 );
 export const ExcludedAsset = Type.Object(
-  { asset_id: Type.String({ format: 'uuid' }), hostname: Type.String(), reason: oneOf(exclusionReasons), message: Type.String() },
+  {
+    asset_id: Type.String({ format: 'uuid' }),
+    hostname: Type.String(),
+    reason: oneOf(exclusionReasons),
+    message: Type.String(),
+  },
   closed,
 );
 /** POST /api/v1/jobs/:id/preview → Plan (nothing is stored). The same plan, frozen, is in the deployment. */
@@ -90,13 +102,24 @@ export type Plan = Static<typeof Plan>;
 export type PlannedTask = Static<typeof PlannedTask>;
 export type ExcludedAsset = Static<typeof ExcludedAsset>;
 
-export const deploymentStates = ['draft', 'awaiting_approval', 'running', 'paused', 'completed', 'halted', 'cancelled'] as const;
+export const deploymentStates = [
+  'draft',
+  'awaiting_approval',
+  'running',
+  'paused',
+  'completed',
+  'halted',
+  'cancelled',
+] as const;
 
 /**
  * POST /api/v1/jobs/:id/start { plan_digest? } → Deployment. With plan_digest the start is refused (`plan_changed`) when the
  * plan is no longer the one that was previewed.
  */
-export const StartRequest = Type.Object({ plan_digest: Type.Optional(Type.String()), reason: Type.Optional(Type.String({ maxLength: 500 })) }, closed);
+export const StartRequest = Type.Object(
+  { plan_digest: Type.Optional(Type.String()), reason: Type.Optional(Type.String({ maxLength: 500 })) },
+  closed,
+);
 
 export const TaskView = Type.Object(
   {
@@ -106,7 +129,9 @@ export const TaskView = Type.Object(
     ring: Type.Integer(),
     state: oneOf(taskStates),
     /** `{ code, message, what_to_do }` of a failure, a skip, a wait. */
-    reason: orNull(Type.Object({ code: Type.String(), message: Type.String(), what_to_do: Type.String() }, closed)),
+    reason: orNull(
+      Type.Object({ code: Type.String(), message: Type.String(), what_to_do: Type.String() }, closed),
+    ),
     packages: Type.Array(OrderedPackage),
     fixes: Type.Array(Type.String()),
     offered_at: orNull(time),
@@ -124,7 +149,14 @@ export const TaskDetail = Type.Object(
     deployment_id: Type.String({ format: 'uuid' }),
     events: Type.Array(
       Type.Object(
-        { at: time, from: Type.String(), to: Type.String(), source: oneOf(['server', 'agent', 'person'] as const), message: orNull(Type.String()), detail: Type.Unknown() },
+        {
+          at: time,
+          from: Type.String(),
+          to: Type.String(),
+          source: oneOf(['server', 'agent', 'person'] as const),
+          message: orNull(Type.String()),
+          detail: Type.Unknown(),
+        },
         closed,
       ),
     ),
@@ -154,7 +186,10 @@ export const Deployment = Type.Object(
   closed,
 );
 export type Deployment = Static<typeof Deployment>;
-export const DeploymentDetail = Type.Object({ deployment: Deployment, plan: Plan, tasks: Type.Array(TaskView) }, closed);
+export const DeploymentDetail = Type.Object(
+  { deployment: Deployment, plan: Plan, tasks: Type.Array(TaskView) },
+  closed,
+);
 export type DeploymentDetail = Static<typeof DeploymentDetail>;
 
 /** POST /api/v1/deployments/:id/actions. Which is allowed when is one table: core/deployment/actions.ts */

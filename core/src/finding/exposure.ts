@@ -44,7 +44,8 @@ export function kernelExposure(
   if (host.machine === 'container') {
     return { inert: ids, nextKernel: null, removedRunning: null, undetermined: [] };
   }
-  const runs = (image: InstalledSoftware) => isKernelImage(image) && kernelRelease(image.name) === host.running_kernel;
+  const runs = (image: InstalledSoftware) =>
+    isKernelImage(image) && kernelRelease(image.name) === host.running_kernel;
   const running = images.find(runs);
   const removed = running === undefined ? gone.find(runs) : undefined;
   if (removed !== undefined) {
@@ -106,7 +107,8 @@ export type ExposedStatus = 'open' | 'restart_pending' | 'reboot_pending';
 export function statusOf(
   exposures: readonly { readonly kind: ExposureKind; readonly fixedInNextKernel: boolean }[],
 ): ExposedStatus {
-  if (exposures.some((e) => e.kind === 'file' || (e.kind === 'installed' && !e.fixedInNextKernel))) return 'open';
+  if (exposures.some((e) => e.kind === 'file' || (e.kind === 'installed' && !e.fixedInNextKernel)))
+    return 'open';
   if (exposures.some((e) => e.kind === 'installed' || e.kind === 'kernel')) return 'reboot_pending';
   return 'restart_pending';
 }

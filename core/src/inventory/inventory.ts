@@ -54,7 +54,10 @@ export interface HostFacts {
   readonly reboot_required_by: readonly string[];
   /** Names of packages on hold. */
   readonly held: readonly string[];
-  readonly units: readonly { readonly name: string; readonly state: 'active' | 'inactive' | 'failed' | 'other' }[];
+  readonly units: readonly {
+    readonly name: string;
+    readonly state: 'active' | 'inactive' | 'failed' | 'other';
+  }[];
 }
 
 /**
@@ -71,7 +74,12 @@ export interface Residue {
   readonly source_version: string | null;
   readonly path: string;
   /** For `process`. */
-  readonly process: { readonly pid: number; readonly command: string; readonly unit: string | null; readonly started_at: string } | null;
+  readonly process: {
+    readonly pid: number;
+    readonly command: string;
+    readonly unit: string | null;
+    readonly started_at: string;
+  } | null;
   /** For `file`: how it differs from what the installed version ships. */
   readonly alteration: 'digest_differs' | 'diverted' | 'missing' | null;
 }

@@ -24,7 +24,8 @@ export interface Decision {
 
 const claims = {
   fixed: (s: StatementFact) => `fixed in ${s.fixedVersion}`,
-  affected: (s: StatementFact) => (s.fixState === 'none_yet' ? 'not fixed yet' : `not fixed (${s.fixState.replaceAll('_', ' ')})`),
+  affected: (s: StatementFact) =>
+    s.fixState === 'none_yet' ? 'not fixed yet' : `not fixed (${s.fixState.replaceAll('_', ' ')})`,
   not_affected: () => 'not affected',
 } as const;
 

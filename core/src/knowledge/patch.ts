@@ -56,7 +56,8 @@ export function supersedence<P extends PatchIdentity>(
     const order = compareVersions('dpkg', other.version, patch.version);
     if (order === 'less') supersedes.push(other);
     else if (order === 'greater') {
-      if (newest === null || compareVersions('dpkg', other.version, newest.version) === 'greater') newest = other;
+      if (newest === null || compareVersions('dpkg', other.version, newest.version) === 'greater')
+        newest = other;
     }
   }
   return { supersedes, supersededBy: newest };
@@ -82,7 +83,8 @@ export function patchFor(
   for (const one of offered) {
     if (one.source !== source) continue;
     if (compareVersions('dpkg', one.source_version, fixedVersion) === 'less') continue;
-    if (best === null || compareVersions('dpkg', one.source_version, best) === 'greater') best = one.source_version;
+    if (best === null || compareVersions('dpkg', one.source_version, best) === 'greater')
+      best = one.source_version;
   }
   const version = best ?? fixedVersion;
   return { id: patchId({ ...product, package: source, version }), version, offered: best !== null };

@@ -19,7 +19,12 @@ const fixedInOpenssl: Decision = {
   disagreements: [],
 };
 
-const libssl = (version: string) => ({ name: 'libssl3', version, source: 'openssl', source_version: version });
+const libssl = (version: string) => ({
+  name: 'libssl3',
+  version,
+  source: 'openssl',
+  source_version: version,
+});
 
 function verdict(version: string, decision: Decision) {
   const kinds: string[] = [];
@@ -55,13 +60,22 @@ describe('a software against a fix', () => {
   });
 
   test('no fix published: vulnerable in every version; not affected: in none', () => {
-    expect(verdict('99', { ...fixedInOpenssl, status: 'affected', fixedVersion: null, fixState: 'none_yet' })).toEqual(['vulnerable']);
-    expect(verdict('0', { ...fixedInOpenssl, status: 'not_affected', fixedVersion: null })).toEqual(['not_affected']);
+    expect(
+      verdict('99', { ...fixedInOpenssl, status: 'affected', fixedVersion: null, fixState: 'none_yet' }),
+    ).toEqual(['vulnerable']);
+    expect(verdict('0', { ...fixedInOpenssl, status: 'not_affected', fixedVersion: null })).toEqual([
+      'not_affected',
+    ]);
   });
 });
 
 describe('kernels', () => {
-  const kernel: Decision = { ...fixedInOpenssl, package: 'linux', fixedVersion: '6.1.112-1', vulnerability: 'CVE-2024-46740' };
+  const kernel: Decision = {
+    ...fixedInOpenssl,
+    package: 'linux',
+    fixedVersion: '6.1.112-1',
+    vulnerability: 'CVE-2024-46740',
+  };
   const image = {
     name: 'linux-image-6.1.0-25-amd64',
     version: '6.1.106-3',
@@ -75,14 +89,17 @@ describe('kernels', () => {
     expect(concerns({ ...image, version: '6.1.112-1' }, indexDecisions([kernel]))).toEqual([]);
   });
 
-  test.each(['linux-libc-dev', 'linux-headers-6.1.0-25-amd64', 'linux-perf', 'linux-image-amd64', 'linux-image-6.1.0-25-amd64-dbg'])(
-    '%s carries no kernel that runs',
-    (name) => {
-      const other = { name, version: '6.1.106-3', source: 'linux', source_version: '6.1.106-3' };
-      expect(isKernelImage(other)).toBe(false);
-      expect(concerns(other, indexDecisions([kernel]))).toEqual([]);
-    },
-  );
+  test.each([
+    'linux-libc-dev',
+    'linux-headers-6.1.0-25-amd64',
+    'linux-perf',
+    'linux-image-amd64',
+    'linux-image-6.1.0-25-amd64-dbg',
+  ])('%s carries no kernel that runs', (name) => {
+    const other = { name, version: '6.1.106-3', source: 'linux', source_version: '6.1.106-3' };
+    expect(isKernelImage(other)).toBe(false);
+    expect(concerns(other, indexDecisions([kernel]))).toEqual([]);
+  });
 
   test('the release is what uname says', () => {
     expect(kernelRelease('linux-image-6.1.0-25-amd64')).toBe('6.1.0-25-amd64');
@@ -92,7 +109,10 @@ describe('kernels', () => {
 
 test('evidence names source, record, both versions and the comparison, and a sentence that a person can check', () => {
   const software = libssl('3.0.9-1');
-  const [first] = concerns(software, indexDecisions([{ ...fixedInOpenssl, disagreements: ['debian-changelog (…) says fixed in 3.0.12-1.'] }]));
+  const [first] = concerns(
+    software,
+    indexDecisions([{ ...fixedInOpenssl, disagreements: ['debian-changelog (…) says fixed in 3.0.12-1.'] }]),
+  );
   if (first === undefined) throw new Error('no verdict');
   expect(evidenceOf(software, first)).toEqual({
     rule: 'older_than_fixed_version',

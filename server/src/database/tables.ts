@@ -1,4 +1,7 @@
 // Longer than 400 lines because it shows the rows of every table in one place, as schema.sql shows the tables.
+import type { FeedId, StatementFact } from '@fixpoint/core/knowledge/facts.ts';
+import type { Undetermined } from '@fixpoint/core/finding/exposure.ts';
+import type { VerdictEvidence } from '@fixpoint/core/match/evidence.ts';
 import type { ColumnType, Generated } from 'kysely';
 import type { Static } from 'typebox';
 import type { Candidate, HostFacts, InventoryDigestsSchema, Residue } from '@fixpoint/contract/inventory.ts';
@@ -100,7 +103,7 @@ export interface AuditEventTable {
 }
 
 export interface FeedTable {
-  id: string;
+  id: FeedId;
   published_at: ColumnType<Date | null, Date | string | null | undefined, Date | string | null>;
   last_attempt_at: ColumnType<Date | null, Date | string | null | undefined, Date | string | null>;
   last_success_at: ColumnType<Date | null, Date | string | null | undefined, Date | string | null>;
@@ -113,7 +116,7 @@ export interface FeedTable {
 }
 
 export interface FeedRecordTable {
-  feed: string;
+  feed: FeedId;
   record: string;
   digest: string;
   raw: string;
@@ -153,15 +156,15 @@ export interface VulnerabilityTable {
 }
 
 export interface StatementTable {
-  feed: string;
+  feed: FeedId;
   record: string;
   vulnerability: string;
   ecosystem: string;
   release: string;
   package: string;
-  status: string;
+  status: StatementFact['status'];
   fixed_version: string | null;
-  fix_state: string;
+  fix_state: StatementFact['fixState'];
   note: string | null;
   advisory: string | null;
   stated_at: ColumnType<Date | null, Date | string | null | undefined, Date | string | null>;
@@ -205,10 +208,10 @@ export interface SoftwareTable {
 export interface SoftwareVerdictTable {
   software_id: number;
   vulnerability: string;
-  verdict: string;
+  verdict: 'vulnerable' | 'undetermined';
   fix_state: string;
   fixed_version: string | null;
-  evidence: Json<unknown>;
+  evidence: Json<VerdictEvidence>;
   since: Time;
 }
 
@@ -272,7 +275,7 @@ export interface AssetExposureTable {
   stale_since: number[];
   stale_kind: string[];
   stale_reason: string[];
-  undetermined: Json<unknown>;
+  undetermined: Json<Undetermined[]>;
 }
 
 export interface TagTable {

@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { pino } from 'pino';
+import { Type } from 'typebox';
+import { Value } from 'typebox/value';
 import type { HostFacts, Residue } from '@fixpoint/core/inventory/inventory.ts';
 import type { Context, Transact } from '../context.ts';
 import { testDatabase, type TestDatabase } from '../database/test-database.ts';
@@ -12,6 +14,11 @@ import { exposuresChanged, findingCounts, findingsOfAssets, undeterminedOfAsset 
 import { fixedFindings, sinceEpochSeconds } from './store.ts';
 
 /** A finding's whole life on one asset, with statements of a made-up package beside the rules of real ones. */
+
+const Told = Type.Object({
+  status: Type.Optional(Type.String()),
+  vulnerabilities: Type.Array(Type.String()),
+});
 
 const actor = { kind: 'system', name: 'test' } as const;
 const debian12 = { ecosystem: 'debian', release: '12' };
@@ -46,7 +53,9 @@ const statement = (vulnerability: string, name: string, fixed: string | null) =>
     affected: [
       {
         package: { ecosystem: 'Debian:12', name },
-        ranges: [{ type: 'ECOSYSTEM', events: [{ introduced: '0' }, ...(fixed === null ? [] : [{ fixed }])] }],
+        ranges: [
+          { type: 'ECOSYSTEM', events: [{ introduced: '0' }, ...(fixed === null ? [] : [{ fixed }])] },
+        ],
       },
     ],
   });
@@ -55,7 +64,12 @@ async function importLines(lines: string[]): Promise<void> {
   const bytes = (async function* () {
     yield Buffer.from(lines.join('\n'));
   })();
-  const result = await importFeed(context, feedOf('debian-osv'), { name: 'test.jsonl', bytes }, { actor, allowShrink: true });
+  const result = await importFeed(
+    context,
+    feedOf('debian-osv'),
+    { name: 'test.jsonl', bytes },
+    { actor, allowShrink: true },
+  );
   if (!result.ok) throw new Error(result.message);
 }
 
@@ -68,7 +82,12 @@ const knowledge = [
 
 beforeAll(async () => {
   database = await testDatabase();
-  context = { db: database.db, clock: { now: () => now }, random: systemRandom, log: pino({ level: 'silent' }) };
+  context = {
+    db: database.db,
+    clock: { now: () => now },
+    random: systemRandom,
+    log: pino({ level: 'silent' }),
+  };
 });
 afterAll(() => database.close());
 beforeEach(() => importLines(knowledge));
@@ -116,7 +135,10 @@ async function newAsset(hostname: string) {
   return {
     id,
     uid,
-    async becomes(packages: PackageToIntern[], more: { residue?: Residue[]; host?: HostFacts } = {}): Promise<void> {
+    async becomes(
+      packages: PackageToIntern[],
+      more: { residue?: Residue[]; host?: HostFacts } = {},
+    ): Promise<void> {
       now = new Date(now.getTime() + 60_000);
       await inTransaction(async (trx) => {
         const software = await internSoftware(trx, context, debian12, packages);
@@ -144,7 +166,9 @@ async function newAsset(hostname: string) {
       return (found.get(id) ?? []).map((f) => `${f.vulnerability} ${f.status}`).sort();
     },
     async fixed(): Promise<string[]> {
-      const rows = await inTransaction((trx) => fixedFindings(trx, { assetIds: [id], limit: 100, offset: 0 }));
+      const rows = await inTransaction((trx) =>
+        fixedFindings(trx, { assetIds: [id], limit: 100, offset: 0 }),
+      );
       return rows.map((f) => `${f.vulnerability}: ${f.evidence.sentence}`).sort();
     },
     async story(): Promise<string[]> {
@@ -155,7 +179,7 @@ async function newAsset(hostname: string) {
         .orderBy('sequence')
         .execute();
       return rows.map((row) => {
-        const after = row.after as { status?: string; vulnerabilities: string[] };
+        const after = Value.Parse(Told, row.after);
         return `${row.event} ${after.status ?? ''} ${after.vulnerabilities.join(' ')}`.replaceAll('  ', ' ');
       });
     },
@@ -166,10 +190,18 @@ describe('a finding', () => {
   test('opens, waits for the restart of what runs the old code, and closes with its evidence', async () => {
     const asset = await newAsset('life');
     await asset.becomes([demo('1.0-1')]);
-    expect(await asset.findings()).toEqual(['CVE-2026-1001 open', 'CVE-2026-1002 open', 'CVE-2026-1003 open']);
+    expect(await asset.findings()).toEqual([
+      'CVE-2026-1001 open',
+      'CVE-2026-1002 open',
+      'CVE-2026-1003 open',
+    ]);
 
     await asset.becomes([demo('2.0-1')], { residue: [stillRuns('1.0-1')] });
-    expect(await asset.findings()).toEqual(['CVE-2026-1001 restart_pending', 'CVE-2026-1002 open', 'CVE-2026-1003 open']);
+    expect(await asset.findings()).toEqual([
+      'CVE-2026-1001 restart_pending',
+      'CVE-2026-1002 open',
+      'CVE-2026-1003 open',
+    ]);
     expect(await asset.fixed()).toEqual([]);
 
     await asset.becomes([demo('2.0-1')]);
@@ -190,16 +222,29 @@ describe('a finding', () => {
     await asset.becomes([demo('1.0-1')]);
     expect(await asset.findings()).toContain('CVE-2026-1001 open');
     expect(await asset.fixed()).toEqual([]);
-    const kept = await context.db.selectFrom('exposure_history').selectAll().where('asset_id', '=', asset.id).execute();
+    const kept = await context.db
+      .selectFrom('exposure_history')
+      .selectAll()
+      .where('asset_id', '=', asset.id)
+      .execute();
     expect(kept.map((row) => row.vulnerability).sort()).toEqual(['CVE-2026-1001', 'CVE-2026-1002']);
   });
 
   test('a file that is not the one shipped keeps it plainly open', async () => {
     const asset = await newAsset('file');
     await asset.becomes([demo('1.0-1')]);
-    const file: Residue = { ...stillRuns('1.0-1'), kind: 'file', process: null, alteration: 'digest_differs' };
+    const file: Residue = {
+      ...stillRuns('1.0-1'),
+      kind: 'file',
+      process: null,
+      alteration: 'digest_differs',
+    };
     await asset.becomes([demo('3.0-1')], { residue: [file] });
-    expect(await asset.findings()).toEqual(['CVE-2026-1001 open', 'CVE-2026-1002 open', 'CVE-2026-1003 open']);
+    expect(await asset.findings()).toEqual([
+      'CVE-2026-1001 open',
+      'CVE-2026-1002 open',
+      'CVE-2026-1003 open',
+    ]);
   });
 
   test('old code of an unknown version is undetermined, not forgotten', async () => {
@@ -215,7 +260,9 @@ describe('a finding', () => {
     const asset = await newAsset('absurd');
     await asset.becomes([demo('one point oh')]);
     const found = await inTransaction((trx) => findingsOfAssets(trx, [asset.id]));
-    const statuses = (found.get(asset.id) ?? []).map((f) => `${f.vulnerability} ${f.status} ${f.evidence.rule}`).sort();
+    const statuses = (found.get(asset.id) ?? [])
+      .map((f) => `${f.vulnerability} ${f.status} ${f.evidence.rule}`)
+      .sort();
     expect(statuses).toEqual([
       'CVE-2026-1001 undetermined installed_version_unparseable',
       'CVE-2026-1002 undetermined installed_version_unparseable',
@@ -257,7 +304,9 @@ describe('a finding', () => {
   test('an unknown release is undetermined as a whole', async () => {
     const asset = await newAsset('release');
     await inTransaction(async (trx) => {
-      const software = await internSoftware(trx, context, { ecosystem: 'debian', release: '99' }, [demo('1.0-1')]);
+      const software = await internSoftware(trx, context, { ecosystem: 'debian', release: '99' }, [
+        demo('1.0-1'),
+      ]);
       await exposuresChanged(trx, context, {
         assetId: asset.id,
         uid: asset.uid,

@@ -106,7 +106,8 @@ async function staleSoftware(
       software,
       since: sinceBefore.get(software) ?? now,
       kind: residue.kind,
-      reason: same === undefined ? reason : same.reason.length > 900 ? same.reason : `${same.reason} ${reason}`,
+      reason:
+        same === undefined ? reason : same.reason.length > 900 ? same.reason : `${same.reason} ${reason}`,
     });
   }
   return { stale: [...stale.values()], undetermined };
@@ -193,14 +194,23 @@ function closingEvidence(
  * the audit trail which findings opened, changed their status and closed. To be called in the transaction that stores the
  * new inventory.
  */
-export async function exposuresChanged(trx: Transact, context: Context, change: ExposureChange): Promise<void> {
+export async function exposuresChanged(
+  trx: Transact,
+  context: Context,
+  change: ExposureChange,
+): Promise<void> {
   const earlier = await exposureOf(trx, change.assetId);
   const rows = await softwareOf(trx, [...new Set([...change.before.software, ...change.after.software])]);
   const byId = new Map(rows.map((row) => [row.id, row]));
   const installedRows = change.after.software.flatMap((id) => byId.get(id) ?? []);
-  const staleRows = await softwareOf(trx, earlier.stale.map((s) => s.software));
+  const staleRows = await softwareOf(
+    trx,
+    earlier.stale.map((s) => s.software),
+  );
   for (const row of staleRows) byId.set(row.id, row);
-  const gone = [...change.before.software, ...staleRows.map((row) => row.id)].flatMap((id) => byId.get(id) ?? []);
+  const gone = [...change.before.software, ...staleRows.map((row) => row.id)].flatMap(
+    (id) => byId.get(id) ?? [],
+  );
   const kernel = kernelExposure(change.host, installedRows, gone);
   const residue = await staleSoftware(trx, context, change, earlier);
   const undetermined: Undetermined[] = [...kernel.undetermined, ...residue.undetermined];
@@ -208,7 +218,8 @@ export async function exposuresChanged(trx: Transact, context: Context, change: 
     undetermined.push({
       subject: `${change.os} ${change.osRelease}`.trim(),
       reason: `No vulnerability data is loaded for this system, so none of its ${change.after.software.length} packages could be judged.`,
-      what_to_do: 'Import a feed that covers this release; until then do not read the absence of findings as safety.',
+      what_to_do:
+        'Import a feed that covers this release; until then do not read the absence of findings as safety.',
     });
   }
   const exposure: Exposure = {
@@ -351,7 +362,10 @@ export interface FindingCounts {
 }
 
 /** Findings of each asset by status. `restart_pending` counts those that wait for a reboot too. */
-export async function findingCounts(trx: Transact, assetIds: readonly number[]): Promise<Map<number, FindingCounts>> {
+export async function findingCounts(
+  trx: Transact,
+  assetIds: readonly number[],
+): Promise<Map<number, FindingCounts>> {
   const counts = new Map(assetIds.map((id) => [id, { open: 0, restart_pending: 0, undetermined: 0 }]));
   for (const row of await findingTotals(trx, assetIds)) {
     const entry = counts.get(row.asset_id);

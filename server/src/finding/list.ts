@@ -3,11 +3,17 @@ import { findingStatuses, type Finding, type FindingQuery } from '@fixpoint/cont
 import type { Candidate } from '@fixpoint/core/inventory/inventory.ts';
 import { patchFor } from '@fixpoint/core/knowledge/patch.ts';
 import { lookUp } from '@fixpoint/core/match/match.ts';
-import { assetIdByReference, candidatesOfAssets } from '../asset/commands.ts';
+import { assetRows, assetsByReference } from '../asset/commands.ts';
 import type { Transact } from '../context.ts';
 import { answer, refuse, type Answer } from '../refusal.ts';
 import { softwareOf } from '../software/commands.ts';
-import { countFindings, exposedFindings, fixedFindings, type FindingFilter, type FindingRow } from './store.ts';
+import {
+  countFindings,
+  exposedFindings,
+  fixedFindings,
+  type FindingFilter,
+  type FindingRow,
+} from './store.ts';
 
 /** Findings as people see them: with the patch that closes each on its asset. */
 
@@ -20,21 +26,34 @@ export interface FindingPage {
 const notFixed = new Set<string>(findingStatuses.filter((status) => status !== 'fixed'));
 
 /** One page of findings, most dangerous first. `after` is the `next` of the page before. */
-export async function listFindings(trx: Transact, query: Static<typeof FindingQuery>): Promise<Answer<FindingPage>> {
+export async function listFindings(
+  trx: Transact,
+  query: Static<typeof FindingQuery>,
+): Promise<Answer<FindingPage>> {
   const statuses = query.status?.split(',').map((s) => s.trim()) ?? [...notFixed];
   const unknown = statuses.find((s) => !findingStatuses.some((known) => known === s));
   if (unknown !== undefined) {
-    return refuse(400, 'unknown_status', `“${unknown}” is not a status of findings`, `use one or more of: ${findingStatuses.join(', ')}`);
+    return refuse(
+      400,
+      'unknown_status',
+      `“${unknown}” is not a status of findings`,
+      `use one or more of: ${findingStatuses.join(', ')}`,
+    );
   }
   const offset = query.after === undefined ? 0 : Number(query.after);
   if (!Number.isSafeInteger(offset) || offset < 0) {
-    return refuse(400, 'bad_cursor', 'the cursor is not one of this list', 'pass the `next` of the page before, or leave `after` out');
+    return refuse(
+      400,
+      'bad_cursor',
+      'the cursor is not one of this list',
+      'pass the `next` of the page before, or leave `after` out',
+    );
   }
   let assetIds: number[] | undefined;
   if (query.asset !== undefined) {
-    const asset = await assetIdByReference(trx, query.asset);
-    if (!asset.ok) return asset;
-    assetIds = [asset.value];
+    const assets = await assetsByReference(trx, [query.asset]);
+    if (!assets.ok) return assets;
+    assetIds = assets.value.map((asset) => asset.id);
   }
   const limit = query.limit ?? 100;
   const filter: FindingFilter = {
@@ -55,19 +74,28 @@ export async function listFindings(trx: Transact, query: Static<typeof FindingQu
   }
   if (statuses.includes('fixed')) {
     const rest = limit - rows.length;
-    const page = await fixedFindings(trx, { ...filter, limit: Math.max(rest, 1), offset: Math.max(0, offset - total) });
+    const page = await fixedFindings(trx, {
+      ...filter,
+      limit: Math.max(rest, 1),
+      offset: Math.max(0, offset - total),
+    });
     if (rest > 0) rows.push(...page);
     total += Number(page[0]?.total ?? 0);
   }
   const items = await present(trx, rows);
-  return answer({ items, total, next: offset + rows.length < total && rows.length > 0 ? String(offset + rows.length) : null });
+  return answer({
+    items,
+    total,
+    next: offset + rows.length < total && rows.length > 0 ? String(offset + rows.length) : null,
+  });
 }
 
 async function present(trx: Transact, rows: readonly FindingRow[]): Promise<Finding[]> {
   const software = new Map(
     (await softwareOf(trx, [...new Set(rows.flatMap((row) => row.software))])).map((s) => [s.id, s]),
   );
-  const candidates = await candidatesOfAssets(trx, [...new Set(rows.map((row) => row.asset_id))]);
+  const assets = await assetRows(trx, [...new Set(rows.map((row) => row.asset_id))]);
+  const candidates = new Map(assets.map((asset) => [asset.id, asset.candidates]));
   return rows.map((row) => {
     const product = { ecosystem: row.os, release: row.os_release };
     const offered = offeredVersions(candidates.get(row.asset_id) ?? []);
@@ -100,7 +128,9 @@ async function present(trx: Transact, rows: readonly FindingRow[]): Promise<Find
 const fixStates = ['available', 'none_yet', 'will_not_fix', 'end_of_life', 'deferred'] as const;
 
 /** Source versions that an asset's repositories offer, kernels under their real source. */
-export function offeredVersions(candidates: readonly Candidate[]): { source: string; source_version: string }[] {
+export function offeredVersions(
+  candidates: readonly Candidate[],
+): { source: string; source_version: string }[] {
   return candidates.flatMap((candidate) => {
     const target = lookUp(candidate);
     return target === null ? [] : [{ source: target.source, source_version: target.version }];

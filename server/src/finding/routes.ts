@@ -8,7 +8,12 @@ export const routes: Room = (app, context) => {
     '/api/v1/findings',
     {
       config: { permission: 'read' },
-      schema: { summary: 'Findings, most dangerous first', tags: ['finding'], querystring: FindingQuery, response: { 200: List(Finding) } },
+      schema: {
+        summary: 'Findings, most dangerous first',
+        tags: ['finding'],
+        querystring: FindingQuery,
+        response: { 200: List(Finding) },
+      },
     },
     async (request, reply) =>
       send(reply, await context.db.transaction().execute((trx) => listFindings(trx, request.query))),

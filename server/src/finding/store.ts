@@ -40,7 +40,7 @@ export async function exposureOf(trx: Transact, assetId: number): Promise<Exposu
       kind: staleKinds.find((kind) => kind === row.stale_kind[i]) ?? 'process',
       reason: row.stale_reason[i] ?? '',
     })),
-    undetermined: row.undetermined as Undetermined[],
+    undetermined: row.undetermined,
   };
 }
 
@@ -197,7 +197,9 @@ function findingsExpression(filter: FindingFilter): RawBuilder<unknown> {
   const vulnerabilities =
     filter.vulnerabilities === undefined ? sql`true` : sql`v.vulnerability = any(${filter.vulnerabilities})`;
   const packages =
-    filter.package === undefined ? sql`true` : sql`(${sourcePackage} = ${filter.package} or s.name = ${filter.package})`;
+    filter.package === undefined
+      ? sql`true`
+      : sql`(${sourcePackage} = ${filter.package} or s.name = ${filter.package})`;
   return sql`exposed as (${exposedRows(assetScope(filter))}),
     carried as (
       select x.asset_id, x.software_id, x.kind, x.reason, v.vulnerability, v.verdict, v.fix_state, v.fixed_version,
@@ -249,7 +251,9 @@ export async function fixedFindings(trx: Transact, filter: FindingFilter): Promi
   const vulnerabilities =
     filter.vulnerabilities === undefined ? sql`true` : sql`h.vulnerability = any(${filter.vulnerabilities})`;
   const packages =
-    filter.package === undefined ? sql`true` : sql`(${sourcePackage} = ${filter.package} or s.name = ${filter.package})`;
+    filter.package === undefined
+      ? sql`true`
+      : sql`(${sourcePackage} = ${filter.package} or s.name = ${filter.package})`;
   const rows = await sql<FindingRow>`
     with f as (
       select h.asset_id, h.vulnerability, ${sourcePackage} as package, 'fixed' as status,
@@ -278,7 +282,9 @@ export async function fixedFindings(trx: Transact, filter: FindingFilter): Promi
 /** Number of findings that are not fixed; for pages past the end, which have no row to carry it. */
 export async function countFindings(trx: Transact, filter: FindingFilter): Promise<number> {
   const rows = await sql<{ findings: string }>`
-    with ${findingsExpression(filter)} select count(*) as findings from f where ${statusFilter(filter)}`.execute(trx);
+    with ${findingsExpression(filter)} select count(*) as findings from f where ${statusFilter(filter)}`.execute(
+    trx,
+  );
   return Number(rows.rows[0]?.findings ?? 0);
 }
 
@@ -305,7 +311,14 @@ export async function fixableFindings(
   trx: Transact,
   filter: { assetIds?: readonly number[]; package?: string },
 ): Promise<
-  { os: string; os_release: string; package: string; fixed_version: string; asset_id: number; vulnerability: string }[]
+  {
+    os: string;
+    os_release: string;
+    package: string;
+    fixed_version: string;
+    asset_id: number;
+    vulnerability: string;
+  }[]
 > {
   const rows = await sql<{
     os: string;

@@ -1,9 +1,16 @@
 import { decideAll, type Decision } from '@fixpoint/core/knowledge/decision.ts';
-import type { FeedId, StatementFact } from '@fixpoint/core/knowledge/facts.ts';
+import type { StatementFact } from '@fixpoint/core/knowledge/facts.ts';
 import type { SourcedStatement } from '@fixpoint/core/knowledge/union.ts';
 import type { Context, Transact } from '../context.ts';
 import { feeds } from '../feed/feeds.ts';
-import { feedRejections, feedRows, isEcosystem, isReleaseKnown, statementsOf, type StatementRow } from './store.ts';
+import {
+  feedRejections,
+  feedRows,
+  isEcosystem,
+  isReleaseKnown,
+  statementsOf,
+  type StatementRow,
+} from './store.ts';
 
 /** A release of an ecosystem, such as Debian 12: what statements and software belong to. */
 export interface Product {
@@ -23,14 +30,14 @@ function sourced(row: StatementRow): SourcedStatement {
     ecosystem: 'debian',
     release: row.release,
     package: row.package,
-    status: row.status as StatementFact['status'],
+    status: row.status,
     fixedVersion: row.fixed_version,
-    fixState: row.fix_state as StatementFact['fixState'],
+    fixState: row.fix_state,
     note: row.note,
     advisory: row.advisory,
     statedAt: row.stated_at?.toISOString() ?? null,
   };
-  return { feed: row.feed as FeedId, record: row.record, statement };
+  return { feed: row.feed, record: row.record, statement };
 }
 
 /** What all feeds together say of these source packages. */

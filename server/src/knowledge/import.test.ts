@@ -21,7 +21,12 @@ let now = new Date('2026-11-22T08:00:00Z');
 
 beforeAll(async () => {
   database = await testDatabase();
-  context = { db: database.db, clock: { now: () => now }, random: systemRandom, log: pino({ level: 'silent' }) };
+  context = {
+    db: database.db,
+    clock: { now: () => now },
+    random: systemRandom,
+    log: pino({ level: 'silent' }),
+  };
 });
 afterAll(() => database.close());
 
@@ -43,7 +48,9 @@ function osv(id: string, fixed: string | null, more: object = {}): string {
     affected: [
       {
         package: { ecosystem: 'Debian:12', name: 'demo' },
-        ranges: [{ type: 'ECOSYSTEM', events: [{ introduced: '0' }, ...(fixed === null ? [] : [{ fixed }])] }],
+        ranges: [
+          { type: 'ECOSYSTEM', events: [{ introduced: '0' }, ...(fixed === null ? [] : [{ fixed }])] },
+        ],
       },
     ],
     ...more,
@@ -76,7 +83,10 @@ describe('the knowledge that the product carries', () => {
   test('an old extract is stale however freshly it was loaded', async () => {
     const status = await inTransaction((trx) => feedStatus(trx, context));
     expect(status.find((s) => s.id === 'debian-osv')).toMatchObject({ stale: true });
-    expect(status.find((s) => s.id === 'debian-tracker')).toMatchObject({ last_success_at: null, stale: true });
+    expect(status.find((s) => s.id === 'debian-tracker')).toMatchObject({
+      last_success_at: null,
+      stale: true,
+    });
   });
 
   test('software is matched when it first appears, and only once', async () => {
@@ -85,10 +95,14 @@ describe('the knowledge that the product carries', () => {
     const ids = await inTransaction((trx) => internSoftware(trx, context, debian12, [old, fixed, old]));
     expect(ids[0]).toBe(ids[2]);
     const verdicts = await inTransaction((trx) => verdictsOf(trx, [...new Set(ids)]));
-    const of = (id: number | undefined) => verdicts.filter((v) => v.software_id === id).map((v) => v.vulnerability);
+    const of = (id: number | undefined) =>
+      verdicts.filter((v) => v.software_id === id).map((v) => v.vulnerability);
     expect(of(ids[0])).toContain('CVE-2026-54872');
     expect(of(ids[1])).not.toContain('CVE-2026-54872');
-    expect(await inTransaction((trx) => internSoftware(trx, context, debian12, [fixed, old]))).toEqual([ids[1], ids[0]]);
+    expect(await inTransaction((trx) => internSoftware(trx, context, debian12, [fixed, old]))).toEqual([
+      ids[1],
+      ids[0],
+    ]);
   });
 });
 
@@ -97,7 +111,9 @@ describe('imports', () => {
     const demo = { name: 'demo', arch: 'amd64', version: '1.0-1', source: 'demo', source_version: '1.0-1' };
     const [id = 0] = await inTransaction((trx) => internSoftware(trx, context, debian12, [demo]));
     const verdicts = async () =>
-      (await inTransaction((trx) => verdictsOf(trx, [id]))).map((v) => `${v.vulnerability} ${v.fixed_version}`).sort();
+      (await inTransaction((trx) => verdictsOf(trx, [id])))
+        .map((v) => `${v.vulnerability} ${v.fixed_version}`)
+        .sort();
     const take = async (lines: string[]) => {
       const result = await importFeed(context, feedOf('debian-osv'), file('demo.jsonl', lines.join('\n')), {
         actor,
@@ -123,38 +139,83 @@ describe('imports', () => {
     const result = await importFeed(
       context,
       feedOf('debian-osv'),
-      file('mixed.jsonl', [osv('CVE-2026-90003', '1.1-1'), '{"id": "CVE-2026-90004", "affected": 7}', osv('CVE-2026-90005', '1.2-1')].join('\n')),
+      file(
+        'mixed.jsonl',
+        [
+          osv('CVE-2026-90003', '1.1-1'),
+          '{"id": "CVE-2026-90004", "affected": 7}',
+          osv('CVE-2026-90005', '1.2-1'),
+        ].join('\n'),
+      ),
       { actor, allowShrink: true },
     );
     expect(result).toMatchObject({ ok: true, value: { read: 2, rejected: 1 } });
-    const rejections = await context.db.selectFrom('feed_rejection').selectAll().where('feed', '=', 'debian-osv').execute();
+    const rejections = await context.db
+      .selectFrom('feed_rejection')
+      .selectAll()
+      .where('feed', '=', 'debian-osv')
+      .execute();
     expect(rejections).toHaveLength(1);
     expect(rejections[0]?.position).toContain('2');
   });
 
   test('a file that is not the feed, or is cut short, changes nothing and says so', async () => {
-    const before = await context.db.selectFrom('feed_record').select(({ fn }) => fn.countAll().as('n')).executeTakeFirst();
+    const before = await context.db
+      .selectFrom('feed_record')
+      .select(({ fn }) => fn.countAll().as('n'))
+      .executeTakeFirst();
     now = new Date('2026-11-22T09:00:00Z');
-    const page = await importFeed(context, feedOf('cisa-kev'), file('kev.json', '<html><body>Access denied</body></html>'), { actor });
+    const page = await importFeed(
+      context,
+      feedOf('cisa-kev'),
+      file('kev.json', '<html><body>Access denied</body></html>'),
+      { actor },
+    );
     expect(page).toMatchObject({ ok: false, status: 422 });
-    const cut = await importFeed(context, feedOf('cisa-kev'), file('kev.json', '{"title": "CISA", "catalogVersion": "2026.01.01", "vulnerabilities": [{'), { actor });
+    const cut = await importFeed(
+      context,
+      feedOf('cisa-kev'),
+      file('kev.json', '{"title": "CISA", "catalogVersion": "2026.01.01", "vulnerabilities": [{'),
+      { actor },
+    );
     expect(cut).toMatchObject({ ok: false, status: 422 });
-    const after = await context.db.selectFrom('feed_record').select(({ fn }) => fn.countAll().as('n')).executeTakeFirst();
+    const after = await context.db
+      .selectFrom('feed_record')
+      .select(({ fn }) => fn.countAll().as('n'))
+      .executeTakeFirst();
     expect(after).toEqual(before);
     const status = (await inTransaction((trx) => feedStatus(trx, context))).find((s) => s.id === 'cisa-kev');
     expect(status?.last_error).toContain('kev.json');
     expect(status?.last_success_at).not.toBeNull();
-    const audit = await context.db.selectFrom('audit_event').selectAll().where('event', '=', 'feed.failed').execute();
+    const audit = await context.db
+      .selectFrom('audit_event')
+      .selectAll()
+      .where('event', '=', 'feed.failed')
+      .execute();
     expect(audit).toHaveLength(2);
   });
 
   test('a complete feed that lost most of its records is refused until a person says that it is right', async () => {
-    const lines = Array.from({ length: 100 }, (_, i) => osv(`CVE-2026-91${String(i).padStart(3, '0')}`, '1.1-1'));
-    const first = await importFeed(context, feedOf('debian-osv'), file('all.jsonl', lines.join('\n')), { actor, allowShrink: true });
+    const lines = Array.from({ length: 100 }, (_, i) =>
+      osv(`CVE-2026-91${String(i).padStart(3, '0')}`, '1.1-1'),
+    );
+    const first = await importFeed(context, feedOf('debian-osv'), file('all.jsonl', lines.join('\n')), {
+      actor,
+      allowShrink: true,
+    });
     expect(first.ok).toBe(true);
-    const cut = await importFeed(context, feedOf('debian-osv'), file('all.jsonl', lines.slice(0, 40).join('\n')), { actor });
+    const cut = await importFeed(
+      context,
+      feedOf('debian-osv'),
+      file('all.jsonl', lines.slice(0, 40).join('\n')),
+      { actor },
+    );
     expect(cut).toMatchObject({ ok: false, code: 'feed_implausible_loss' });
-    const kept = await context.db.selectFrom('feed_record').select(({ fn }) => fn.countAll().as('n')).where('feed', '=', 'debian-osv').executeTakeFirst();
+    const kept = await context.db
+      .selectFrom('feed_record')
+      .select(({ fn }) => fn.countAll().as('n'))
+      .where('feed', '=', 'debian-osv')
+      .executeTakeFirst();
     expect(Number(kept?.n)).toBe(100);
   });
 });

@@ -96,7 +96,11 @@ export async function importFeed(
   try {
     const value = await context.db
       .transaction()
-      .execute((trx) => importInto(trx, context, feed, { name: file.name, bytes }, options, started, () => hash.digest('hex')));
+      .execute((trx) =>
+        importInto(trx, context, feed, { name: file.name, bytes }, options, started, () =>
+          hash.digest('hex'),
+        ),
+      );
     return { ok: true, value };
   } catch (error) {
     const problem = describe(feed, file, error);
@@ -121,7 +125,11 @@ export async function importFeed(
   }
 }
 
-function describe(feed: Feed, file: FeedFile, error: unknown): { code: string; message: string; whatToDo: string } | null {
+function describe(
+  feed: Feed,
+  file: FeedFile,
+  error: unknown,
+): { code: string; message: string; whatToDo: string } | null {
   if (error instanceof FeedFormatError) {
     return { code: error.code, message: `${file.name}: ${error.message}`, whatToDo: error.whatToDo };
   }
@@ -129,7 +137,8 @@ function describe(feed: Feed, file: FeedFile, error: unknown): { code: string; m
     return {
       code: 'feed_implausible_loss',
       message: `${file.name} lacks ${error.lost} of the ${error.held} records held from ${feed.title}; nothing was changed.`,
-      whatToDo: 'Check that the file is whole. If the publisher really withdrew them, import again with allow_shrink.',
+      whatToDo:
+        'Check that the file is whole. If the publisher really withdrew them, import again with allow_shrink.',
     };
   }
   return null;
@@ -194,7 +203,11 @@ async function importInto(
   if (feed.complete) {
     const missing = [...held.keys()].filter((id) => !seen.has(id));
     gone = missing.length;
-    if (gone > implausibleLossRecords && gone > heldCount * implausibleLossShare && options.allowShrink !== true) {
+    if (
+      gone > implausibleLossRecords &&
+      gone > heldCount * implausibleLossShare &&
+      options.allowShrink !== true
+    ) {
       throw new ImplausibleLoss(gone, heldCount);
     }
     touched.add(await productsOfRecords(trx, feed.id, missing));
@@ -202,7 +215,13 @@ async function importInto(
   }
   touched.add(await productsOfVulnerabilities(trx, [...withdrawn]));
   await replaceRejections(trx, feed.id, rejections, started);
-  const counts = { added, changed, unchanged: read - added - changed, withdrawn: gone, rejected: rejections.length };
+  const counts = {
+    added,
+    changed,
+    unchanged: read - added - changed,
+    withdrawn: gone,
+    rejected: rejections.length,
+  };
   const effect = await applyTouched(trx, context, feed.id, touched, options.actor);
   const now = context.clock.now();
   await saveFeed(trx, feed.id, {

@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream';
 import { Type } from 'typebox';
 import { FeedImport, FeedStatus } from '@fixpoint/contract/audit.ts';
 import { List } from '@fixpoint/contract/list.ts';
@@ -17,13 +18,22 @@ export const routes: Room = (app, context) => {
   const params = Type.Object({ id: Type.String({ minLength: 1, maxLength: 50 }) });
   const feedById = (id: string) => feeds.find((feed) => feed.id === id);
   const unknownFeed = (id: string) =>
-    refuse(404, 'feed_not_found', `there is no feed “${id}”`, `feeds are: ${feeds.map((feed) => feed.id).join(', ')}`);
+    refuse(
+      404,
+      'feed_not_found',
+      `there is no feed “${id}”`,
+      `feeds are: ${feeds.map((feed) => feed.id).join(', ')}`,
+    );
 
   app.get(
     '/api/v1/feeds',
     {
       config: { permission: 'read' },
-      schema: { summary: 'Every feed with its age', tags: ['knowledge'], response: { 200: List(FeedStatus) } },
+      schema: {
+        summary: 'Every feed with its age',
+        tags: ['knowledge'],
+        response: { 200: List(FeedStatus) },
+      },
     },
     async () => {
       const items = await context.db.transaction().execute((trx) => feedStatus(trx, context));
@@ -40,7 +50,13 @@ export const routes: Room = (app, context) => {
         params,
         response: {
           200: List(
-            Type.Object({ position: Type.String(), code: Type.String(), message: Type.String(), excerpt: Type.String(), at: Type.String() }),
+            Type.Object({
+              position: Type.String(),
+              code: Type.String(),
+              message: Type.String(),
+              excerpt: Type.String(),
+              at: Type.String(),
+            }),
           ),
         },
       },
@@ -71,14 +87,21 @@ export const routes: Room = (app, context) => {
     async (request, reply) => {
       const feed = feedById(request.params.id);
       if (feed === undefined) return send(reply, unknownFeed(request.params.id));
-      const bytes = request.body as AsyncIterable<Uint8Array> | null | undefined;
-      if (bytes === null || bytes === undefined) {
-        return send(reply, refuse(400, 'body_missing', 'there is no file in the request', 'send the published file as the body'));
+      if (!(request.body instanceof Readable)) {
+        return send(
+          reply,
+          refuse(
+            400,
+            'body_missing',
+            'there is no file in the request',
+            'send the published file as the body',
+          ),
+        );
       }
       const result = await importFeed(
         context,
         feed,
-        { name: request.query.name ?? 'upload', bytes },
+        { name: request.query.name ?? 'upload', bytes: request.body },
         { actor: request.actor, allowShrink: request.query.allow_shrink === true },
       );
       return send(reply, result);

@@ -1,4 +1,4 @@
-import type { Ecosystem, FeedId } from '@fixpoint/core/knowledge/facts.ts';
+import type { Ecosystem, FeedId, StatementFact } from '@fixpoint/core/knowledge/facts.ts';
 import { sql } from 'kysely';
 import type { Transact } from '../context.ts';
 import type { FeedRecord, FeedRejection } from '../feed/feed.ts';
@@ -136,7 +136,10 @@ export async function replaceRejections(
     at,
   }));
   for (let i = 0; i < kept.length; i += 1000) {
-    await trx.insertInto('feed_rejection').values(kept.slice(i, i + 1000)).execute();
+    await trx
+      .insertInto('feed_rejection')
+      .values(kept.slice(i, i + 1000))
+      .execute();
   }
 }
 
@@ -184,15 +187,15 @@ export async function feedRejections(trx: Transact, feed: string, limit: number)
 }
 
 export interface StatementRow {
-  readonly feed: string;
+  readonly feed: FeedId;
   readonly record: string;
   readonly vulnerability: string;
   readonly ecosystem: string;
   readonly release: string;
   readonly package: string;
-  readonly status: string;
+  readonly status: StatementFact['status'];
   readonly fixed_version: string | null;
-  readonly fix_state: string;
+  readonly fix_state: StatementFact['fixState'];
   readonly note: string | null;
   readonly advisory: string | null;
   readonly stated_at: Date | null;

@@ -2,7 +2,7 @@ import type { Static } from 'typebox';
 import type { Patch, PatchQuery } from '@fixpoint/contract/finding.ts';
 import { parsePatchId } from '@fixpoint/core/knowledge/patch.ts';
 import { compareVersions } from '@fixpoint/core/version/version.ts';
-import { assetIdByReference, candidatesOfAssets } from '../asset/commands.ts';
+import { assetRows, assetsByReference } from '../asset/commands.ts';
 import type { Transact } from '../context.ts';
 import { fixable } from '../finding/commands.ts';
 import { offeredVersions } from '../finding/list.ts';
@@ -45,16 +45,24 @@ function view(facts: PatchFacts, open: readonly Fixable[]): Patch {
  * Patches, those that close most findings first. Without a filter only patches that close something now are listed and
  * that nothing supersedes; with `package` all of that package.
  */
-export async function listPatches(trx: Transact, query: Static<typeof PatchQuery>): Promise<Answer<PatchPage>> {
+export async function listPatches(
+  trx: Transact,
+  query: Static<typeof PatchQuery>,
+): Promise<Answer<PatchPage>> {
   const offset = query.after === undefined ? 0 : Number(query.after);
   if (!Number.isSafeInteger(offset) || offset < 0) {
-    return refuse(400, 'bad_cursor', 'the cursor is not one of this list', 'pass the `next` of the page before, or leave `after` out');
+    return refuse(
+      400,
+      'bad_cursor',
+      'the cursor is not one of this list',
+      'pass the `next` of the page before, or leave `after` out',
+    );
   }
   let assetIds: number[] | undefined;
   if (query.asset !== undefined) {
-    const asset = await assetIdByReference(trx, query.asset);
-    if (!asset.ok) return asset;
-    assetIds = [asset.value];
+    const assets = await assetsByReference(trx, [query.asset]);
+    if (!assets.ok) return assets;
+    assetIds = assets.value.map((asset) => asset.id);
   }
   const open = await fixable(trx, {
     ...(assetIds === undefined ? {} : { assetIds }),
@@ -63,9 +71,14 @@ export async function listPatches(trx: Transact, query: Static<typeof PatchQuery
   const openByPackage = Map.groupBy(open, (f) => f.package);
   const all =
     query.package === undefined
-      ? (await Promise.all([...openByPackage.keys()].map((name) => patchFacts(trx, { package: name })))).flat()
+      ? (
+          await Promise.all([...openByPackage.keys()].map((name) => patchFacts(trx, { package: name })))
+        ).flat()
       : await patchFacts(trx, { package: query.package });
-  const offeredHere = assetIds === undefined ? null : offeredVersions((await candidatesOfAssets(trx, assetIds)).get(assetIds[0] ?? -1) ?? []);
+  const offeredHere =
+    assetIds === undefined
+      ? null
+      : (await assetRows(trx, assetIds)).flatMap((asset) => offeredVersions(asset.candidates));
   const items = all
     .map((facts) => view(facts, openByPackage.get(facts.package) ?? []))
     .filter((patch) => query.package !== undefined || (patch.findings > 0 && patch.superseded_by === null))
@@ -84,11 +97,21 @@ export async function listPatches(trx: Transact, query: Static<typeof PatchQuery
 export async function patchDetail(trx: Transact, id: string): Promise<Answer<Patch>> {
   const parsed = parsePatchId(id);
   if (parsed === null) {
-    return refuse(400, 'bad_patch_id', `“${id}” is not the id of a patch`, 'an id looks like debian:12/openssl@3.0.22-1~deb12u2');
+    return refuse(
+      400,
+      'bad_patch_id',
+      `“${id}” is not the id of a patch`,
+      'an id looks like debian:12/openssl@3.0.22-1~deb12u2',
+    );
   }
   const [facts] = await patchFacts(trx, { ids: [id] });
   if (facts === undefined) {
-    return refuse(404, 'patch_not_found', `no patch ${id} is known`, `see \`fixpoint patch list --package ${parsed.package}\``);
+    return refuse(
+      404,
+      'patch_not_found',
+      `no patch ${id} is known`,
+      `see \`fixpoint patch list --package ${parsed.package}\``,
+    );
   }
   return answer(view(facts, await fixable(trx, { package: facts.package })));
 }

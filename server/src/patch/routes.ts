@@ -9,7 +9,12 @@ export const routes: Room = (app, context) => {
     '/api/v1/patches',
     {
       config: { permission: 'read' },
-      schema: { summary: 'Patches, those that close most findings first', tags: ['patch'], querystring: PatchQuery, response: { 200: List(Patch) } },
+      schema: {
+        summary: 'Patches, those that close most findings first',
+        tags: ['patch'],
+        querystring: PatchQuery,
+        response: { 200: List(Patch) },
+      },
     },
     async (request, reply) =>
       send(reply, await context.db.transaction().execute((trx) => listPatches(trx, request.query))),
@@ -19,7 +24,12 @@ export const routes: Room = (app, context) => {
     '/api/v1/patches/*',
     {
       config: { permission: 'read' },
-      schema: { summary: 'One patch, by its id', tags: ['patch'], params: Type.Object({ '*': Type.String({ maxLength: 1024 }) }), response: { 200: Patch } },
+      schema: {
+        summary: 'One patch, by its id',
+        tags: ['patch'],
+        params: Type.Object({ '*': Type.String({ maxLength: 1024 }) }),
+        response: { 200: Patch },
+      },
     },
     async (request, reply) =>
       send(reply, await context.db.transaction().execute((trx) => patchDetail(trx, request.params['*']))),

@@ -78,7 +78,10 @@ export async function rematch(
   const software = await softwareOfSources(trx, product, packages);
   const index = indexDecisions(await decisionsFor(trx, product, packages));
   const before = new Map<string, VerdictRow>();
-  for (const row of await verdictsOf(trx, software.map((one) => one.id))) {
+  for (const row of await verdictsOf(
+    trx,
+    software.map((one) => one.id),
+  )) {
     before.set(`${row.software_id}\t${row.vulnerability}`, row);
   }
   const opened: VerdictChange[] = [];

@@ -125,14 +125,16 @@ export interface VerdictRow {
   readonly evidence: VerdictEvidence;
 }
 
-export async function verdictsOf(trx: Transact, software: readonly number[]): Promise<(VerdictRow & { since: Date })[]> {
+export async function verdictsOf(
+  trx: Transact,
+  software: readonly number[],
+): Promise<(VerdictRow & { since: Date })[]> {
   if (software.length === 0) return [];
-  const rows = await trx
+  return trx
     .selectFrom('software_verdict')
     .selectAll()
     .where('software_id', '=', sql<number>`any(${software})`)
     .execute();
-  return rows as (VerdictRow & { since: Date })[];
 }
 
 /** Adds or replaces verdicts; `since` of one that was there already stays. */
@@ -145,7 +147,9 @@ export async function saveVerdicts(trx: Transact, verdicts: readonly VerdictRow[
       from jsonb_to_recordset(${list}::jsonb)
         as x(software_id integer, vulnerability text, verdict text, fix_state text, fixed_version text, evidence jsonb)
       on conflict (software_id, vulnerability) do update set verdict = excluded.verdict,
-        fix_state = excluded.fix_state, fixed_version = excluded.fixed_version, evidence = excluded.evidence`.execute(trx);
+        fix_state = excluded.fix_state, fixed_version = excluded.fixed_version, evidence = excluded.evidence`.execute(
+      trx,
+    );
   }
 }
 
