@@ -183,7 +183,9 @@ export function parseJsonFile(name: string, text: string): unknown {
     return JSON.parse(text);
   } catch (error) {
     const detail = error instanceof Error ? error.message : String(error);
-    if (/end of JSON input|Unterminated string/u.test(detail)) throw truncated(name, detail);
+    const at = Number(/at position ([0-9]+)/u.exec(detail)?.[1] ?? 0);
+    const atEnd = at >= text.trimEnd().length || /end of JSON input|Unterminated string/u.test(detail);
+    if (atEnd) throw truncated(name, detail);
     throw notThisFormat(name, 'JSON', detail);
   }
 }
