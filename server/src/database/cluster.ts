@@ -25,6 +25,7 @@ import {
 } from 'node:fs';
 import { createServer } from 'node:net';
 import { join, resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Client } from 'pg';
 import type { Logger } from 'pino';
 import type { Random } from '../context.ts';
@@ -34,6 +35,7 @@ import type { Binaries } from './binaries.ts';
 import { DatabaseError, errorCode } from './database-error.ts';
 import { lockFolder } from './folder-lock.ts';
 import { findOrphan, startPostmaster, stopPostmaster, type Listen, type Postmaster } from './postmaster.ts';
+import { processIdentity } from './process-identity.ts';
 import { postgresUser, type SystemUser } from './system-user.ts';
 
 export interface ClusterOptions {
@@ -122,7 +124,7 @@ async function openFolder(folder: string, options: ClusterOptions, unlock: () =>
   await checkReachable(home, user);
   const chosen = chooseBinaries(options.found ?? findBinaries(), existingMajor, dataFolder);
 
-  let postmaster = existingMajor === undefined ? undefined : await findOrphan(dataFolder, log);
+  let postmaster = existingMajor === undefined ? undefined : await adoptOrphan(home, log);
   if (postmaster === undefined) {
     const binaries = await makeRunnable(chosen, user, join(home, 'binaries'), random);
     if (existingMajor === undefined) {
@@ -160,6 +162,27 @@ async function openFolder(folder: string, options: ClusterOptions, unlock: () =>
     };
   } catch (error) {
     await stopPostmaster(running, log);
+    throw error;
+  }
+}
+
+/**
+ * Takes over the PostgreSQL that a killed server left behind, if it answers. One killed a moment ago may still be listed,
+ * and even take a connection, while the system clears it away: it counts as none when it is gone soon after.
+ */
+async function adoptOrphan(home: string, log: Logger): Promise<Postmaster | undefined> {
+  const orphan = await findOrphan(join(home, 'data'), log);
+  if (orphan === undefined) return undefined;
+  try {
+    await withClient(connectionUrl(orphan, readPassword(home), 'postgres'), (client) =>
+      client.query('select 1'),
+    );
+    return orphan;
+  } catch (error) {
+    for (let polls = 0; polls < 100; polls++) {
+      if (processIdentity(orphan.pid) !== orphan.identity) return undefined;
+      await sleep(50);
+    }
     throw error;
   }
 }
