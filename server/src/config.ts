@@ -1,7 +1,6 @@
-import { homedir } from 'node:os';
-import { join } from 'node:path';
 import { Type, type Static } from 'typebox';
 import { Compile } from 'typebox/compile';
+import { defaultDataFolder } from './database/cluster.ts';
 
 const text = Type.String({ minLength: 1 });
 const digits = Type.String({ pattern: '^[0-9]{1,9}$' });
@@ -34,13 +33,8 @@ const Environment = Type.Object(
 );
 const environment = Compile(Environment);
 
-/** Names of FIXPOINT_ variables that other parts of Fixpoint read in the same environment. */
-const namesOfOthers = new Set([
-  'FIXPOINT_SERVER',
-  'FIXPOINT_TOKEN',
-  'FIXPOINT_AGENT_DATA',
-  'FIXPOINT_KNOWLEDGE',
-]);
+/** FIXPOINT_ variables that other parts of Fixpoint read in the same environment: whole names, or how they begin. */
+const namesOfOthers = /^FIXPOINT_(SERVER|TOKEN|KNOWLEDGE|AGENT_.*|LAB_.*)$/;
 
 export interface Config {
   readonly host: string;
@@ -74,7 +68,7 @@ export function readConfig(
   );
   const problems: ConfigProblem[] = [];
   for (const name of Object.keys(set)) {
-    if (!name.startsWith('FIXPOINT_') || namesOfOthers.has(name)) continue;
+    if (!name.startsWith('FIXPOINT_') || namesOfOthers.test(name)) continue;
     if (!Object.hasOwn(Environment.properties, name)) {
       problems.push({
         variable: name,
@@ -100,6 +94,13 @@ export function readConfig(
       message: 'the certificate and its key are given together or not at all',
     });
   }
+  // The bounds of next_check_in_seconds in contract/src/agent.ts.
+  for (const name of ['FIXPOINT_CHECK_IN_SECONDS', 'FIXPOINT_ACTIVE_CHECK_IN_SECONDS'] as const) {
+    const seconds = Number(values[name] ?? 1);
+    if (seconds < 0.2 || seconds > 86_400) {
+      problems.push({ variable: name, message: 'is at least 0.2 and at most 86400 seconds' });
+    }
+  }
   if (problems.length > 0) return { ok: false, problems };
   return {
     ok: true,
@@ -107,7 +108,7 @@ export function readConfig(
       host: listen.slice(0, colon).replace(/^\[|\]$/g, ''),
       port,
       tls: certificateFile !== undefined && keyFile !== undefined ? { certificateFile, keyFile } : null,
-      dataFolder: values.FIXPOINT_DATA ?? join(homedir(), '.fixpoint'),
+      dataFolder: defaultDataFolder(env, process.getuid?.() === 0),
       databaseUrl: values.DATABASE_URL ?? null,
       checkInSeconds: Number(values.FIXPOINT_CHECK_IN_SECONDS ?? 60),
       activeCheckInSeconds: Number(values.FIXPOINT_ACTIVE_CHECK_IN_SECONDS ?? 1),
@@ -121,7 +122,7 @@ export function readConfig(
 
 /** The configuration without an environment; for tests and tools. */
 export function defaultConfig(changes: Partial<Config> = {}): Config {
-  const read = readConfig({});
+  const read = readConfig({ FIXPOINT_DATA: '.fixpoint' });
   if (!read.ok) throw new Error('the defaults are not a configuration');
   return { ...read.config, ...changes };
 }

@@ -14,6 +14,7 @@ import type { ServerContext } from '../app.ts';
 import { appendAudit } from '../audit/commands.ts';
 import type { Context, Transact } from '../context.ts';
 import { answer, refuse, type Answer } from '../refusal.ts';
+import { knownTags } from '../tag/commands.ts';
 import { closeSession, openSession, roleOf, storePerson } from './people.ts';
 import {
   allPeople,
@@ -220,6 +221,8 @@ export async function createEnrolmentToken(
   const secret = newSecret(context);
   const now = context.clock.now();
   return await context.db.transaction().execute(async (trx) => {
+    const tags = await knownTags(trx, request.tags);
+    if (!tags.ok) return tags;
     const row = await insertToken(trx, {
       id: context.random.uuid(),
       kind: 'enrolment',

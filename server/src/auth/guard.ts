@@ -116,7 +116,7 @@ function refusedOrigin(request: FastifyRequest, access: RouteAccess) {
   if (site === undefined && origin === undefined && !byCookie) return null;
   if (request.headers.authorization !== undefined) return null;
   const sameOrigin =
-    site === undefined ? origin !== undefined && hostOf(origin) === request.host : site === 'same-origin';
+    site === undefined ? origin !== undefined && isOwnOrigin(origin, request.host) : site === 'same-origin';
   return sameOrigin
     ? null
     : refuse(
@@ -127,8 +127,12 @@ function refusedOrigin(request: FastifyRequest, access: RouteAccess) {
       );
 }
 
-function hostOf(origin: string): string | null {
-  return URL.canParse(origin) ? new URL(origin).host : null;
+/** The host of an Origin header is this one; a port that goes without saying may be said on one side only. */
+function isOwnOrigin(origin: string, host: string): boolean {
+  if (!URL.canParse(origin)) return false;
+  const { protocol, host: theirs } = new URL(origin);
+  const own = `${protocol}//${host}`;
+  return URL.canParse(own) && theirs !== '' && new URL(own).host === theirs;
 }
 
 async function personOrTool(context: ServerContext, request: FastifyRequest): Promise<Answer<Identity>> {

@@ -72,6 +72,8 @@ function library(
     session: { expiresIn: sessionHours * 3600, updateAge: 3600 },
     // Requests are limited and their origin is checked by app.ts and guard.ts before the library is called.
     rateLimit: { enabled: false },
+    // Asked of a pool, once; a transaction cannot be asked, and need not be.
+    advanced: { database: { validateSchema: !db.isTransaction } },
     telemetry: { enabled: false },
     logger: { disabled: true },
     plugins: [
