@@ -1,16 +1,6 @@
 import { spawn } from 'node:child_process';
-import {
-  chmodSync,
-  cpSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  statSync,
-} from 'node:fs';
+import { chmodSync, cpSync, existsSync, mkdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { Client } from 'pg';
@@ -21,6 +11,7 @@ import { findBinaries, restoreLinks } from './binaries.ts';
 import { defaultDataFolder, openCluster, type Cluster, type ClusterOptions } from './cluster.ts';
 import { connect } from './database.ts';
 import { processIdentity } from './process-identity.ts';
+import { testFolder } from './test-database.ts';
 
 const log = pino({ level: 'silent' });
 const isRoot = process.getuid?.() === 0;
@@ -32,7 +23,7 @@ afterEach(async () => {
 });
 
 /** One cluster for the tests that leave it as it is: making one takes a second of syncing. */
-const sharedFolder = mkdtempSync(join(tmpdir(), 'fixpoint-cluster-'));
+const sharedFolder = testFolder();
 let shared: Cluster;
 beforeAll(async () => {
   shared = await openCluster({ dataFolder: sharedFolder, log, random: systemRandom });
@@ -43,8 +34,7 @@ afterAll(async () => {
 });
 
 function newFolder(): string {
-  const folder = mkdtempSync(join(tmpdir(), 'fixpoint-cluster-'));
-  chmodSync(folder, 0o711);
+  const folder = testFolder();
   endings.push(() => rmSync(folder, { recursive: true, force: true }));
   return folder;
 }

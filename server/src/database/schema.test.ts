@@ -1,5 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Client } from 'pg';
 import { pino } from 'pino';
@@ -8,7 +7,7 @@ import { systemRandom } from '../random.ts';
 import { findBinaries } from './binaries.ts';
 import { openCluster } from './cluster.ts';
 import { describeSchema } from './schema.ts';
-import { testDatabase } from './test-database.ts';
+import { testDatabase, testFolder } from './test-database.ts';
 
 async function schemaOf(url: string): Promise<string> {
   const client = new Client({ connectionString: url });
@@ -47,7 +46,7 @@ const everything = `
 test('everything that a migration may make is described, and every PostgreSQL here says it alike', async () => {
   const texts: string[] = [];
   for (const binaries of findBinaries()) {
-    const dataFolder = mkdtempSync(join(tmpdir(), 'fixpoint-schema-'));
+    const dataFolder = testFolder();
     const log = pino({ level: 'silent' });
     const cluster = await openCluster({ dataFolder, log, random: systemRandom, found: [binaries] });
     try {
@@ -58,7 +57,6 @@ test('everything that a migration may make is described, and every PostgreSQL he
       texts.push(await schemaOf(cluster.url));
     } finally {
       await cluster.stop();
-      rmSync(dataFolder, { recursive: true, force: true });
     }
   }
   const [text = ''] = texts;

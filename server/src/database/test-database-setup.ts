@@ -1,5 +1,13 @@
 /** vitest's globalSetup: names a folder for the databases of this run, and cleans up after the run and after dead ones. */
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
@@ -12,9 +20,17 @@ const log = pino({ level: 'silent' });
 
 export default async function setup(): Promise<() => Promise<void>> {
   for (const name of readdirSync(tmpdir())) {
-    if (name.startsWith(PREFIX)) await removeIfDead(join(tmpdir(), name));
+    if (!name.startsWith(PREFIX)) continue;
+    try {
+      await removeIfDead(join(tmpdir(), name));
+    } catch (error) {
+      // Another user's, or another run clears the same one away at this moment, or workers of the dead run still write
+      // into it. A later run will manage; this one has nothing to do with it.
+      console.warn(`could not clear ${join(tmpdir(), name)} away: ${String(error)}`);
+    }
   }
   const folder = mkdtempSync(join(tmpdir(), PREFIX));
+  chmodSync(folder, 0o711);
   writeFileSync(
     join(folder, 'run.json'),
     JSON.stringify({ pid: process.pid, identity: processIdentity(process.pid) }),
@@ -34,7 +50,10 @@ async function removeIfDead(folder: string): Promise<void> {
 }
 
 async function remove(folder: string): Promise<void> {
-  const orphan = await findOrphan(join(folder, 'postgres/data'), log);
-  if (orphan !== undefined) await stopPostmaster(orphan, log);
+  const folders = readdirSync(folder, { withFileTypes: true }).filter((entry) => entry.isDirectory());
+  for (const owner of [folder, ...folders.map(({ name }) => join(folder, name))]) {
+    const orphan = await findOrphan(join(owner, 'postgres/data'), log);
+    if (orphan !== undefined) await stopPostmaster(orphan, log);
+  }
   rmSync(folder, { recursive: true, force: true });
 }

@@ -8,7 +8,16 @@
  * every migration; each call then copies the template. `test-database-setup.ts` (vitest's globalSetup) names the folder and
  * stops the server at the end. A run that is killed is cleaned up after by the next one.
  */
-import { existsSync, mkdirSync, readFileSync, renameSync, rmdirSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmdirSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client } from 'pg';
@@ -58,14 +67,28 @@ export async function testDatabase(options: TestDatabaseOptions = {}): Promise<T
   return { ...connection, url, close };
 }
 
+/**
+ * A new folder inside the folder of this run, for a test that starts a PostgreSQL of its own: what is left running in it,
+ * should the run be killed, is stopped by the next run.
+ */
+export function testFolder(): string {
+  const folder = mkdtempSync(join(runFolder(), 'own-'));
+  // PostgreSQL's user passes through.
+  chmodSync(folder, 0o711);
+  return folder;
+}
+
+function runFolder(): string {
+  const folder = process.env[DATABASES_FOLDER_VARIABLE];
+  if (folder !== undefined) return folder;
+  throw new Error(
+    `${DATABASES_FOLDER_VARIABLE} is not set: run tests with vitest and the project's vitest.config.ts`,
+  );
+}
+
 /** The PostgreSQL of this run; started by whoever comes first. */
 async function sharedCluster(): Promise<TestCluster> {
-  const folder = process.env[DATABASES_FOLDER_VARIABLE];
-  if (folder === undefined) {
-    throw new Error(
-      `${DATABASES_FOLDER_VARIABLE} is not set: run tests with vitest and the project's vitest.config.ts`,
-    );
-  }
+  const folder = runFolder();
   const file = join(folder, 'cluster.json');
   const starting = join(folder, 'starting');
   for (let waited = 0; waited < 2400; waited++) {
