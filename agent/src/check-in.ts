@@ -1,0 +1,361 @@
+import {
+  CheckInResponse,
+  TaskEventsResponse,
+  type CheckInRequest,
+  type SignedOrder,
+} from '@fixpoint/contract/agent.ts';
+import type { InventoryDigests } from '@fixpoint/core/inventory/inventory.ts';
+import { Type } from 'typebox';
+import { backoffSeconds, jitteredSeconds } from './backoff.ts';
+import { toIso, type Clock } from './clock.ts';
+import type { DistributionPoint } from './execute/executor.ts';
+import { AgentFailure, codeOf, messageOf } from './failure.ts';
+import { sha256Hex } from './identity.ts';
+import type { CollectedInventory, InventoryCollector } from './inventory.ts';
+import type { InventoryReporter } from './inventory-report.ts';
+import type { Log } from './log.ts';
+import { readBootId } from './process.ts';
+import type { RandomSource } from './random.ts';
+import type { Refusals } from './refusals.ts';
+import type { Session } from './session.ts';
+import type { Enrolment } from './state-dir.ts';
+import type { TaskContext } from './task-context.ts';
+import { failTask, runTask } from './task-run.ts';
+import type { Task, TaskList } from './task.ts';
+import { decideOrder } from './trust.ts';
+
+/** The loop: says what this host is and does, hears what is wanted, and never ends for what the server does. */
+
+export interface AgentParts {
+  readonly enrolment: Enrolment;
+  readonly version: string;
+  readonly clock: Clock;
+  readonly random: RandomSource;
+  readonly log: Log;
+  readonly session: Session;
+  readonly collector: InventoryCollector;
+  readonly reporter: InventoryReporter;
+  readonly tasks: TaskList;
+  readonly refusals: Refusals;
+  /** What tasks are handed besides what the loop itself gives them. */
+  readonly taskParts: Pick<TaskContext, 'stopAt' | 'touched' | 'ownUnit' | 'createExecutor'>;
+  /** Aborted when the agent is to end. */
+  readonly signal: AbortSignal;
+  restartAgent(): void;
+}
+
+const eventsInOneCall = 100;
+
+/** Runs until the signal is aborted. A step of a task that is under way then is left to the next agent. */
+export async function runAgent(parts: AgentParts): Promise<void> {
+  const { clock, random, log, session, collector, reporter, tasks, refusals, signal, enrolment } = parts;
+  const cancelled = new Set<string>();
+  const superseded = new Set<Task>();
+  let wakeUp = (): void => undefined;
+  let awake = false;
+  let delivering: Promise<void> = Promise.resolve();
+  let working = false;
+  let workWanted = false;
+
+  const context: TaskContext = {
+    ...parts.taskParts,
+    clock,
+    log,
+    collector,
+    isCancelled: (task) => superseded.has(task) || cancelled.has(task.order.task_id),
+    restartAgent: parts.restartAgent,
+    wake() {
+      awake = true;
+      wakeUp();
+    },
+    distributionPoint: () => untilReached(distributionPoint),
+    async distributionPointNow() {
+      try {
+        return await distributionPoint();
+      } catch {
+        return null;
+      }
+    },
+    async tryReport(waitSeconds) {
+      const attempt = (async () => {
+        try {
+          await deliver();
+          await sendInventory();
+        } catch (error) {
+          log('warn', 'the server could not be told yet', { reason: messageOf(error) });
+        }
+      })();
+      await Promise.race([attempt, clock.sleep(waitSeconds, signal)]);
+      if (signal.aborted) throw new Ending();
+    },
+    reportInventory: () => untilReached(sendInventory),
+  };
+
+  async function distributionPoint(): Promise<DistributionPoint> {
+    return {
+      url: new URL(enrolment.server_url).origin,
+      user: enrolment.asset_id,
+      password: await session.token(),
+    };
+  }
+
+  async function sendInventory(): Promise<InventoryDigests> {
+    return reporter.send(await collector.collect());
+  }
+
+  /** Tries until it works; throws only when the agent ends, or for a reason that is not the server's. */
+  async function untilReached<T>(attempt: () => Promise<T>): Promise<T> {
+    for (let failures = 1; ; failures++) {
+      if (signal.aborted) throw new Ending();
+      try {
+        return await attempt();
+      } catch (error) {
+        if (!(error instanceof AgentFailure) || !outages.has(error.code)) throw error;
+        await clock.sleep(backoffSeconds(failures, random), signal);
+      }
+    }
+  }
+
+  async function checkIn(): Promise<number> {
+    const problems: { code: string; message: string }[] = [];
+    let collected: CollectedInventory | null;
+    try {
+      collected = await collector.collect();
+    } catch (error) {
+      log('error', 'the inventory could not be collected', { reason: messageOf(error) });
+      collected = collector.current();
+      // Without any inventory there is nothing to check in with.
+      if (collected === null) throw error;
+      problems.push({ code: codeOf(error) || 'collect_failed', message: messageOf(error).slice(0, 2_000) });
+    }
+    const request: CheckInRequest = {
+      agent_version: parts.version,
+      boot_id: readBootId(),
+      digests: collected.digests,
+      tasks: tasks
+        .active()
+        .flatMap((task) => {
+          const state = task.state();
+          return state === null
+            ? []
+            : [{ task_id: task.order.task_id, generation: task.order.generation, state }];
+        })
+        .slice(0, 100),
+      ...(problems.length === 0 ? {} : { problems }),
+    };
+    const answer = await session.call('/agent/v1/check-in', request, CheckInResponse);
+    if (!answer.ok) {
+      throw new AgentFailure(
+        'check_in_refused',
+        `the server refused the check-in: ${answer.message} (${answer.code})`,
+        'See the log of the server.',
+      );
+    }
+    const response = answer.value;
+    for (const id of response.cancelled_tasks) cancelled.add(id);
+    reporter.learn(response.inventory);
+    if (response.inventory === null || differ(response.inventory, collected.digests)) {
+      await reporter.send(collected);
+    }
+    for (const signed of bySequence(response.orders)) takeOrder(signed, collected);
+    await deliver();
+    startWork();
+    return response.next_check_in_seconds;
+  }
+
+  function takeOrder(signed: SignedOrder, collected: CollectedInventory): void {
+    const decision = decideOrder(signed, {
+      assetId: enrolment.asset_id,
+      mode: enrolment.mode,
+      serverKey: enrolment.server_key,
+      now: clock.now(),
+      lastSequence: tasks.lastSequence(),
+      installed: collected.inventory.packages,
+      isJournaled: (order, payload) => tasks.isJournaled(order, payload),
+    });
+    if (decision.ok) {
+      if ('repeated' in decision) return;
+      const { order } = decision;
+      // A later generation replaces an earlier one that has not begun; one that has begun is seen to its end first.
+      for (const earlier of tasks.find(order.task_id)) superseded.add(earlier);
+      cancelled.delete(order.task_id);
+      tasks.accept(order, signed.payload);
+      log('info', 'order accepted', {
+        task_id: order.task_id,
+        generation: order.generation,
+        packages: order.packages.map((p) => `${p.name} ${p.to}`).slice(0, 20),
+      });
+      return;
+    }
+    log('warn', 'order refused', {
+      reason: decision.reason,
+      detail: decision.message,
+      task_id: decision.taskId,
+    });
+    refusals.add({
+      reason: decision.reason,
+      message: decision.message.slice(0, 2_000),
+      task_id: decision.taskId,
+      payload_digest: sha256Hex(signed.payload),
+      at: toIso(clock.now()),
+    });
+  }
+
+  /** Sends what the server does not know: refusals, then events, task by task in order. */
+  function deliver(): Promise<void> {
+    const next = delivering.then(deliverAll);
+    delivering = next.catch(() => undefined);
+    return next;
+  }
+
+  async function deliverAll(): Promise<void> {
+    for (const refusal of refusals.pending()) {
+      const answer = await session.call('/agent/v1/refusals', refusal, Type.Unknown());
+      if (!answer.ok) log('warn', 'the server did not take a refusal', { code: answer.code });
+      refusals.delivered(refusal);
+    }
+    for (const task of tasks.undelivered()) await deliverEvents(task);
+    tasks.prune();
+  }
+
+  async function deliverEvents(task: Task): Promise<void> {
+    for (;;) {
+      const events = task
+        .events()
+        .slice(task.deliveredIndex() + 1)
+        .slice(0, eventsInOneCall);
+      const last = events.at(-1);
+      if (last === undefined) return;
+      const answer = await session.call(
+        '/agent/v1/task-events',
+        { task_id: task.order.task_id, generation: task.order.generation, events },
+        TaskEventsResponse,
+      );
+      if (!answer.ok) {
+        log('warn', 'the server did not take events of a task', {
+          task_id: task.order.task_id,
+          code: answer.code,
+          reason: answer.message,
+        });
+        // It will not take them later either; the host's own journal keeps them.
+        task.delivered(last.index);
+        continue;
+      }
+      const before = task.deliveredIndex();
+      task.delivered(Math.min(answer.value.accepted_index, task.events().length - 1));
+      if (answer.value.ended) cancelled.add(task.order.task_id);
+      if (task.deliveredIndex() <= before) {
+        // Events that it does not move on by would be sent for ever.
+        task.delivered(last.index);
+      }
+    }
+  }
+
+  /** Works on tasks one after another, beside the check-ins. */
+  function startWork(): void {
+    workWanted = true;
+    if (working) return;
+    working = true;
+    void (async () => {
+      while (workWanted && !signal.aborted) {
+        workWanted = false;
+        for (const task of tasks.active()) {
+          if (signal.aborted) break;
+          await workOn(task);
+        }
+      }
+    })()
+      .catch((error: unknown) => {
+        if (!(error instanceof Ending)) log('error', 'work on tasks stopped', { reason: messageOf(error) });
+      })
+      .finally(() => {
+        working = false;
+      });
+  }
+
+  async function workOn(task: Task): Promise<void> {
+    if (isForgotten(task)) {
+      task.note('ended', 'done', { data: { forgotten: true } });
+      return;
+    }
+    try {
+      await runTask(task, context);
+    } catch (error) {
+      if (error instanceof Ending || signal.aborted) throw error;
+      log('error', 'a task met an error', { task_id: task.order.task_id, reason: messageOf(error) });
+      failTask(task, error);
+      context.wake();
+    }
+  }
+
+  /** The server has ended a task that here only waits for a restart or reboot: nothing is to be done for it any more. */
+  function isForgotten(task: Task): boolean {
+    return task.isDone('restart') && context.isCancelled(task);
+  }
+
+  let failures = 0;
+  signal.addEventListener('abort', () => {
+    wakeUp();
+  });
+  startWork();
+  for (let nextAt = clock.elapsedSeconds(); !signal.aborted;) {
+    try {
+      if (clock.elapsedSeconds() >= nextAt) {
+        nextAt = clock.elapsedSeconds() + jitteredSeconds(await checkIn(), random);
+      } else await deliver();
+      failures = 0;
+    } catch (error) {
+      failures++;
+      const seconds = backoffSeconds(failures, random);
+      nextAt = clock.elapsedSeconds() + seconds;
+      log('warn', 'check-in failed', {
+        code: codeOf(error) || 'unexpected',
+        reason: messageOf(error),
+        failures,
+        retry_seconds: Math.round(seconds * 10) / 10,
+      });
+    }
+    if (!awake) {
+      const sleeper = new AbortController();
+      wakeUp = () => {
+        sleeper.abort();
+      };
+      await clock.sleep(Math.max(0, nextAt - clock.elapsedSeconds()), sleeper.signal);
+    }
+    awake = false;
+  }
+}
+
+/** Thrown through a task when the agent ends: the journal tells the next one where to go on. */
+class Ending extends Error {}
+
+const outages = new Set([
+  'server_unreachable',
+  'server_failed',
+  'answer_invalid',
+  'credentials_refused',
+  'inventory_refused',
+]);
+
+function differ(a: InventoryDigests, b: InventoryDigests): boolean {
+  return (
+    a.packages !== b.packages || a.candidates !== b.candidates || a.host !== b.host || a.residue !== b.residue
+  );
+}
+
+/** In the order of their making, as far as their unverified payloads tell; an order that cannot be read comes last. */
+function bySequence(orders: readonly SignedOrder[]): SignedOrder[] {
+  const sequenceOf = ({ payload }: SignedOrder): number => {
+    try {
+      const value: unknown = JSON.parse(payload);
+      const sequence =
+        typeof value === 'object' && value !== null && 'sequence' in value
+          ? Number(value.sequence)
+          : Number.NaN;
+      return Number.isFinite(sequence) ? sequence : Number.MAX_SAFE_INTEGER;
+    } catch {
+      return Number.MAX_SAFE_INTEGER;
+    }
+  };
+  return orders.toSorted((a, b) => sequenceOf(a) - sequenceOf(b));
+}

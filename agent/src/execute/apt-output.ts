@@ -1,0 +1,123 @@
+import type { OrderedPackage } from '@fixpoint/contract/agent.ts';
+import type { TaskFailure } from '@fixpoint/core/task/states.ts';
+
+/** Pure readers of what apt-get and dpkg write under LC_ALL=C.UTF-8; held to recorded output. */
+
+export interface Simulated {
+  readonly changed: readonly { readonly name: string; readonly from: string | null; readonly to: string }[];
+  readonly removed: readonly string[];
+}
+
+/**
+ * Reads `apt-get -s`: `Inst NAME [FROM] (TO REPOSITORY [ARCH])`, `Remv NAME [VERSION]`. Names are written with `:ARCH` only
+ * for architectures other than the host's own.
+ */
+export function parseSimulation(output: string): Simulated {
+  const changed: { name: string; from: string | null; to: string }[] = [];
+  const removed: string[] = [];
+  for (const line of output.split('\n')) {
+    const inst = /^Inst (\S+)(?: \[([^\]]+)\])? \((\S+) /u.exec(line);
+    if (inst?.[1] !== undefined && inst[3] !== undefined) {
+      changed.push({ name: inst[1], from: inst[2] ?? null, to: inst[3] });
+    }
+    const remv = /^(?:Remv|Purg) (\S+)/u.exec(line);
+    if (remv?.[1] !== undefined) removed.push(remv[1]);
+  }
+  return { changed, removed };
+}
+
+/** What apt would do beyond the order; null when nothing. */
+export function differenceFromOrder(
+  simulated: Simulated,
+  packages: readonly OrderedPackage[],
+): string | null {
+  const ordered = new Map(
+    packages.flatMap((p) => [[p.name, p] as const, [`${p.name}:${p.arch}`, p] as const]),
+  );
+  const problems = [
+    ...simulated.removed.map((name) => `${name} would be removed`),
+    ...simulated.changed.flatMap(({ name, from, to }) => {
+      const p = ordered.get(name);
+      if (p === undefined) {
+        return [
+          from === null ? `${name} ${to} would be newly installed` : `${name} would go from ${from} to ${to}`,
+        ];
+      }
+      return p.to === to ? [] : [`${name} would go to ${to} instead of ${p.to}`];
+    }),
+  ];
+  if (problems.length === 0) return null;
+  const more = problems.length > 10 ? ` and ${String(problems.length - 10)} more` : '';
+  return `${problems.slice(0, 10).join('; ')}${more}`;
+}
+
+/** First match wins: from the most telling to the most general. */
+const signs: readonly (readonly [RegExp, TaskFailure])[] = [
+  [
+    /Could not get lock|Unable to (?:acquire|lock)|(?:frontend|database) lock was locked by another/u,
+    'lock_held',
+  ],
+  [/No space left on device|enough free space in|Disk quota exceeded/u, 'disk_full'],
+  [/Held packages were changed/u, 'plan_differs'],
+  [/Hash Sum mismatch|File has unexpected size|Hashes of received file/u, 'hash_mismatch'],
+  [
+    /NO_PUBKEY|is not signed\.|BADSIG|EXPKEYSIG|REVKEYSIG|couldn't be verified|could not be authenticated/u,
+    'signature_invalid',
+  ],
+  [
+    /Version '.*' for '.*' was not found|Unable to locate package|has no installation candidate/u,
+    'version_not_available',
+  ],
+  [
+    /have unmet dependencies|held broken packages|dependency problems|pre-dependency problem/u,
+    'dependency_conflict',
+  ],
+  [
+    /maintainer script|(?:installation|removal|pre-|post-)\S* script subprocess|installed \S+ package .* script/u,
+    'maintainer_script_failed',
+  ],
+  [
+    /Could not (?:connect|resolve)|Unable to connect|Temporary failure resolving|Connection (?:refused|timed out|failed)|Network is unreachable|No route to host|40[37] {2}|50[234] {2}|Some index files failed/u,
+    'repository_unreachable',
+  ],
+  [/404 {2}Not Found/u, 'version_not_available'],
+  [/Failed to fetch|Unable to fetch some archives|failed to download/u, 'download_failed'],
+  [
+    /dpkg was interrupted|Unmet dependencies|error processing|returned an error code|not fully installed/u,
+    'package_manager_broken',
+  ],
+];
+
+/** Why a command of the package manager failed, and the line that says so. */
+export function classifyFailure(output: string): { readonly failure: TaskFailure; readonly line: string } {
+  const lines = output.split('\n');
+  for (const [sign, failure] of signs) {
+    const line = lines.find((l) => sign.test(l));
+    if (line !== undefined) return { failure, line: line.trim() };
+  }
+  const last =
+    lines.findLast((l) => /^(?:E:|dpkg: error)/u.test(l)) ?? lines.findLast((l) => l.trim() !== '');
+  return { failure: 'package_manager_broken', line: last?.trim() ?? 'it wrote nothing' };
+}
+
+const outputMaximum = 16_000;
+
+/**
+ * The end of an output as it may leave the host: bounded, without control characters, and without what stands in a URL
+ * before `@`, or after the words under which programs print secrets.
+ */
+export function reportableOutput(output: string, secrets: readonly string[]): string {
+  let text = output.slice(-4 * outputMaximum);
+  for (const secret of secrets) {
+    if (secret.length >= 4) text = text.replaceAll(secret, '[redacted]');
+  }
+  text = text
+    .replaceAll(/([a-z][a-z0-9+.-]*:\/\/)[^\s/@]+@/giu, '$1[redacted]@')
+    .replaceAll(
+      /((?:password|passwd|secret|token|authorization)\s*[:=]\s*)(?:(?:basic|bearer)\s+)?\S+/giu,
+      '$1[redacted]',
+    )
+    // eslint-disable-next-line no-control-regex
+    .replaceAll(/[\u0000-\u0008\u000b-\u001f\u007f]/gu, ' ');
+  return text.length > outputMaximum ? `…${text.slice(-outputMaximum)}` : text;
+}

@@ -1,0 +1,191 @@
+import { mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import type { OrderedPackage } from '@fixpoint/contract/agent.ts';
+import { parseMd5sums } from '../collect/dpkg-files.ts';
+import { AgentFailure, codeOf } from '../failure.ts';
+import { runCommand } from '../run-command.ts';
+import { writeFileAtomically } from '../state-dir.ts';
+import { classifyFailure, differenceFromOrder, parseSimulation } from './apt-output.ts';
+import type { Executor, ExecutorStep, Judgement, ShippedFiles } from './executor.ts';
+
+/**
+ * Reaches exactly the ordered versions with apt-get. Which repositories, pins and keys count is the host's own
+ * configuration; only the way goes through the distribution point, as apt's HTTP proxy.
+ */
+
+/** Not interactive, and no needrestart of its own: the agent restarts what the order allows, and reports it. */
+const environment: Readonly<Record<string, string>> = {
+  DEBIAN_FRONTEND: 'noninteractive',
+  NEEDRESTART_MODE: 'l',
+  NEEDRESTART_SUSPEND: '1',
+  APT_LISTCHANGES_FRONTEND: 'none',
+  UCF_FORCE_CONFFOLD: '1',
+};
+
+/**
+ * @param taskDir root's alone: holds the configuration with the credentials
+ * @param archivesDir readable for apt's own user, which fetches
+ */
+export function createAptExecutor(taskDir: string, archivesDir: string): Executor {
+  const configuration = join(taskDir, 'apt.conf');
+  const apt = ['apt-get', '-c', configuration, '-y', '-q'] as const;
+
+  return {
+    prepare({ url, user, password }) {
+      mkdirSync(join(archivesDir, 'partial'), { recursive: true, mode: 0o755 });
+      const proxy = new URL(url);
+      proxy.username = encodeURIComponent(user);
+      proxy.password = encodeURIComponent(password);
+      writeFileAtomically(
+        configuration,
+        aptConfiguration(`${proxy.protocol}//${proxy.username}:${proxy.password}@${proxy.host}`, archivesDir),
+      );
+    },
+
+    command(step, packages) {
+      const exact = packages.map((p) => `${p.name}:${p.arch}=${p.to}`);
+      switch (step) {
+        case 'refresh':
+          return { argv: [...apt, '-o', 'APT::Update::Error-Mode=any', 'update'], env: environment };
+        case 'simulate':
+          return { argv: [...apt, '-s', 'install', '--only-upgrade', ...exact], env: environment };
+        case 'download':
+          return {
+            argv: [...apt, '--download-only', 'install', '--only-upgrade', ...exact],
+            env: environment,
+          };
+        case 'install':
+          return { argv: [...apt, '--no-download', 'install', '--only-upgrade', ...exact], env: environment };
+        case 'configure':
+          return {
+            argv: ['dpkg', '--force-confdef', '--force-confold', '--configure', '--pending'],
+            env: environment,
+          };
+        case 'complete':
+          // Nothing new, nothing removed: only what dpkg has begun.
+          return {
+            argv: [...apt, '--no-download', '--no-remove', '--fix-broken', 'install'],
+            env: environment,
+          };
+      }
+    },
+
+    judge(step, exitCode, output, packages) {
+      return judgeApt(step, exitCode, output, packages);
+    },
+
+    downloadedBytes() {
+      return archives(archivesDir).reduce((sum, file) => sum + statSync(join(archivesDir, file)).size, 0);
+    },
+
+    async shippedFiles(packages) {
+      const files = archives(archivesDir);
+      const shipped: ShippedFiles[] = [];
+      for (const p of packages) {
+        // As apt names it: the epoch's colon is written %3a; apt may escape more, and the name starts the same.
+        const suffix = `_${p.to.replaceAll(':', '%3a')}_${p.arch}.deb`;
+        const file = files.find((f) => f === `${p.name}${suffix}`);
+        if (file === undefined) continue;
+        const sums = await runCommand(['dpkg-deb', '--info', join(archivesDir, file), 'md5sums'], {
+          timeoutSeconds: 60,
+        });
+        if (sums.ok) shipped.push({ name: p.name, arch: p.arch, sums: parseMd5sums(sums.stdout) });
+      }
+      return shipped;
+    },
+
+    async readAutomatic(packages) {
+      const answer = await runCommand(['apt-mark', 'showauto', ...packages.map((p) => aptName(p))], {
+        timeoutSeconds: 60,
+      });
+      // `apt-mark` that knows a package no more is not a reason to leave it vulnerable.
+      return answer.ok ? answer.stdout.split('\n').filter((line) => line !== '') : [];
+    },
+
+    async markAutomatic(names) {
+      if (names.length === 0) return;
+      const answer = await runCommand(['apt-mark', 'auto', ...names], { timeoutSeconds: 60 });
+      if (!answer.ok) {
+        throw new AgentFailure(
+          'mark_failed',
+          `packages could not be marked as automatically installed again: ${answer.message}`,
+          `Run \`apt-mark auto ${names.join(' ')}\` on the host.`,
+        );
+      }
+    },
+
+    cleanUp() {
+      rmSync(configuration, { force: true });
+      rmSync(archivesDir, { recursive: true, force: true });
+    },
+  };
+}
+
+function aptName(p: OrderedPackage): string {
+  return p.arch === 'all' ? p.name : `${p.name}:${p.arch}`;
+}
+
+function archives(dir: string): string[] {
+  try {
+    return readdirSync(dir).filter((name) => name.endsWith('.deb'));
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return [];
+    throw error;
+  }
+}
+
+/** apt.conf(5). Given with -c, it is read last, so it outranks the host's own: and it keeps the secrets out of `ps`. */
+function aptConfiguration(proxy: string, archivesDir: string): string {
+  return `${[
+    '#clear Acquire::http::Proxy;',
+    '#clear Acquire::http::Proxy-Auto-Detect;',
+    '#clear Acquire::http::ProxyAutoDetect;',
+    `Acquire::http::Proxy "${proxy}";`,
+    // TLS to a repository cannot go through the distribution point; it is then the host's own way.
+    'Acquire::https::Proxy "DIRECT";',
+    'Acquire::Retries "2";',
+    'Acquire::http::Timeout "30";',
+    `Dir::Cache::archives "${archivesDir}/";`,
+    'APT::Get::Assume-Yes "true";',
+    'APT::Get::AutomaticRemove "false";',
+    'APT::Get::allow-change-held-packages "false";',
+    'APT::Get::AllowUnauthenticated "false";',
+    'Binary::apt-get::APT::Keep-Downloaded-Packages "true";',
+    'DPkg::Lock::Timeout "60";',
+    // In a terminal of its own dpkg would leave the session by which it is ended when it hangs.
+    'Dpkg::Use-Pty "false";',
+    'Dpkg::Options:: "--force-confdef";',
+    'Dpkg::Options:: "--force-confold";',
+  ].join('\n')}\n`;
+}
+
+/** Reads the end of one command of apt. */
+export function judgeApt(
+  step: ExecutorStep,
+  exitCode: number,
+  output: string,
+  packages: readonly OrderedPackage[],
+): Judgement {
+  if (exitCode !== 0) {
+    const { failure, line } = classifyFailure(output);
+    return { ok: false, failure, message: `${describe[step]} failed: ${line}`.slice(0, 1_500) };
+  }
+  if (step !== 'simulate') return { ok: true };
+  const skipped = /^Skipping (\S+), it is not installed/mu.exec(output);
+  if (skipped?.[1] !== undefined) {
+    return { ok: false, failure: 'plan_differs', message: `${skipped[1]} is not installed on this host.` };
+  }
+  const difference = differenceFromOrder(parseSimulation(output), packages);
+  return difference === null
+    ? { ok: true }
+    : { ok: false, failure: 'plan_differs', message: `Beyond the order, ${difference}.` };
+}
+
+const describe: Readonly<Record<ExecutorStep, string>> = {
+  refresh: 'Reading the repositories',
+  simulate: 'Trying the installation',
+  download: 'Downloading',
+  install: 'Installing',
+  configure: 'Configuring what was half installed',
+  complete: 'Completing what was half installed',
+};

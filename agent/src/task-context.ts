@@ -1,0 +1,52 @@
+import type { InventoryDigests } from '@fixpoint/core/inventory/inventory.ts';
+import type { TaskFailure } from '@fixpoint/core/task/states.ts';
+import type { TaskEvent } from '@fixpoint/contract/agent.ts';
+import type { Clock } from './clock.ts';
+import type { DistributionPoint, Executor } from './execute/executor.ts';
+import type { TouchedPackages } from './file-residue.ts';
+import type { InventoryCollector } from './inventory.ts';
+import type { Log } from './log.ts';
+import type { StopAt } from './stop-at.ts';
+import type { Task } from './task.ts';
+
+/** What the steps of a task are handed. */
+export interface TaskContext {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly stopAt: StopAt;
+  readonly collector: InventoryCollector;
+  readonly touched: TouchedPackages;
+  /** The service that this agent runs as; null when started by hand. */
+  readonly ownUnit: string | null;
+  createExecutor(task: Task): Executor;
+  /** Waits until the server can be reached. Throws when the agent ends. */
+  distributionPoint(): Promise<DistributionPoint>;
+  /** The same without waiting; null when the server cannot be reached. */
+  distributionPointNow(): Promise<DistributionPoint | null>;
+  /** Sends events and inventory if the server can be reached within the time; never throws. */
+  tryReport(waitSeconds: number): Promise<void>;
+  /** Makes the server hold the present inventory, however long that takes. Throws only when the agent ends. */
+  reportInventory(): Promise<InventoryDigests>;
+  /** There are new events. */
+  wake(): void;
+  /** Whether the server gave the task up. */
+  isCancelled(task: Task): boolean;
+  /** Ends this agent so that systemd starts it anew; does nothing where systemd did not start it. */
+  restartAgent(): void;
+}
+
+export type EventDetail = NonNullable<TaskEvent['detail']>;
+
+/** A decision that ends the work on a task; thrown inside a task only. */
+export class TaskFailed extends Error {
+  readonly failure: TaskFailure;
+  readonly detail: EventDetail;
+  constructor(failure: TaskFailure, message: string, detail: EventDetail = {}) {
+    super(message);
+    this.failure = failure;
+    this.detail = detail;
+  }
+}
+
+/** The server gave the task up before the host began to install. */
+export class TaskDropped extends Error {}

@@ -1,0 +1,185 @@
+import { existsSync, readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { Order, type TaskEvent } from '@fixpoint/contract/agent.ts';
+import { parseJson } from '@fixpoint/contract/parse.ts';
+import type { ReportedTaskState } from '@fixpoint/core/task/states.ts';
+import { toIso, type Clock } from './clock.ts';
+import { sha256Hex } from './identity.ts';
+import {
+  openJournal,
+  parseJournal,
+  readJournalText,
+  type JournalEntry,
+  type JournalStep,
+} from './journal.ts';
+import { readTextIfThere, writeFileAtomically } from './state-dir.ts';
+
+/** One order that this host obeys, with the journal of what has been done for it. */
+export interface Task {
+  readonly order: Order;
+  readonly payloadDigest: string;
+  /** Folder of the journal and of the runs of the package manager. */
+  readonly dir: string;
+  entries(): readonly JournalEntry[];
+  events(): TaskEvent[];
+  /** Writes an entry; durable when it returns. */
+  note(step: JournalStep, phase: 'begin' | 'done', more?: Pick<JournalEntry, 'event' | 'data'>): void;
+  /** How often a step was begun. */
+  attempts(step: JournalStep): number;
+  isDone(step: JournalStep): boolean;
+  /** Whether the last attempt at a step was begun and not noted as done. */
+  isOpen(step: JournalStep): boolean;
+  hasEnded(): boolean;
+  /** The state that the server was last told, or will be next; null before the first. */
+  state(): ReportedTaskState | null;
+  /** Highest event index that the server has applied; -1 before the first. */
+  deliveredIndex(): number;
+  delivered(index: number): void;
+  close(): void;
+}
+
+const journalFile = 'journal.log';
+const deliveredFile = 'delivered';
+const keptEnded = 20;
+
+function taskDir(stateDir: string, order: Pick<Order, 'task_id' | 'generation'>): string {
+  return join(stateDir, 'tasks', `${order.task_id}.${String(order.generation)}`);
+}
+
+/** Takes an order: after this returns, a crash does not lose it, and its sequence counts as obeyed. */
+export function acceptTask(stateDir: string, order: Order, payload: string, clock: Clock): Task {
+  const dir = taskDir(stateDir, order);
+  const journal = openJournal(join(dir, journalFile));
+  if (journal.entries().length === 0) {
+    journal.append({ at: toIso(clock.now()), step: 'accepted', phase: 'done', data: { payload } });
+  }
+  journal.close();
+  const task = openTask(dir, clock);
+  if (task === null) throw new Error('a task that was just accepted cannot be read');
+  return task;
+}
+
+/** Opens the task of a folder; null when its journal does not hold an accepted order. */
+export function openTask(dir: string, clock: Clock): Task | null {
+  const payload = acceptedPayload(parseJournal(readJournalText(join(dir, journalFile))).entries);
+  if (payload === null) return null;
+  const parsed = parseJson(Order, payload);
+  if (!parsed.ok) return null;
+  const journal = openJournal(join(dir, journalFile));
+  const deliveredPath = join(dir, deliveredFile);
+  let deliveredIndex = Number(readTextIfThere(deliveredPath) ?? '-1');
+  if (!Number.isInteger(deliveredIndex)) deliveredIndex = -1;
+  const of = (step: JournalStep): readonly JournalEntry[] => journal.entries().filter((e) => e.step === step);
+  return {
+    order: parsed.value,
+    payloadDigest: sha256Hex(payload),
+    dir,
+    entries: () => journal.entries(),
+    events: () => journal.events(),
+    note(step, phase, more) {
+      journal.append({ at: toIso(clock.now()), step, phase, ...more });
+    },
+    attempts: (step) => of(step).filter((e) => e.phase === 'begin').length,
+    isDone: (step) => of(step).some((e) => e.phase === 'done'),
+    isOpen: (step) => of(step).at(-1)?.phase === 'begin',
+    hasEnded: () => of('ended').length > 0,
+    state: () => journal.entries().findLast((e) => e.event !== undefined)?.event?.state ?? null,
+    deliveredIndex: () => deliveredIndex,
+    delivered(index) {
+      deliveredIndex = index;
+      writeFileAtomically(deliveredPath, String(index));
+    },
+    close: () => {
+      journal.close();
+    },
+  };
+}
+
+function acceptedPayload(entries: readonly JournalEntry[]): string | null {
+  const payload = entries.find((e) => e.step === 'accepted')?.data?.['payload'];
+  return typeof payload === 'string' ? payload : null;
+}
+
+/** All tasks of this host. */
+export interface TaskList {
+  /** Not ended, in the order of their sequence. */
+  active(): readonly Task[];
+  /** With events that the server has not applied. */
+  undelivered(): readonly Task[];
+  find(taskId: string): readonly Task[];
+  isJournaled(order: Order, payload: string): boolean;
+  /** The highest sequence obeyed; 0 before the first. */
+  lastSequence(): number;
+  accept(order: Order, payload: string): Task;
+  /** Forgets old tasks that have ended and are known to the server. */
+  prune(): void;
+}
+
+export function openTaskList(stateDir: string, clock: Clock): TaskList {
+  const root = join(stateDir, 'tasks');
+  const sequencePath = join(stateDir, 'obeyed-sequence');
+  const tasks = existsSync(root)
+    ? readdirSync(root).flatMap((name) => openTask(join(root, name), clock) ?? [])
+    : [];
+  const bySequence = (): Task[] => tasks.toSorted((a, b) => a.order.sequence - b.order.sequence);
+  // The journal comes first, so it may be ahead of this file by one order.
+  let lastSequence = Math.max(
+    Number(readTextIfThere(sequencePath) ?? '0') || 0,
+    ...tasks.map((task) => task.order.sequence),
+  );
+  const isDelivered = (task: Task): boolean => task.deliveredIndex() >= task.events().length - 1;
+  return {
+    active: () => bySequence().filter((task) => !task.hasEnded()),
+    undelivered: () => bySequence().filter((task) => !isDelivered(task)),
+    find: (taskId) => tasks.filter((task) => task.order.task_id === taskId),
+    isJournaled(order, payload) {
+      const digest = sha256Hex(payload);
+      return tasks.some((task) => task.order.task_id === order.task_id && task.payloadDigest === digest);
+    },
+    lastSequence: () => lastSequence,
+    accept(order, payload) {
+      const task = acceptTask(stateDir, order, payload, clock);
+      lastSequence = Math.max(lastSequence, order.sequence);
+      writeFileAtomically(sequencePath, String(lastSequence));
+      tasks.push(task);
+      return task;
+    },
+    prune() {
+      const old = bySequence()
+        .filter((task) => task.hasEnded() && isDelivered(task))
+        .slice(0, -keptEnded);
+      for (const task of old) {
+        task.close();
+        rmSync(task.dir, { recursive: true, force: true });
+        tasks.splice(tasks.indexOf(task), 1);
+      }
+    },
+  };
+}
+
+/** What the status command shows of a task. */
+export interface TaskSummary {
+  readonly task_id: string;
+  readonly generation: number;
+  readonly state: ReportedTaskState | null;
+  readonly ended: boolean;
+}
+
+/** Reads all tasks without touching them: an agent may be at work on them. */
+export function readTasks(stateDir: string): TaskSummary[] {
+  const root = join(stateDir, 'tasks');
+  if (!existsSync(root)) return [];
+  return readdirSync(root).flatMap((name) => {
+    const { entries } = parseJournal(readJournalText(join(root, name, journalFile)));
+    const parsed = parseJson(Order, acceptedPayload(entries) ?? 'null');
+    if (!parsed.ok) return [];
+    return [
+      {
+        task_id: parsed.value.task_id,
+        generation: parsed.value.generation,
+        state: entries.findLast((e) => e.event !== undefined)?.event?.state ?? null,
+        ended: entries.some((e) => e.step === 'ended'),
+      },
+    ];
+  });
+}

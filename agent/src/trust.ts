@@ -1,0 +1,151 @@
+import type { OrderRefusal } from '@fixpoint/core/task/states.ts';
+import type { InstalledPackage } from '@fixpoint/core/inventory/inventory.ts';
+import { compareVersions } from '@fixpoint/core/version/version.ts';
+import { Order, type AgentMode, type ServerKey, type SignedOrder } from '@fixpoint/contract/agent.ts';
+import { describeProblems, parseJson } from '@fixpoint/contract/parse.ts';
+import { verifySignature } from './identity.ts';
+
+/** What this host obeys. Nothing that comes over the network is believed before it has passed here. */
+
+export interface TrustFacts {
+  readonly assetId: string;
+  readonly mode: AgentMode;
+  /** Pinned at enrolment. */
+  readonly serverKey: ServerKey;
+  /** Milliseconds since 1970, by this host's clock. */
+  readonly now: number;
+  /** The highest sequence that this host has obeyed; 0 before the first. */
+  readonly lastSequence: number;
+  readonly installed: readonly InstalledPackage[];
+  /** Whether the journal holds exactly this order already. */
+  readonly isJournaled: (order: Order, payload: string) => boolean;
+}
+
+export type TrustDecision =
+  | { readonly ok: true; readonly order: Order }
+  /** Delivered again: it is being done, or done. Nothing is to do and nothing is wrong. */
+  | { readonly ok: true; readonly order: Order; readonly repeated: true }
+  | {
+      readonly ok: false;
+      readonly reason: OrderRefusal;
+      readonly message: string;
+      /** From the payload, only for the report. */
+      readonly taskId: string | null;
+    };
+
+/** How far the host's clock may be behind the server's. */
+const skewSeconds = 300;
+
+/** Decides about one order. Pure but for the arithmetic of the signature. */
+export function decideOrder(signed: SignedOrder, facts: TrustFacts): TrustDecision {
+  const unread = (reason: OrderRefusal, message: string): TrustDecision => ({
+    ok: false,
+    reason,
+    message,
+    taskId: readTaskId(signed.payload),
+  });
+  if (signed.key_id !== facts.serverKey.key_id) {
+    return unread(
+      'key_unknown',
+      `The order is signed by key ${signed.key_id}, which this host was not told of.`,
+    );
+  }
+  if (
+    !verifySignature(facts.serverKey.public_key, `fixpoint-order-v1\n${signed.payload}`, signed.signature)
+  ) {
+    return unread(
+      'signature_invalid',
+      'The signature is not by the key of the server that this host is enrolled at.',
+    );
+  }
+  const parsed = parseJson(Order, signed.payload);
+  if (!parsed.ok)
+    return unread('malformed', `The order cannot be read: ${describeProblems(parsed.problems)}.`);
+  const order = parsed.value;
+  const refuse = (reason: OrderRefusal, message: string): TrustDecision => ({
+    ok: false,
+    reason,
+    message,
+    taskId: order.task_id,
+  });
+
+  if (order.asset_id !== facts.assetId) {
+    return refuse('other_asset', `The order is for asset ${order.asset_id}; this host is ${facts.assetId}.`);
+  }
+  const twice = firstTwice(order.packages.map((p) => `${p.name}:${p.arch}`));
+  if (twice !== null) return refuse('malformed', `The order names ${twice} twice.`);
+  if (!order.packages.every((p) => isSafeName(p.name) && isSafeName(p.arch) && isSafeVersion(p.to))) {
+    return refuse('malformed', 'The order names a package or version that dpkg could not have.');
+  }
+  // Before the sequence and the time: an order that this host obeys already is not to be refused for being old.
+  if (facts.isJournaled(order, signed.payload)) return { ok: true, order, repeated: true };
+  if (facts.now >= Date.parse(order.expires_at)) {
+    return refuse('expired', `The order expired at ${order.expires_at}.`);
+  }
+  if (Date.parse(order.issued_at) > facts.now + skewSeconds * 1000) {
+    return refuse(
+      'issued_in_future',
+      `The order says it was made at ${order.issued_at}; check this host's clock.`,
+    );
+  }
+  if (order.sequence <= facts.lastSequence) {
+    return refuse(
+      'replayed',
+      `The order has sequence ${String(order.sequence)}; this host has obeyed ${String(facts.lastSequence)} already.`,
+    );
+  }
+  if (facts.mode === 'assess') {
+    return refuse('assess_only', 'This host is enrolled to be assessed only, and installs nothing.');
+  }
+  return decidePackages(order, facts.installed) ?? { ok: true, order };
+}
+
+/** Whether each package is where the order says it is, and goes up. Null when nothing is wrong. */
+export function decidePackages(order: Order, installed: readonly InstalledPackage[]): TrustDecision | null {
+  const versions = new Map(installed.map((p) => [`${p.name}:${p.arch}`, p.version]));
+  for (const { name, arch, from, to } of order.packages) {
+    const direction = compareVersions('dpkg', to, from);
+    if (direction !== 'greater') {
+      return {
+        ok: false,
+        reason: 'downgrade',
+        message: `${name} would go from ${from} to ${to}, which is not newer.`,
+        taskId: order.task_id,
+      };
+    }
+    const version = versions.get(`${name}:${arch}`);
+    if (version !== from && version !== to) {
+      return {
+        ok: false,
+        reason: 'versions_differ',
+        message: `${name}:${arch} is ${version === undefined ? 'not installed' : `at ${version}`}; the order is from ${from} to ${to}.`,
+        taskId: order.task_id,
+      };
+    }
+  }
+  return null;
+}
+
+/** dpkg's own rule for names (deb-control(5)); also keeps text out of apt's arguments that it would read otherwise. */
+function isSafeName(name: string): boolean {
+  return /^[a-z0-9][a-z0-9+.-]*$/u.test(name);
+}
+
+function isSafeVersion(version: string): boolean {
+  return /^[0-9][A-Za-z0-9.+~:-]*$/u.test(version);
+}
+
+function firstTwice(keys: readonly string[]): string | null {
+  return keys.find((key, index) => keys.indexOf(key) !== index) ?? null;
+}
+
+function readTaskId(payload: string): string | null {
+  try {
+    const value: unknown = JSON.parse(payload);
+    if (typeof value !== 'object' || value === null || !('task_id' in value)) return null;
+    const { task_id: id } = value;
+    return typeof id === 'string' && /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/iu.test(id) ? id : null;
+  } catch {
+    return null;
+  }
+}
