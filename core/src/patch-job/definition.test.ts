@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { definitionProblems, formatPatchId, parsePatchId, type PatchJobDefinition } from './definition.ts';
+import { definitionProblems, type PatchJobDefinition } from './definition.ts';
 
 const definition: PatchJobDefinition = {
   name: 'openssl',
@@ -11,29 +11,6 @@ const definition: PatchJobDefinition = {
   expire_after_seconds: 3600,
   concurrency: 10,
 };
-
-describe('patch ids', () => {
-  test.each([
-    'debian:12/openssl@3.0.22-1~deb12u2',
-    'debian:12/bind9@1:9.18.28-1~deb12u2',
-    'debian:12/g++-12@12.2.0-14',
-  ])('%s there and back', (id) => {
-    const patch = parsePatchId(id);
-    expect(patch).not.toBeNull();
-    expect(patch === null ? null : formatPatchId(patch)).toBe(id);
-  });
-  test.each([
-    '',
-    'openssl',
-    'debian:12/openssl',
-    'debian:12/openssl@',
-    'debian/openssl@1',
-    'debian:12/@1',
-    'debian:12/a b@1',
-  ])('%j is none', (id) => {
-    expect(parsePatchId(id)).toBeNull();
-  });
-});
 
 describe('problems of a definition', () => {
   test('none', () => {

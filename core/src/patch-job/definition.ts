@@ -1,3 +1,5 @@
+import { parsePatchId } from '../knowledge/patch.ts';
+
 /** What somebody wants deployed. The same shape as `PatchJobDefinition` in contract/src/patch-job.ts, which parses it. */
 export interface PatchJobDefinition {
   readonly name: string;
@@ -20,29 +22,6 @@ export interface DefinitionProblem {
   /** JSON pointer into the definition. */
   readonly path: string;
   readonly message: string;
-}
-
-/** A patch id in its parts, or null when the text is not one. */
-export interface PatchReference {
-  readonly ecosystem: string;
-  readonly release: string;
-  readonly package: string;
-  readonly version: string;
-}
-
-const patchIdPattern = /^([a-z]+):([^/@\s]+)\/([^@\s]+)@(\S+)$/u;
-
-/** Takes `debian:12/openssl@3.0.22-1~deb12u2` apart. */
-export function parsePatchId(text: string): PatchReference | null {
-  const [, ecosystem, release, name, version] = patchIdPattern.exec(text) ?? [];
-  if (ecosystem === undefined || release === undefined || name === undefined || version === undefined)
-    return null;
-  return { ecosystem, release, package: name, version };
-}
-
-/** The id of a patch: `debian:12/openssl@3.0.22-1~deb12u2`. */
-export function formatPatchId(patch: PatchReference): string {
-  return `${patch.ecosystem}:${patch.release}/${patch.package}@${patch.version}`;
 }
 
 /**

@@ -1,5 +1,6 @@
 import type { Candidate, InstalledPackage } from '../inventory/inventory.ts';
-import { formatPatchId } from '../patch-job/definition.ts';
+import { patchId } from '../knowledge/patch.ts';
+import { lookUp } from '../match/match.ts';
 import { compareVersions } from '../version/version.ts';
 import type { PlanAsset, PlanPatch, PlannedPackage } from './plan.ts';
 
@@ -37,24 +38,24 @@ export function packagesOfPatch(patch: PlanPatch, inventory: AssetInventory): Pa
       message: `${patch.id} is for another release; this asset is ${has}`,
     };
   }
-  const installed = inventory.packages.filter((p) => p.source === patch.package);
+  const installed = inventory.packages.filter((p) => lookUp(p)?.source === patch.package);
   if (installed.length === 0) {
     return { ok: false, reason: 'not_installed', message: `no package of ${patch.package} is installed` };
   }
   const older: InstalledPackage[] = [];
   for (const p of installed) {
-    const order = compareVersions('dpkg', p.source_version, patch.version);
+    const order = compareVersions('dpkg', versionOf(p), patch.version);
     if (order === 'less') older.push(p);
     else if (order === 'unparseable' || order === 'incomparable') {
       return {
         ok: false,
         reason: 'not_offered',
-        message: `the version ${p.source_version} of ${p.name} cannot be compared with ${patch.version}`,
+        message: `the version ${versionOf(p)} of ${p.name} cannot be compared with ${patch.version}`,
       };
     }
   }
   if (older.length === 0) {
-    const versions = [...new Set(installed.map((p) => p.source_version))].join(', ');
+    const versions = [...new Set(installed.map(versionOf))].join(', ');
     return {
       ok: false,
       reason: 'already_fixed',
@@ -79,6 +80,7 @@ function offeredPackages(
 ): PatchOnAsset {
   const packages: PlannedPackage[] = [];
   const missing: string[] = [];
+  const reached: string[] = [];
   let downloadBytes = 0;
   for (const p of older) {
     const candidate = newestCandidate(p, patch, candidates);
@@ -94,6 +96,7 @@ function offeredPackages(
       source: candidate.source,
       source_version: candidate.source_version,
     });
+    reached.push(versionOf(candidate));
     downloadBytes += candidate.download_bytes;
   }
   if (missing.length > 0) {
@@ -104,13 +107,18 @@ function offeredPackages(
     };
   }
   packages.sort(byNameAndArch);
-  let lowest = packages[0]?.source_version ?? patch.version;
-  for (const p of packages) {
-    if (compareVersions('dpkg', p.source_version, lowest) === 'less') lowest = p.source_version;
-  }
-  const versions = [...new Set(packages.map((p) => p.source_version))].sort();
-  const patchIds = versions.map((version) => formatPatchId({ ...patch, version }));
+  const versions = [...new Set(reached)].sort();
+  const lowest = versions.reduce(
+    (a, b) => (compareVersions('dpkg', a, b) === 'greater' ? b : a),
+    versions[0] ?? patch.version,
+  );
+  const patchIds = versions.map((version) => patchId({ ...patch, version }));
   return { ok: true, packages, sourceVersion: lowest, patchIds, downloadBytes };
+}
+
+/** The version that vulnerabilities are judged by: the source's, but for kernels, whose signed source counts otherwise. */
+function versionOf(p: InstalledPackage): string {
+  return lookUp(p)?.version ?? p.source_version;
 }
 
 /** The newest version that the asset's repositories offer for a package and that carries the patch. */
@@ -123,8 +131,8 @@ function newestCandidate(
   for (const candidate of candidates) {
     if (candidate.name !== installed.name || candidate.arch !== installed.arch) continue;
     // a binary package can move to another source, whose versions do not compare with the patch's
-    if (candidate.source !== patch.package) continue;
-    const order = compareVersions('dpkg', candidate.source_version, patch.version);
+    if (lookUp(candidate)?.source !== patch.package) continue;
+    const order = compareVersions('dpkg', versionOf(candidate), patch.version);
     if (order !== 'greater' && order !== 'equal') continue;
     if (compareVersions('dpkg', candidate.version, installed.version) !== 'greater') continue;
     if (best === null || compareVersions('dpkg', candidate.version, best.version) === 'greater')

@@ -1,0 +1,145 @@
+import { Type, type Static } from 'typebox';
+import { Compile } from 'typebox/compile';
+import { Value } from 'typebox/value';
+import { Candidate, Residue } from '@fixpoint/contract/inventory.ts';
+import { Plan, type PatchJob } from '@fixpoint/contract/patch-job.ts';
+import type { InstalledPackage } from '@fixpoint/core/inventory/inventory.ts';
+import { makePlan } from '@fixpoint/core/plan/make-plan.ts';
+import type { PlanAsset, PlanPatch } from '@fixpoint/core/plan/plan.ts';
+import type { Context, Transact } from '../context.ts';
+import { findingsOfAssets } from '../finding/commands.ts';
+import { patchFacts } from '../patch/commands.ts';
+import { targetOfDefinition } from '../patch-job/commands.ts';
+import { answer, refuse, type Answer } from '../refusal.ts';
+import { softwareOf } from '../software/commands.ts';
+import { assetFacts, assetsWithOpenTask } from './store.ts';
+
+const CandidateList = Compile(Type.Array(Candidate));
+const ResidueList = Compile(Type.Array(Residue));
+const NameList = Compile(Type.Array(Type.String()));
+
+/** What of an asset is still there although it was replaced. It came in through this schema; else it throws. */
+export function storedResidue(value: unknown): Static<typeof Residue>[] {
+  return ResidueList.Parse(value);
+}
+
+/** Assets planned at once, which bounds what is in memory. */
+const assetsAtOnce = 500;
+
+export interface PlanWithAssets {
+  readonly plan: Plan;
+  readonly assetIdOf: ReadonlyMap<string, number>;
+}
+
+/**
+ * Makes the plan of a job from what is known right now. Writes nothing. To make a deployment of it, lock the assets first
+ * (`lockTarget`), so that no other deployment begins a task on one of them in between.
+ */
+export async function planJob(
+  trx: Transact,
+  context: Pick<Context, 'clock'>,
+  job: PatchJob,
+): Promise<Answer<PlanWithAssets>> {
+  const target = await targetOfDefinition(trx, job.definition);
+  if (!target.ok) return target;
+  const { patches, vulnerabilities, sources } = await patchesOfJob(trx, job.definition.patches);
+  const unknown = job.definition.patches.filter((id) => !patches.some((patch) => patch.id === id));
+  if (unknown.length > 0) {
+    return refuse(
+      422,
+      'patch_unknown',
+      `these patches of the job are not known any more: ${unknown.join(', ')}`,
+      'create a new job with patches that are known',
+    );
+  }
+  const assets: PlanAsset[] = [];
+  const assetIdOf = new Map<string, number>();
+  const { assetIds, excluded } = target.value;
+  for (let i = 0; i < assetIds.length; i += assetsAtOnce) {
+    const ids = assetIds.slice(i, i + assetsAtOnce);
+    for (const [id, asset] of await planAssets(trx, ids, excluded, vulnerabilities, sources)) {
+      assets.push(asset);
+      assetIdOf.set(asset.uid, id);
+    }
+  }
+  const made = makePlan(job, patches, assets, context.clock.now().getTime());
+  return answer({ plan: Value.Parse(Plan, made), assetIdOf });
+}
+
+async function patchesOfJob(trx: Transact, ids: readonly string[]) {
+  const facts = await patchFacts(trx, { ids });
+  const patches: PlanPatch[] = facts.map(({ id, ecosystem, release, package: name, version }) => ({
+    id,
+    ecosystem,
+    release,
+    package: name,
+    version,
+  }));
+  // a repository may offer something newer than the patch, which fixes more: all that is known of the package counts
+  const vulnerabilities = new Set<string>();
+  for (const name of new Set(patches.map((patch) => patch.package))) {
+    for (const one of await patchFacts(trx, { package: name })) {
+      for (const vulnerability of one.fixes) vulnerabilities.add(vulnerability);
+    }
+  }
+  return {
+    patches,
+    vulnerabilities: [...vulnerabilities],
+    sources: [...new Set(patches.map((patch) => patch.package))],
+  };
+}
+
+async function planAssets(
+  trx: Transact,
+  ids: readonly number[],
+  excluded: ReadonlySet<number>,
+  vulnerabilities: readonly string[],
+  sources: readonly string[],
+): Promise<Map<number, PlanAsset>> {
+  const rows = await assetFacts(trx, ids, sources);
+  const software = await installedOf(trx, rows);
+  const findings = await findingsOfAssets(trx, ids, { vulnerabilities });
+  const busy = await assetsWithOpenTask(trx, ids);
+  const assets = new Map<number, PlanAsset>();
+  for (const row of rows) {
+    assets.set(row.id, {
+      uid: row.uid,
+      hostname: row.hostname,
+      mode: row.mode === 'manage' ? 'manage' : 'assess',
+      retired: row.retired_at !== null,
+      excludedByJob: excluded.has(row.id),
+      taskUnderWay: busy.has(row.id),
+      lastSeenAt: row.last_seen_at?.toISOString() ?? null,
+      inventory:
+        row.digests === null
+          ? null
+          : {
+              product: { ecosystem: row.os, release: row.os_release },
+              packages: software.get(row.id) ?? [],
+              candidates: CandidateList.Parse(row.offered),
+              held: row.held === null ? [] : NameList.Parse(row.held),
+            },
+      findings: findings.get(row.id) ?? [],
+    });
+  }
+  return assets;
+}
+/** The packages of assets; each distinct software is read once. */
+export async function installedOf(
+  trx: Transact,
+  rows: readonly { readonly id: number; readonly software: readonly number[] }[],
+): Promise<Map<number, InstalledPackage[]>> {
+  const distinct = new Set(rows.flatMap((row) => [...row.software]));
+  const byId = new Map((await softwareOf(trx, [...distinct])).map((one) => [one.id, one]));
+  return new Map(
+    rows.map((row) => [
+      row.id,
+      row.software.flatMap((id) => {
+        const one = byId.get(id);
+        if (one === undefined) return [];
+        const { name, arch, version, source, source_version } = one;
+        return [{ name, arch, version, source, source_version }];
+      }),
+    ]),
+  );
+}

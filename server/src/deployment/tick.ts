@@ -1,0 +1,159 @@
+import { decide, type DeploymentCommand } from '@fixpoint/core/deployment/decide.ts';
+import type { DeploymentState } from '@fixpoint/core/deployment/states.ts';
+import { isEndedDeployment } from '@fixpoint/core/deployment/states.ts';
+import type { Context, Transact } from '../context.ts';
+import { getJob } from '../patch-job/commands.ts';
+import { transact } from '../transact.ts';
+import { deploymentActor, moveTask } from './move.ts';
+import { decideOptions, observationOf } from './observe.ts';
+import { settle } from './report.ts';
+import {
+  findTask,
+  liveDeployments,
+  lockAssets,
+  openCounts,
+  overdueVerifications,
+  setDeploymentState,
+  tasksDue,
+  tryLockDeployment,
+  type TaskOfAsset,
+} from './store.ts';
+import { judgeTask, type Aftermath } from './verification.ts';
+
+/** Tasks dealt with in one transaction. */
+const tasksAtOnce = 500;
+/**
+ * A verification that is still due so long after it was asked for, while the asset checked in again, is judged by the
+ * inventory that is there: had the asset a newer one, it would have sent it with that check-in.
+ */
+const overdueSeconds = 60;
+
+/**
+ * Carries out what time alone decides: silence, expiry, completion. Everything it goes by is in the tables, so it goes on
+ * after a restart, and several replicas may run it at once: what one has locked, the others leave alone.
+ *
+ * `listeningSince`: since when assets could reach this server; they are not blamed for silence before that.
+ */
+export async function tick(
+  context: Pick<Context, 'db' | 'clock' | 'random' | 'log'>,
+  listeningSince: Date,
+): Promise<void> {
+  for (const id of await liveDeployments(context.db)) {
+    try {
+      await transact(context.db, (trx) => tickDeployment(trx, context, id, listeningSince));
+    } catch (error) {
+      // one deployment's trouble must not stop the others; the next tick tries again
+      context.log.error({ err: error, deployment: id }, 'a deployment could not be carried on');
+    }
+  }
+  const since = new Date(context.clock.now().getTime() - overdueSeconds * 1000);
+  for (const one of await overdueVerifications(context.db, since, 100)) {
+    await transact(context.db, async (trx) => {
+      await lockAssets(trx, [one.asset_id]);
+      const task = await findTask(trx, one.id);
+      if (task?.state !== 'verifying' || task.reason !== null) return;
+      await settle(trx, context, await judgeTask(trx, context, task));
+    });
+  }
+}
+
+async function tickDeployment(
+  trx: Transact,
+  context: Pick<Context, 'clock' | 'random'>,
+  id: string,
+  listeningSince: Date,
+): Promise<void> {
+  const head = await tryLockDeployment(trx, id);
+  if (head === undefined) return;
+  const job = await getJob(trx, head.jobId);
+  if (!job.ok) throw new Error(`deployment ${id} is of a job that is not there`);
+  const now = context.clock.now();
+  const due = await tasksDue(trx, id, {
+    now,
+    silentBefore: new Date(now.getTime() - decideOptions.silentAfterSeconds * 1000),
+    stopped: isEndedDeployment(head.state),
+    limit: tasksAtOnce,
+  });
+  const counts = await openCounts(trx, id);
+  const observed = due.map((task) => observationOf(task, listeningSince));
+  const decision = decide(
+    { state: head.state, concurrency: job.value.definition.concurrency, openRing: 0 },
+    observed,
+    // only what ends the deployment is decided here; offers are made when an asset asks
+    { atWork: counts.atWork, notEnded: counts.notEnded - due.length },
+    now.getTime(),
+    decideOptions,
+  );
+  const aftermath: Aftermath = { audit: [], alerts: [] };
+  const byId = new Map(due.map((task) => [task.id, task]));
+  for (const command of decision.commands) {
+    if (command.kind === 'complete') await complete(trx, context, id, head.state, aftermath);
+    else if (command.kind !== 'offer') {
+      const task = byId.get(command.taskId);
+      if (task === undefined)
+        throw new Error(`a command for a task that was not observed: ${command.taskId}`);
+      const moved = await carryOut(trx, context, task, command);
+      aftermath.audit.push(...moved.audit);
+    }
+  }
+  await settle(trx, context, aftermath);
+}
+
+async function carryOut(
+  trx: Transact,
+  context: Pick<Context, 'clock'>,
+  task: TaskOfAsset,
+  command: Exclude<DeploymentCommand, { kind: 'offer' | 'complete' }>,
+) {
+  const at = context.clock.now();
+  const move = { source: 'server', actor: deploymentActor, at } as const;
+  if (command.kind === 'mark_unreachable') {
+    const last = task.lastSeenAt === null ? 'never' : task.lastSeenAt.toISOString();
+    return moveTask(trx, context, task, {
+      ...move,
+      to: 'unreachable',
+      message: `The asset stopped answering; last seen: ${last}.`,
+    });
+  }
+  if (command.kind === 'expire') {
+    return moveTask(trx, context, task, {
+      ...move,
+      to: 'expired',
+      reason: {
+        code: 'offer_expired',
+        message: 'The offer expired before the host began to install.',
+        what_to_do: 'Check that the host and its agent are up, then retry the failed tasks.',
+      },
+    });
+  }
+  const retired = command.reason === 'asset_retired';
+  return moveTask(trx, context, task, {
+    ...move,
+    to: 'cancelled',
+    reason: {
+      code: command.reason,
+      message: retired
+        ? 'The asset was retired.'
+        : 'The deployment was stopped before this host began to install.',
+      what_to_do: retired ? 'Nothing needs to be done.' : 'Start the job again when it may go on.',
+    },
+  });
+}
+
+async function complete(
+  trx: Transact,
+  context: Pick<Context, 'clock'>,
+  id: string,
+  from: DeploymentState,
+  aftermath: Aftermath,
+): Promise<void> {
+  await setDeploymentState(trx, id, { state: 'completed', endedAt: context.clock.now(), pauseReasons: [] });
+  aftermath.audit.push({
+    actor: deploymentActor,
+    event: 'deployment.completed',
+    subjectKind: 'deployment',
+    subject: id,
+    before: { state: from },
+    after: { state: 'completed' },
+  });
+}

@@ -1,0 +1,215 @@
+import { Type } from 'typebox';
+import { Compile } from 'typebox/compile';
+import { oneOf } from '@fixpoint/contract/enum.ts';
+import type { ObservedFinding, Verification } from '@fixpoint/core/task/verify.ts';
+import { verify } from '@fixpoint/core/task/verify.ts';
+import { failureReason, type TaskReason } from '@fixpoint/core/task/reasons.ts';
+import { explainWaiting } from '@fixpoint/core/deployment/decide.ts';
+import type { NewAuditEvent } from '../audit/commands.ts';
+import type { Context, Transact } from '../context.ts';
+import { findingsOfAssets, type AssetFinding } from '../finding/commands.ts';
+import type { NewAlert } from '../notify/commands.ts';
+import { deploymentActor, moveTask } from './move.ts';
+import { installedOf, storedResidue } from './plan.ts';
+import { appendTaskEvent, assetFacts, updateTask, type TaskRow } from './store.ts';
+
+/** What a decision leaves to be done last in the transaction: alerts, then the audit trail. */
+export interface Aftermath {
+  readonly audit: NewAuditEvent[];
+  readonly alerts: NewAlert[];
+}
+
+/** A finding as evidence keeps it. */
+export function findingOf(finding: AssetFinding): ObservedFinding {
+  const { vulnerability, source, status, statusReason, fixedVersion } = finding;
+  return { vulnerability, source, status, statusReason, fixedVersion };
+}
+
+const Before = Compile(
+  Type.Object({
+    before: Type.Array(
+      Type.Object({
+        vulnerability: Type.String(),
+        source: Type.String(),
+        status: oneOf(['open', 'restart_pending', 'reboot_pending', 'mitigated', 'accepted', 'undetermined']),
+        statusReason: Type.Union([Type.String(), Type.Null()]),
+        fixedVersion: Type.Union([Type.String(), Type.Null()]),
+      }),
+    ),
+  }),
+);
+
+/** The findings before, as insertPlannedTasks stored them; they stay in the evidence through every judgement. */
+function beforeOf(evidence: unknown): ObservedFinding[] {
+  return Before.Parse(evidence).before;
+}
+
+/**
+ * Judges a task (locked, with its asset) by the inventory that is stored: the only way a task succeeds. From
+ * `restart_pending` and `reboot_pending` it judges too, and changes nothing while what is pending still is.
+ */
+export async function judgeTask(
+  trx: Transact,
+  context: Pick<Context, 'clock'>,
+  given: TaskRow,
+): Promise<Aftermath & { task: TaskRow }> {
+  const [asset] = await assetFacts(trx, [given.assetId], null);
+  if (asset === undefined) throw new Error(`task ${given.id} is of an asset that is not there`);
+  const installed = (await installedOf(trx, [asset])).get(asset.id) ?? [];
+  const findings =
+    given.planned.fixes.length === 0
+      ? []
+      : ((await findingsOfAssets(trx, [asset.id], { vulnerabilities: given.planned.fixes })).get(asset.id) ??
+        []);
+  const result = verify({
+    before: beforeOf(given.evidence),
+    expectedGone: given.planned.fixes,
+    after: findings.map(findingOf),
+    installed,
+    expectedVersions: given.planned.packages,
+    residue: storedResidue(asset.residue),
+  });
+  if (result.outcome === given.state) return { task: given, audit: [], alerts: [] };
+  if (result.outcome === 'undetermined' && given.reason?.message === result.evidence.sentence) {
+    return { task: given, audit: [], alerts: [] };
+  }
+
+  const now = context.clock.now();
+  const audit: NewAuditEvent[] = [];
+  let task = given;
+  if (task.state === 'restart_pending' || task.state === 'reboot_pending') {
+    const moved = await moveTask(trx, context, task, {
+      to: 'verifying',
+      source: 'server',
+      actor: deploymentActor,
+      at: now,
+      message: 'A new inventory arrived.',
+    });
+    task = moved.task;
+    audit.push(...moved.audit);
+  }
+  const evidence = {
+    ...result.evidence,
+    outcome: result.outcome,
+    judged_at: now.toISOString(),
+    inventory_at: asset.inventory_at?.toISOString() ?? null,
+    digests: asset.digests,
+  };
+  audit.push(verifiedEvent(task, result));
+  if (result.outcome === 'undetermined') {
+    return {
+      task: await leaveUndecided(trx, context, task, result, evidence),
+      audit,
+      alerts: [undecidedAlert(task, result)],
+    };
+  }
+  const to = result.outcome === 'not_remediated' ? 'failed' : result.outcome;
+  const moved = await moveTask(trx, context, task, {
+    to,
+    source: 'server',
+    actor: deploymentActor,
+    at: now,
+    message: result.evidence.sentence,
+    reason: reasonOf(result),
+    change: { evidence },
+  });
+  audit.push(...moved.audit);
+  const alerts = result.outcome === 'not_remediated' ? [notRemediatedAlert(task, result)] : [];
+  return { task: moved.task, audit, alerts };
+}
+
+function reasonOf(result: Verification): TaskReason | null {
+  const { outcome, evidence } = result;
+  if (outcome === 'not_remediated') return failureReason('not_remediated', evidence.sentence);
+  if (outcome === 'restart_pending' || outcome === 'reboot_pending') {
+    return { code: outcome, message: evidence.sentence, what_to_do: explainWaiting(outcome).whatToDo };
+  }
+  return null;
+}
+
+/** A task that cannot be judged stays `verifying`, says why, and is judged again with the next inventory. */
+async function leaveUndecided(
+  trx: Transact,
+  context: Pick<Context, 'clock'>,
+  task: TaskRow,
+  result: Verification,
+  evidence: unknown,
+): Promise<TaskRow> {
+  const at = context.clock.now();
+  const reason: TaskReason = {
+    code: 'verification_undetermined',
+    message: result.evidence.sentence,
+    what_to_do:
+      'See what of the asset is undetermined and why; the task is judged again with its next inventory.',
+  };
+  await updateTask(trx, task.id, { reason, evidence, updatedAt: at });
+  await appendTaskEvent(trx, task.id, {
+    at,
+    from: 'verifying',
+    to: 'verifying',
+    source: 'server',
+    message: reason.message,
+    detail: null,
+  });
+  return { ...task, reason, evidence, updatedAt: at };
+}
+
+function verifiedEvent(task: TaskRow, { outcome, evidence }: Verification): NewAuditEvent {
+  return {
+    actor: deploymentActor,
+    event: 'task.verified',
+    subjectKind: 'task',
+    subject: task.id,
+    reason: evidence.sentence,
+    before: { vulnerabilities: [...new Set(evidence.before.map((one) => one.vulnerability))].sort() },
+    after: {
+      outcome,
+      expected_gone: evidence.expected_gone,
+      gone: evidence.gone,
+      remaining: evidence.remaining.map((one) => ({
+        vulnerability: one.vulnerability,
+        status: one.status,
+        reason: one.statusReason,
+      })),
+      wrong_versions: evidence.wrong_versions,
+      asset: task.planned.asset_id,
+      deployment: task.deploymentId,
+    },
+  };
+}
+
+function notRemediatedAlert(task: TaskRow, result: Verification): NewAlert {
+  const { message, what_to_do: whatToDo } = failureReason('not_remediated', result.evidence.sentence);
+  return {
+    kind: 'not_remediated',
+    severity: 'critical',
+    subjectKind: 'task',
+    subject: task.id,
+    message: `${task.planned.hostname}: ${message}`,
+    whatToDo,
+    detail: {
+      asset: task.planned.asset_id,
+      deployment: task.deploymentId,
+      remaining: result.evidence.remaining,
+      wrong_versions: result.evidence.wrong_versions,
+    },
+    deduplicationKey: `not_remediated:${task.id}:${String(task.generation)}`,
+  };
+}
+
+function undecidedAlert(task: TaskRow, result: Verification): NewAlert {
+  return {
+    kind: 'verification_undetermined',
+    severity: 'warning',
+    subjectKind: 'task',
+    subject: task.id,
+    message: `${task.planned.hostname}: ${result.evidence.sentence}`,
+    whatToDo: 'See what of the asset is undetermined and why.',
+    detail: {
+      asset: task.planned.asset_id,
+      deployment: task.deploymentId,
+      remaining: result.evidence.remaining,
+    },
+    deduplicationKey: `verification_undetermined:${task.id}:${String(task.generation)}`,
+  };
+}

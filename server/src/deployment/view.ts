@@ -1,0 +1,183 @@
+import type { Deployment, DeploymentDetail, TaskDetail, TaskView } from '@fixpoint/contract/patch-job.ts';
+import { explainWaiting, waitingReason, type DeploymentView } from '@fixpoint/core/deployment/decide.ts';
+import { deploymentStates, type DeploymentState } from '@fixpoint/core/deployment/states.ts';
+import { isEnded } from '@fixpoint/core/task/transitions.ts';
+import type { Kysely } from 'kysely';
+import type { Context } from '../context.ts';
+import { readCursor, writeCursor } from '../cursor.ts';
+import type { Database } from '../database/tables.ts';
+import { getJob } from '../patch-job/commands.ts';
+import { answer, refuse, type Answer } from '../refusal.ts';
+import { decideOptions, observationOf } from './observe.ts';
+import {
+  deploymentHead,
+  deploymentPage,
+  findDeployment,
+  openCounts,
+  taskCounts,
+  taskEvents,
+  tasksOfDeployment,
+  taskWithAsset,
+  type DeploymentListRow,
+  type TaskOfAsset,
+} from './store.ts';
+
+export function unknownDeployment(id: string) {
+  return refuse(
+    404,
+    'deployment_unknown',
+    `there is no deployment ${id}`,
+    'see which there are with: fixpoint deployment list',
+  );
+}
+
+function view(row: DeploymentListRow, tasks: Record<string, number>): Deployment {
+  const state = deploymentStates.find((one) => one === row.state);
+  if (state === undefined) throw new Error(`the database holds a state that there is not: ${row.state}`);
+  return {
+    id: row.id,
+    job_id: row.job_id,
+    job_name: row.job_name,
+    state,
+    pause_reasons: Array.isArray(row.pause_reasons) ? row.pause_reasons.map(String) : [],
+    plan_digest: row.plan_digest,
+    created_by: row.created_by,
+    created_at: row.created_at.toISOString(),
+    started_at: row.started_at?.toISOString() ?? null,
+    ended_at: row.ended_at?.toISOString() ?? null,
+    tasks,
+  };
+}
+
+export async function deploymentView(db: Kysely<Database>, id: string): Promise<Answer<Deployment>> {
+  const { rows } = await deploymentPage(db, { jobId: null, id, limit: 1, after: null });
+  const [row] = rows;
+  if (row === undefined) return unknownDeployment(id);
+  return answer(view(row, (await taskCounts(db, [id])).get(id) ?? {}));
+}
+
+/** A page of deployments, newest first; of one job when `job` is given. */
+export async function listDeployments(
+  context: Pick<Context, 'db'>,
+  query: {
+    readonly job?: string | undefined;
+    readonly limit?: number | undefined;
+    readonly after?: string | undefined;
+  },
+): Promise<Answer<{ items: Deployment[]; total: number; next: string | null }>> {
+  const read = readCursor(query.after);
+  if (!read.ok) return read;
+  const limit = query.limit ?? 100;
+  const { rows, total } = await deploymentPage(context.db, {
+    jobId: query.job ?? null,
+    id: null,
+    limit: limit + 1,
+    after: read.cursor,
+  });
+  const shown = rows.slice(0, limit);
+  const counts = await taskCounts(
+    context.db,
+    shown.map((row) => row.id),
+  );
+  const last = rows[limit - 1];
+  const next =
+    rows.length > limit && last !== undefined ? writeCursor({ at: last.created_at, id: last.id }) : null;
+  return answer({ items: shown.map((row) => view(row, counts.get(row.id) ?? {})), total, next });
+}
+
+export async function deploymentDetail(
+  context: Pick<Context, 'db' | 'clock'>,
+  id: string,
+): Promise<Answer<DeploymentDetail>> {
+  const [row, shown] = [await findDeployment(context.db, id), await deploymentView(context.db, id)];
+  if (row === undefined) return unknownDeployment(id);
+  if (!shown.ok) return shown;
+  const tasks = await deploymentTasks(context, id);
+  return tasks.ok ? answer({ deployment: shown.value, plan: row.plan, tasks: tasks.value }) : tasks;
+}
+
+/** All tasks of a deployment with, for each that has not ended, why it is where it is. */
+export async function deploymentTasks(
+  context: Pick<Context, 'db' | 'clock'>,
+  id: string,
+): Promise<Answer<TaskView[]>> {
+  const head = await deploymentHead(context.db, id);
+  if (head === undefined) return unknownDeployment(id);
+  const explain = await explainer(context, id, head);
+  const tasks = await tasksOfDeployment(context.db, id);
+  return answer(tasks.map((task) => taskView(task, explain)));
+}
+
+export async function taskDetail(
+  context: Pick<Context, 'db' | 'clock'>,
+  id: string,
+): Promise<Answer<TaskDetail>> {
+  const task = await taskWithAsset(context.db, id);
+  const head = task === undefined ? undefined : await deploymentHead(context.db, task.deploymentId);
+  if (task === undefined || head === undefined) {
+    return refuse(
+      404,
+      'task_unknown',
+      `there is no task ${id}`,
+      'see the tasks with: fixpoint deployment show ID',
+    );
+  }
+  const explain = await explainer(context, task.deploymentId, head);
+  const events = await taskEvents(context.db, id);
+  return answer({
+    task: taskView(task, explain),
+    deployment_id: task.deploymentId,
+    events: events.map((event) => ({
+      at: event.at.toISOString(),
+      from: event.from_state,
+      to: event.to_state,
+      source: (['server', 'agent', 'person'] as const).find((source) => source === event.source) ?? 'server',
+      message: event.message,
+      detail: event.detail,
+    })),
+    evidence: task.evidence,
+  });
+}
+
+type Explain = (task: TaskOfAsset) => TaskView['reason'];
+
+/** Why an open task waits, by the same function that decides what happens to it. */
+async function explainer(
+  context: Pick<Context, 'db' | 'clock'>,
+  deploymentId: string,
+  head: { readonly state: DeploymentState; readonly jobId: string },
+): Promise<Explain> {
+  const job = await getJob(context.db, head.jobId);
+  if (!job.ok) throw new Error(`deployment ${deploymentId} is of a job that is not there`);
+  const deployment: DeploymentView = {
+    state: head.state,
+    concurrency: job.value.definition.concurrency,
+    openRing: 0,
+  };
+  const { atWork } = await openCounts(context.db, deploymentId);
+  const now = context.clock.now().getTime();
+  return (task) => {
+    if (task.reason !== null) return task.reason;
+    if (isEnded(task.state)) return null;
+    const reason = waitingReason(deployment, observationOf(task, null), atWork, now, decideOptions);
+    if (reason === null) return null;
+    const { message, whatToDo } = explainWaiting(reason);
+    return { code: reason, message, what_to_do: whatToDo };
+  };
+}
+
+function taskView(task: TaskOfAsset & { hostname: string }, explain: Explain): TaskView {
+  return {
+    id: task.id,
+    asset_id: task.planned.asset_id,
+    hostname: task.hostname,
+    ring: task.ring,
+    state: task.state,
+    reason: explain(task),
+    packages: task.planned.packages,
+    fixes: task.planned.fixes,
+    offered_at: task.offeredAt?.toISOString() ?? null,
+    updated_at: task.updatedAt.toISOString(),
+    ended_at: task.endedAt?.toISOString() ?? null,
+  };
+}

@@ -1,0 +1,149 @@
+import { PatchJobDefinition, type PatchJob } from '@fixpoint/contract/patch-job.ts';
+import type { Actor } from '@fixpoint/core/audit/events.ts';
+import { definitionProblems } from '@fixpoint/core/patch-job/definition.ts';
+import { Value } from 'typebox/value';
+import { assetsByReference } from '../asset/commands.ts';
+import { appendAudit } from '../audit/commands.ts';
+import type { Context, Transact } from '../context.ts';
+import { readCursor, writeCursor } from '../cursor.ts';
+import { patchFacts } from '../patch/commands.ts';
+import { answer, refuse, type Answer } from '../refusal.ts';
+import { assetsOfTags } from '../tag/commands.ts';
+import { findJob, insertJob, jobPage, lockJob, setArchived, type JobRow } from './store.ts';
+
+/** Stores a patch job after checking everything that it refers to. */
+export async function createJob(
+  trx: Transact,
+  context: Pick<Context, 'clock' | 'random'>,
+  actor: Actor,
+  definition: PatchJobDefinition,
+): Promise<Answer<PatchJob>> {
+  const problems = definitionProblems(definition);
+  if (problems.length > 0) {
+    return refuse(
+      422,
+      'job_invalid',
+      problems.map((problem) => `${problem.path}: ${problem.message}`).join('; '),
+      'correct the definition and send it again',
+    );
+  }
+  const known = new Set((await patchFacts(trx, { ids: definition.patches })).map((patch) => patch.id));
+  const unknown = definition.patches.filter((id) => !known.has(id));
+  if (unknown.length > 0) {
+    return refuse(
+      422,
+      'patch_unknown',
+      `no such patch is known: ${unknown.join(', ')}`,
+      'see which patches there are with: fixpoint patch list --package NAME',
+    );
+  }
+  const target = await targetOfDefinition(trx, definition);
+  if (!target.ok) return target;
+  const id = context.random.uuid();
+  const at = context.clock.now();
+  await insertJob(trx, { id, name: definition.name, definition, createdBy: actor.name, at });
+  await appendAudit(trx, context, {
+    actor,
+    event: 'job.created',
+    subjectKind: 'job',
+    subject: id,
+    after: definition,
+  });
+  return answer({ id, definition, created_by: actor.name, created_at: at.toISOString(), deployments: 0 });
+}
+
+/** A page of jobs, newest first, without the archived ones. */
+export async function listJobs(
+  context: Pick<Context, 'db'>,
+  query: { readonly limit?: number | undefined; readonly after?: string | undefined },
+): Promise<Answer<{ items: PatchJob[]; total: number; next: string | null }>> {
+  const read = readCursor(query.after);
+  if (!read.ok) return read;
+  const limit = query.limit ?? 100;
+  const { rows, total } = await jobPage(context.db, limit + 1, read.cursor);
+  const last = rows[limit - 1];
+  const next =
+    rows.length > limit && last !== undefined ? writeCursor({ at: last.created_at, id: last.id }) : null;
+  return answer({ items: rows.slice(0, limit).map(jobView), total, next });
+}
+
+export async function getJob(db: Context['db'], id: string): Promise<Answer<PatchJob>> {
+  const row = await findJob(db, id);
+  return row === undefined ? unknownJob(id) : answer(jobView(row));
+}
+
+/** A job that a deployment may be made of, kept from being archived until the transaction ends. */
+export async function jobToStart(trx: Transact, id: string): Promise<Answer<PatchJob>> {
+  await lockJob(trx, id);
+  const row = await findJob(trx, id);
+  if (row === undefined) return unknownJob(id);
+  if (row.archived_at !== null) {
+    return refuse(
+      409,
+      'job_archived',
+      `the job ${row.name} is archived`,
+      'create a new job of the same definition',
+    );
+  }
+  return answer(jobView(row));
+}
+
+/** Takes a job out of the lists; it cannot be started any more. Its deployments go on. */
+export async function archiveJob(
+  trx: Transact,
+  context: Pick<Context, 'clock'>,
+  actor: Actor,
+  id: string,
+): Promise<Answer<PatchJob>> {
+  await lockJob(trx, id);
+  const row = await findJob(trx, id);
+  if (row === undefined) return unknownJob(id);
+  if (row.archived_at === null) {
+    await setArchived(trx, id, context.clock.now());
+    await appendAudit(trx, context, { actor, event: 'job.archived', subjectKind: 'job', subject: id });
+  }
+  return answer(jobView(row));
+}
+
+export interface Target {
+  readonly assetIds: readonly number[];
+  readonly excluded: ReadonlySet<number>;
+}
+
+/** The assets that a definition's target stands for right now. Unknown tags and assets are refused. */
+export async function targetOfDefinition(
+  trx: Transact,
+  definition: PatchJobDefinition,
+): Promise<Answer<Target>> {
+  const { tags, assets, exclude } = definition.target;
+  const byTag = await assetsOfTags(trx, tags);
+  if (!byTag.ok) return byTag;
+  const named = await assetsByReference(trx, assets);
+  if (!named.ok) return named;
+  const excluded = await assetsByReference(trx, exclude);
+  if (!excluded.ok) return excluded;
+  const ids = new Set([...byTag.value, ...named.value.map((asset) => asset.id)]);
+  return answer({
+    assetIds: [...ids].sort((a, b) => a - b),
+    excluded: new Set(excluded.value.map((asset) => asset.id)),
+  });
+}
+
+function unknownJob(id: string) {
+  return refuse(
+    404,
+    'job_unknown',
+    `there is no patch job ${id}`,
+    'see which there are with: fixpoint job list',
+  );
+}
+
+function jobView(row: JobRow): PatchJob {
+  return {
+    id: row.id,
+    definition: Value.Parse(PatchJobDefinition, row.definition),
+    created_by: row.created_by,
+    created_at: row.created_at.toISOString(),
+    deployments: row.deployments,
+  };
+}
