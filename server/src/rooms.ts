@@ -1,6 +1,27 @@
 import type { Room } from './app.ts';
+import { routes as asset } from './asset/routes.ts';
 import { routes as audit } from './audit/routes.ts';
 import { routes as auth } from './auth/routes.ts';
+import { routes as deployment } from './deployment/routes.ts';
+import { routes as finding } from './finding/routes.ts';
+import { routes as knowledge } from './knowledge/routes.ts';
+import { routes as notify } from './notify/routes.ts';
+import { routes as patchJob } from './patch-job/routes.ts';
+import { routes as patch } from './patch/routes.ts';
+import { routes as tag } from './tag/routes.ts';
+import { routes as vulnerability } from './vulnerability/routes.ts';
 
 /** Every room that answers over HTTP. */
-export const rooms: readonly Room[] = [auth, audit];
+export const rooms: readonly Room[] = [
+  auth,
+  audit,
+  asset,
+  tag,
+  knowledge,
+  finding,
+  patch,
+  vulnerability,
+  patchJob,
+  deployment,
+  notify,
+];

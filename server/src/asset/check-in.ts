@@ -1,0 +1,44 @@
+import type { CheckInRequest, CheckInResponse } from '@fixpoint/contract/agent.ts';
+import type { ServerContext } from '../app.ts';
+import type { AgentIdentity } from '../auth/guard.ts';
+import { assetHeard, hasActiveTask, ordersFor } from '../deployment/commands.ts';
+import { answer, type Answer } from '../refusal.ts';
+import { transact } from '../transact.ts';
+import type { Contacts } from './contact.ts';
+import { assetState, updateAsset } from './store.ts';
+
+/**
+ * Answers a check-in: what the server holds of the host, what it wants done, and when to come back. With nothing to do
+ * it reads two rows and writes nothing but its share of the next batch of contacts.
+ */
+export async function checkIn(
+  context: ServerContext,
+  contacts: Contacts,
+  agent: AgentIdentity,
+  request: CheckInRequest,
+): Promise<Answer<CheckInResponse>> {
+  const { config } = context;
+  return await transact(context.db, async (trx) => {
+    const state = await assetState(trx, agent.assetId);
+    if (state.agent_version !== request.agent_version) {
+      await updateAsset(trx, agent.assetId, { agent_version: request.agent_version });
+    }
+    let active = await hasActiveTask(trx, agent.assetId);
+    let orders: CheckInResponse['orders'] = [];
+    let cancelled: string[] = [];
+    if (active || request.tasks.length > 0) {
+      await assetHeard(trx, context, agent.assetId);
+      ({ orders, cancelled } = await ordersFor(trx, context, agent));
+      active = await hasActiveTask(trx, agent.assetId);
+    }
+    const nextSeconds = active ? config.activeCheckInSeconds : config.checkInSeconds;
+    contacts.heard(agent.assetId, nextSeconds);
+    return answer({
+      server_time: context.clock.now().toISOString(),
+      next_check_in_seconds: nextSeconds,
+      inventory: state.digests,
+      orders,
+      cancelled_tasks: cancelled,
+    });
+  });
+}

@@ -1,0 +1,273 @@
+import type { InventoryAccepted, InventoryReport } from '@fixpoint/contract/inventory.ts';
+import {
+  applyPackageDelta,
+  digestJson,
+  packageKey,
+  packagesDigest,
+  sameDigests,
+} from '@fixpoint/core/inventory/digest.ts';
+import {
+  inventorySections,
+  type Candidate,
+  type HostFacts,
+  type InstalledPackage,
+  type InventoryDigests,
+  type Residue,
+} from '@fixpoint/core/inventory/inventory.ts';
+import type { ServerContext } from '../app.ts';
+import { appendAudit } from '../audit/commands.ts';
+import type { AgentIdentity } from '../auth/guard.ts';
+import type { Transact } from '../context.ts';
+import { afterInventory } from '../deployment/commands.ts';
+import { exposuresChanged } from '../finding/commands.ts';
+import { productOf } from '../knowledge/commands.ts';
+import { candidatesSeen } from '../patch/commands.ts';
+import { answer, refuse, type Answer } from '../refusal.ts';
+import { internSoftware, softwareOf } from '../software/commands.ts';
+import { transact } from '../transact.ts';
+import { insertChange, lockAsset, updateAsset, type AssetRow } from './store.ts';
+
+/** asset.since counts seconds from here, so that it fits four bytes. */
+const sinceEpoch = Date.UTC(2020, 0, 1);
+/** How many packages an audit event names; the rest is counted. The change log has all. */
+const namedPackages = 200;
+
+interface Held {
+  readonly packages: readonly InstalledPackage[];
+  readonly candidates: readonly Candidate[];
+  readonly host: HostFacts | null;
+  readonly residue: readonly Residue[];
+  readonly digests: InventoryDigests | null;
+}
+
+/**
+ * Takes an inventory: the sections that changed, packages whole or as the difference from what the server holds. Either
+ * all of it is stored, with everything that follows from it, or none.
+ */
+export async function takeInventory(
+  context: ServerContext,
+  agent: AgentIdentity,
+  report: InventoryReport,
+): Promise<Answer<InventoryAccepted>> {
+  return await transact(context.db, async (trx) => {
+    const asset = await lockAsset(trx, agent.assetId);
+    if (asset.retired_at !== null) {
+      return refuse(
+        401,
+        'asset_retired',
+        'this host is retired from Fixpoint',
+        'enrol it again if it should be managed',
+      );
+    }
+    const held = await heldBy(trx, asset);
+    if (held.digests !== null && sameDigests(held.digests, report.digests)) {
+      // Said already, the answer got lost. What comes with it must not change what is held under the same digests.
+      return answer({ digests: held.digests });
+    }
+    const merged = merge(held, report);
+    if (!merged.ok) return merged;
+    await store(trx, context, agent, asset, held, merged.value, report);
+    return answer({ digests: report.digests });
+  });
+}
+
+/** Installed packages by their software ids, as the agent reported them. */
+export async function packagesOf(trx: Transact, ids: readonly number[]): Promise<InstalledPackage[]> {
+  const rows = await softwareOf(trx, ids);
+  return rows.map(({ name, arch, version, source, source_version }) => ({
+    name,
+    arch,
+    version,
+    source,
+    source_version,
+  }));
+}
+
+async function heldBy(trx: Transact, asset: AssetRow): Promise<Held> {
+  return {
+    packages: await packagesOf(trx, asset.software),
+    candidates: asset.candidates,
+    host: asset.host,
+    residue: asset.residue,
+    digests: asset.digests,
+  };
+}
+
+interface Merged {
+  readonly packages: readonly InstalledPackage[];
+  readonly candidates: readonly Candidate[];
+  readonly host: HostFacts;
+  readonly residue: readonly Residue[];
+}
+
+/** What the host has now, or why that cannot be said from this report. */
+function merge(held: Held, report: InventoryReport): Answer<Merged> {
+  const sendAll = 'send every section whole';
+  const unknownBase = refuse(
+    409,
+    'inventory_base_unknown',
+    'the report builds on an inventory that this server does not hold',
+    sendAll,
+  );
+  if (report.packages !== undefined && report.package_delta !== undefined) {
+    return refuse(
+      422,
+      'inventory_contradicts',
+      'the report has packages both whole and as a difference',
+      'send one of them',
+    );
+  }
+  let packages = report.packages ?? held.packages;
+  if (report.package_delta !== undefined) {
+    const applied = applyPackageDelta(held.packages, report.package_delta);
+    if (!applied.ok || held.digests === null) return unknownBase;
+    packages = applied.packages;
+  }
+  const host = report.host ?? held.host;
+  const sections = {
+    packages: report.packages !== undefined || report.package_delta !== undefined,
+    candidates: report.candidates !== undefined,
+    host: report.host !== undefined,
+    residue: report.residue !== undefined,
+  };
+  for (const section of inventorySections) {
+    if (!sections[section] && held.digests?.[section] !== report.digests[section]) return unknownBase;
+  }
+  if (host === null) return unknownBase;
+  const merged = {
+    packages,
+    candidates: report.candidates ?? held.candidates,
+    host,
+    residue: report.residue ?? held.residue,
+  };
+  if (held.packages.length > 0 && packages.length === 0) {
+    return refuse(
+      422,
+      'inventory_implausible',
+      `the host had ${held.packages.length} packages and now reports none`,
+      'look at the package database of the host (dpkg --audit); the last good inventory is kept',
+    );
+  }
+  const twice = repeated(packages);
+  if (twice !== null) {
+    return refuse(
+      422,
+      'inventory_contradicts',
+      `the report names ${twice} twice`,
+      'report each package and architecture once',
+    );
+  }
+  const different = inventorySections.filter((section) => {
+    if (!sections[section]) return false;
+    const digest = section === 'packages' ? packagesDigest(packages) : digestJson(merged[section]);
+    return digest !== report.digests[section];
+  });
+  if (different.length > 0) {
+    return refuse(
+      422,
+      'inventory_digest_mismatch',
+      `what arrived is not what was sent: the digest of ${different.join(', ')} differs`,
+      sendAll,
+    );
+  }
+  return answer(merged);
+}
+
+function repeated(packages: readonly InstalledPackage[]): string | null {
+  const seen = new Set<string>();
+  for (const one of packages) {
+    const key = packageKey(one);
+    if (seen.has(key)) return key;
+    seen.add(key);
+  }
+  return null;
+}
+
+async function store(
+  trx: Transact,
+  context: ServerContext,
+  agent: AgentIdentity,
+  asset: AssetRow,
+  held: Held,
+  merged: Merged,
+  report: InventoryReport,
+): Promise<void> {
+  const { host } = merged;
+  const now = context.clock.now();
+  const product = productOf(host.os, host.os_release);
+  const ids = (await internSoftware(trx, context, product, merged.packages)).toSorted((a, b) => a - b);
+  const sinceBefore = new Map(asset.software.map((id, i) => [id, asset.since[i] ?? 0]));
+  const nowSeconds = Math.floor((now.getTime() - sinceEpoch) / 1000);
+  const since = ids.map((id) => sinceBefore.get(id) ?? nowSeconds);
+  const after = new Set(ids);
+  const added = ids.filter((id) => !sinceBefore.has(id));
+  const removed = asset.software.filter((id) => !after.has(id));
+
+  await updateAsset(trx, asset.id, {
+    hostname: host.hostname,
+    os: host.os,
+    os_release: host.os_release,
+    arch: host.arch,
+    software: ids,
+    since,
+    digests: JSON.stringify(report.digests),
+    inventory_at: now,
+    host: JSON.stringify(host),
+    candidates: JSON.stringify(merged.candidates),
+    residue: JSON.stringify(merged.residue),
+  });
+  if (added.length > 0 || removed.length > 0)
+    await insertChange(trx, { asset_id: asset.id, added, removed, at: now });
+  if (held.digests?.candidates !== report.digests.candidates) {
+    await candidatesSeen(trx, context, product, merged.candidates);
+  }
+  const actor = { kind: 'agent', name: agent.uid } as const;
+  await exposuresChanged(trx, context, {
+    assetId: asset.id,
+    uid: agent.uid,
+    actor,
+    os: host.os,
+    osRelease: host.os_release,
+    host,
+    residue: merged.residue,
+    before: { software: asset.software, since: asset.since },
+    after: { software: ids, since },
+  });
+  await appendAudit(trx, context, {
+    actor,
+    event: 'asset.inventory_changed',
+    subjectKind: 'asset',
+    subject: agent.uid,
+    ...packageChanges(held, merged, report.digests),
+  });
+  await afterInventory(trx, context, asset.id);
+}
+
+const differs = (one: Map<string, string>, other: Map<string, string>) =>
+  [...one].filter(([key, version]) => other.get(key) !== version);
+
+/** Before and after for the trail: the packages that changed, and which other sections did. */
+function packageChanges(held: Held, merged: Merged, digests: InventoryDigests) {
+  const before = new Map(held.packages.map((one) => [packageKey(one), one.version]));
+  const after = new Map(merged.packages.map((one) => [packageKey(one), one.version]));
+  const gone = differs(before, after);
+  const come = differs(after, before);
+  const first = held.digests === null;
+  // The first inventory names no packages: all of them are new.
+  const named = (list: [string, string][]) =>
+    first ? undefined : Object.fromEntries(list.slice(0, namedPackages));
+  const state = (packages: number, changed: [string, string][], kernel: string | null) => ({
+    packages,
+    running_kernel: kernel,
+    changed_packages: changed.length,
+    versions: named(changed),
+  });
+  return {
+    before: first ? null : state(before.size, gone, held.host?.running_kernel ?? null),
+    after: {
+      ...state(after.size, come, merged.host.running_kernel),
+      sections: inventorySections.filter((section) => held.digests?.[section] !== digests[section]),
+      residue: merged.residue.length,
+    },
+  };
+}

@@ -1,0 +1,156 @@
+import type { Asset, AssetDetail } from '@fixpoint/contract/asset.ts';
+import type { Actor } from '@fixpoint/core/audit/events.ts';
+import type { Context, Transact } from '../context.ts';
+import { appendAudit } from '../audit/commands.ts';
+import { hasActiveTask } from '../deployment/commands.ts';
+import { findingCounts, undeterminedOfAsset } from '../finding/commands.ts';
+import { answer, refuse, type Answer } from '../refusal.ts';
+import { assetsOfTags, tagsOfAssets } from '../tag/commands.ts';
+import { transact } from '../transact.ts';
+import { assetsByReference } from './commands.ts';
+import { contactOf } from './contact.ts';
+import { packagesOf } from './inventory.ts';
+import { assetsByIds, countAssets, listAssets, lockAsset, updateAsset, type ListedAsset } from './store.ts';
+
+/** A page of assets, by host name. */
+export async function assetPage(
+  context: Pick<Context, 'db' | 'clock'>,
+  query: {
+    readonly limit?: number | undefined;
+    readonly after?: string | undefined;
+    readonly tag?: string | undefined;
+    readonly hostname?: string | undefined;
+  },
+): Promise<Answer<{ items: Asset[]; total: number; next: string | null }>> {
+  const after = query.after === undefined ? null : readCursor(query.after);
+  if (query.after !== undefined && after === null) {
+    return refuse(
+      400,
+      'cursor_invalid',
+      'after is not what an earlier page said',
+      'pass next of the page before, or nothing',
+    );
+  }
+  return await transact(context.db, async (trx) => {
+    const tagged = query.tag === undefined ? null : await assetsOfTags(trx, [query.tag]);
+    if (tagged !== null && !tagged.ok) return tagged;
+    const filter = { assetIds: tagged?.value ?? null, hostname: query.hostname ?? null };
+    const limit = query.limit ?? 100;
+    const rows = await listAssets(trx, filter, after, limit + 1);
+    const page = rows.slice(0, limit);
+    const last = page.at(-1);
+    return answer({
+      items: await views(trx, context, page),
+      total: await countAssets(trx, filter),
+      next: rows.length > limit && last !== undefined ? writeCursor(last) : null,
+    });
+  });
+}
+
+async function views(
+  trx: Transact,
+  context: Pick<Context, 'clock'>,
+  rows: readonly ListedAsset[],
+): Promise<Asset[]> {
+  const ids = rows.map((row) => row.id);
+  const tags = await tagsOfAssets(trx, ids);
+  const counts = await findingCounts(trx, ids);
+  const now = context.clock.now();
+  return rows.map((row) => {
+    const count = counts.get(row.id) ?? { open: 0, restart_pending: 0, undetermined: 0 };
+    return {
+      id: row.uid,
+      hostname: row.hostname,
+      mode: row.mode === 'manage' ? 'manage' : 'assess',
+      os: row.os,
+      os_release: row.os_release,
+      arch: row.arch,
+      agent_version: row.agent_version,
+      tags: tags.get(row.id) ?? [],
+      criticality: row.criticality,
+      enrolled_at: row.enrolled_at.toISOString(),
+      last_seen_at: row.last_seen_at?.toISOString() ?? null,
+      contact: contactOf(row, now),
+      inventory_at: row.inventory_at?.toISOString() ?? null,
+      packages: row.packages,
+      open_findings: count.open,
+      restart_pending_findings: count.restart_pending,
+      undetermined: count.undetermined,
+    };
+  });
+}
+
+const writeCursor = (row: { hostname: string; id: number }) =>
+  Buffer.from(`${row.id}\t${row.hostname}`, 'utf8').toString('base64url');
+
+function readCursor(text: string): { hostname: string; id: number } | null {
+  const parts = /^(\d{1,10})\t(.*)$/s.exec(Buffer.from(text, 'base64url').toString('utf8'));
+  return parts === null || Number(parts[1]) > 2_147_483_647
+    ? null
+    : { id: Number(parts[1]), hostname: parts[2] ?? '' };
+}
+
+const compare = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0);
+
+/** One asset, by id or host name, with all that it reported. */
+export async function assetDetail(
+  context: Pick<Context, 'db' | 'clock'>,
+  reference: string,
+): Promise<Answer<AssetDetail>> {
+  return await transact(context.db, async (trx) => {
+    const found = await assetsByReference(trx, [reference]);
+    if (!found.ok) return found;
+    const ids = found.value.map((asset) => asset.id);
+    const [row] = await listAssets(trx, { assetIds: ids, hostname: null }, null, 1);
+    if (row === undefined) throw new Error('an asset that was found is gone');
+    const [view] = await views(trx, context, [row]);
+    if (view === undefined) throw new Error('an asset has no view');
+    const [whole] = await assetsByIds(trx, ids);
+    if (whole === undefined) throw new Error('an asset that was found is gone');
+    const packages = await packagesOf(trx, whole.software);
+    return answer({
+      asset: view,
+      host: whole.host,
+      packages: packages.toSorted((a, b) => compare(a.name, b.name) || compare(a.arch, b.arch)),
+      candidates: whole.candidates,
+      residue: whole.residue,
+      undetermined: [...(await undeterminedOfAsset(trx, row.id))],
+    });
+  });
+}
+
+/** Takes an asset out of management. Its agent is refused from now on; its history stays. Retiring it again changes nothing. */
+export async function retireAsset(
+  context: Pick<Context, 'db' | 'clock'>,
+  actor: Actor,
+  reference: string,
+  reason: string,
+): Promise<Answer<{ id: string; retired_at: string }>> {
+  return await transact(context.db, async (trx) => {
+    const found = await assetsByReference(trx, [reference]);
+    if (!found.ok) return found;
+    const [asset] = found.value;
+    if (asset === undefined) throw new Error('one reference found no asset and no refusal');
+    const row = await lockAsset(trx, asset.id);
+    if (row.retired_at !== null) return answer({ id: row.uid, retired_at: row.retired_at.toISOString() });
+    if (await hasActiveTask(trx, asset.id)) {
+      return refuse(
+        409,
+        'task_under_way',
+        `a deployment is at work on ${row.hostname}`,
+        'wait until its task has ended, or cancel the deployment: fixpoint deployment list',
+      );
+    }
+    const retiredAt = context.clock.now();
+    await updateAsset(trx, asset.id, { retired_at: retiredAt });
+    await appendAudit(trx, context, {
+      actor,
+      event: 'asset.retired',
+      subjectKind: 'asset',
+      subject: row.uid,
+      reason,
+      before: { hostname: row.hostname, mode: row.mode },
+    });
+    return answer({ id: row.uid, retired_at: retiredAt.toISOString() });
+  });
+}

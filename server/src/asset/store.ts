@@ -1,0 +1,162 @@
+import { sql, type Insertable, type Kysely, type Selectable, type Updateable } from 'kysely';
+import type { Transact } from '../context.ts';
+import type { AssetTable, Database } from '../database/tables.ts';
+
+/** The only writer of asset and change_log. */
+
+export type AssetRow = Selectable<AssetTable>;
+
+export async function insertAsset(trx: Transact, asset: Insertable<AssetTable>): Promise<number> {
+  const row = await trx.insertInto('asset').values(asset).returning('id').executeTakeFirstOrThrow();
+  return row.id;
+}
+
+export async function updateAsset(trx: Transact, id: number, changes: Updateable<AssetTable>): Promise<void> {
+  await trx.updateTable('asset').set(changes).where('id', '=', id).execute();
+}
+
+/** Locks the asset, so that what is decided by its row still holds when it is written. */
+export async function lockAsset(trx: Transact, id: number): Promise<AssetRow> {
+  return await trx.selectFrom('asset').selectAll().where('id', '=', id).forUpdate().executeTakeFirstOrThrow();
+}
+
+export async function assetByPublicKey(trx: Transact, publicKey: string): Promise<AssetRow | null> {
+  const row = await trx
+    .selectFrom('asset')
+    .selectAll()
+    .where('public_key', '=', publicKey)
+    .forUpdate()
+    .executeTakeFirst();
+  return row ?? null;
+}
+
+/** What opening a session needs. */
+export async function assetKey(
+  db: Kysely<Database>,
+  uid: string,
+): Promise<{ id: number; public_key: string; retired_at: Date | null } | null> {
+  const row = await db
+    .selectFrom('asset')
+    .select(['id', 'public_key', 'retired_at'])
+    .where('uid', '=', uid)
+    .executeTakeFirst();
+  return row ?? null;
+}
+
+/** What a check-in needs. */
+export async function assetState(
+  db: Kysely<Database>,
+  id: number,
+): Promise<Pick<AssetRow, 'digests' | 'agent_version'>> {
+  return await db
+    .selectFrom('asset')
+    .select(['digests', 'agent_version'])
+    .where('id', '=', id)
+    .executeTakeFirstOrThrow();
+}
+
+export async function assetsByIds(db: Kysely<Database>, ids: readonly number[]): Promise<AssetRow[]> {
+  return await db
+    .selectFrom('asset')
+    .selectAll()
+    .where(sql<boolean>`id = any(${[...ids]}::integer[])`)
+    .execute();
+}
+
+/** Assets by id (uuid) or host name, retired ones by id only: a host name may be given to another host later. */
+export async function assetsNamed(
+  db: Kysely<Database>,
+  uids: readonly string[],
+  hostnames: readonly string[],
+): Promise<{ id: number; uid: string; hostname: string }[]> {
+  return await db
+    .selectFrom('asset')
+    .select(['id', 'uid', 'hostname'])
+    .where(
+      sql<boolean>`uid = any(${[...uids]}::uuid[]) or (hostname = any(${[...hostnames]}::text[]) and retired_at is null)`,
+    )
+    .orderBy('id')
+    .execute();
+}
+
+export interface AssetFilter {
+  readonly assetIds: readonly number[] | null;
+  readonly hostname: string | null;
+}
+
+function filtered(db: Kysely<Database>, filter: AssetFilter) {
+  let query = db.selectFrom('asset');
+  if (filter.assetIds !== null)
+    query = query.where(sql<boolean>`id = any(${[...filter.assetIds]}::integer[])`);
+  if (filter.hostname !== null) query = query.where('hostname', '=', filter.hostname);
+  return query;
+}
+
+export async function countAssets(db: Kysely<Database>, filter: AssetFilter): Promise<number> {
+  const row = await filtered(db, filter)
+    .select((expression) => expression.fn.countAll<string>().as('count'))
+    .executeTakeFirstOrThrow();
+  return Number(row.count);
+}
+
+/** Rows of a list: everything but the large columns, with how many packages there are. */
+export async function listAssets(
+  db: Kysely<Database>,
+  filter: AssetFilter,
+  after: { readonly hostname: string; readonly id: number } | null,
+  limit: number,
+) {
+  let query = filtered(db, filter)
+    .select([
+      'id',
+      'uid',
+      'hostname',
+      'mode',
+      'os',
+      'os_release',
+      'arch',
+      'agent_version',
+      'criticality',
+      'enrolled_at',
+      'retired_at',
+      'last_seen_at',
+      'next_check_in_seconds',
+      'inventory_at',
+      sql<number>`cardinality(software)`.as('packages'),
+    ])
+    .orderBy('hostname')
+    .orderBy('id')
+    .limit(limit);
+  if (after !== null) query = query.where(sql<boolean>`(hostname, id) > (${after.hostname}, ${after.id})`);
+  return await query.execute();
+}
+export type ListedAsset = Awaited<ReturnType<typeof listAssets>>[number];
+
+export async function insertChange(
+  trx: Transact,
+  change: { asset_id: number; added: number[]; removed: number[]; at: Date },
+): Promise<void> {
+  await trx.insertInto('change_log').values(change).execute();
+}
+
+/** Writes when many assets were heard last, in one statement. Never moves a time back. */
+export async function stampContacts(
+  db: Kysely<Database>,
+  contacts: readonly { readonly assetId: number; readonly at: Date; readonly nextCheckInSeconds: number }[],
+): Promise<void> {
+  const ids = contacts.map((contact) => contact.assetId);
+  const times = contacts.map((contact) => contact.at.toISOString());
+  const seconds = contacts.map((contact) => contact.nextCheckInSeconds);
+  // In the order of ids, so that two replicas which write the same assets cannot wait for each other.
+  await sql`
+    with heard as (
+      select asset.id, news.at, news.seconds
+      from asset
+      join unnest(${ids}::integer[], ${times}::timestamptz[], ${seconds}::real[]) as news (id, at, seconds) on news.id = asset.id
+      order by asset.id
+      for no key update of asset
+    )
+    update asset set last_seen_at = heard.at, next_check_in_seconds = heard.seconds
+    from heard where asset.id = heard.id and (asset.last_seen_at is null or asset.last_seen_at < heard.at)
+  `.execute(db);
+}

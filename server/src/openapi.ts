@@ -1,0 +1,56 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { DummyDriver, Kysely, PostgresAdapter, PostgresIntrospector, PostgresQueryCompiler } from 'kysely';
+import { generateKeyPairSync } from 'node:crypto';
+import { pino } from 'pino';
+import { buildApp, type ServerContext } from './app.ts';
+import { systemClock } from './clock.ts';
+import { defaultConfig } from './config.ts';
+import type { Database } from './database/tables.ts';
+import { systemRandom } from './random.ts';
+import { rooms } from './rooms.ts';
+
+/** The description of the API, at the root of the source. */
+export const openapiFile = join(import.meta.dirname, '../../openapi.json');
+
+/** Describes every route of the application. No database is needed: nothing is asked of it. */
+export async function describeApi(): Promise<unknown> {
+  const nothing = Buffer.alloc(32);
+  const context: ServerContext = {
+    db: new Kysely<Database>({
+      dialect: {
+        createAdapter: () => new PostgresAdapter(),
+        createDriver: () => new DummyDriver(),
+        createIntrospector: (db) => new PostgresIntrospector(db),
+        createQueryCompiler: () => new PostgresQueryCompiler(),
+      },
+    }),
+    clock: systemClock,
+    random: systemRandom,
+    log: pino({ level: 'silent' }),
+    config: defaultConfig(),
+    keys: {
+      order: {
+        id: '',
+        privateKey: generateKeyPairSync('ed25519').privateKey,
+        publicKey: '',
+        fingerprint: '',
+      },
+      agentSessionSecret: nothing,
+      challengeSecret: nothing,
+      peopleSecret: nothing.toString('base64url'),
+    },
+  };
+  const app = await buildApp(context, { rooms });
+  await app.ready();
+  try {
+    return JSON.parse(JSON.stringify(app.swagger()));
+  } finally {
+    await app.close();
+  }
+}
+
+if (import.meta.main) {
+  writeFileSync(openapiFile, `${JSON.stringify(await describeApi(), null, 2)}\n`);
+  console.log(`wrote ${openapiFile}`);
+}
