@@ -1,0 +1,159 @@
+import type { Command } from 'commander';
+import { Finding } from '@fixpoint/contract/finding.ts';
+import { exitCodes } from '../exit-codes.ts';
+import { Failure } from '../failure.ts';
+import {
+  fetchList,
+  forList,
+  forServer,
+  printList,
+  serverOf,
+  type ListOptions,
+  type ServerOptions,
+} from '../list.ts';
+import { print, printJson } from '../output/stream.ts';
+import { facts, type Column } from '../output/table.ts';
+import { absolute, relative } from '../output/time.ts';
+import { dangerStyle, dangerWords, fixStateWords } from '../scan/report.ts';
+
+const columns: readonly Column<Finding>[] = [
+  { title: 'VULNERABILITY', of: (f) => f.vulnerability, style: (f) => (f.exploited ? 'red' : undefined) },
+  { title: 'DANGER', of: dangerWords, style: dangerStyle, yields: 1, least: 10 },
+  { title: 'CVSS', of: (f) => f.cvss?.toFixed(1) ?? '-', align: 'right', yields: 4, least: 4 },
+  { title: 'ASSET', of: (f) => f.hostname },
+  { title: 'PACKAGE', of: (f) => f.package },
+  { title: 'STATUS', of: (f) => f.status.replace('_', ' ') },
+  { title: 'INSTALLED', of: (f) => f.evidence.installed_version ?? '-', yields: 5, least: 10 },
+  { title: 'PATCH', of: patchWords, yields: 2, least: 12 },
+  { title: 'SEEN', of: (f) => relative(f.first_seen_at), yields: 6, least: 9 },
+  {
+    title: 'WHY',
+    of: (f) => f.status_reason ?? f.evidence.sentence,
+    style: () => 'dim',
+    yields: 7,
+    least: 40,
+  },
+];
+
+function patchWords(f: Finding): string {
+  if (f.patch === null) return fixStateWords[f.fix_state] ?? f.fix_state;
+  return f.patch.offered ? f.patch.id : `${f.patch.id} (not offered)`;
+}
+
+interface Wanted {
+  readonly asset?: string;
+  readonly vulnerability?: string;
+  readonly package?: string;
+  readonly status?: string;
+  readonly tag?: string;
+}
+
+export function register(noun: Command): void {
+  forList(
+    noun
+      .command('list')
+      .description('findings, most dangerous first; without --status all that are not fixed'),
+  )
+    .option('--asset <asset>', 'id, or hostname when unique')
+    .option('--vulnerability <id>', 'such as CVE-2023-5363')
+    .option('--package <name>', 'source package')
+    .option(
+      '--status <list>',
+      'open, restart_pending, reboot_pending, fixed, undetermined, … separated by commas',
+    )
+    .option('--tag <tag>', 'only on assets of this tag')
+    .action(async (options: ListOptions & Wanted) => {
+      const { asset, vulnerability, package: name, status, tag } = options;
+      const query = { asset, vulnerability, package: name, status, tag };
+      const list = await fetchList(serverOf(options), '/api/v1/findings', Finding, query, options);
+      printList(list, columns, options, 'No such finding.');
+    });
+  for (const [verb, summary] of [
+    ['show', 'one vulnerability on one asset'],
+    ['why', 'why a finding is what it is: the facts, the rule, the comparison'],
+  ] as const) {
+    forServer(noun.command(verb).description(summary))
+      .argument('<asset>', 'id, or hostname when unique')
+      .argument('<vulnerability>', 'such as CVE-2023-5363')
+      .action(async (asset: string, vulnerability: string, options: ServerOptions) => {
+        const found = await one(asset, vulnerability, options);
+        if (options.json === true) printJson(found);
+        else print(found.map(verb === 'why' ? explain : describe).join('\n'));
+      });
+  }
+}
+
+/** One vulnerability may be in several source packages of an asset, so this may be more than one finding. */
+async function one(asset: string, vulnerability: string, options: ServerOptions): Promise<Finding[]> {
+  const status = 'open,restart_pending,reboot_pending,mitigated,accepted,fixed,undetermined';
+  const query = { asset, vulnerability, status };
+  const { items } = await fetchList(serverOf(options), '/api/v1/findings', Finding, query, {});
+  if (items.length > 0) return items;
+  throw new Failure(
+    exitCodes.refused,
+    'finding_not_found',
+    `${asset} has, and had, no finding ${vulnerability}`,
+    `fixpoint finding list --asset ${asset} shows what it has.`,
+  );
+}
+
+function verdict(f: Finding): string {
+  const where = `${f.vulnerability} in ${f.package} on ${f.hostname}`;
+  switch (f.status) {
+    case 'fixed':
+      return `${where} is fixed${f.fixed_at === null ? '' : ` since ${absolute(f.fixed_at) ?? ''}`}.`;
+    case 'restart_pending':
+      return `${where} is fixed on disk; a process still runs the old code.`;
+    case 'reboot_pending':
+      return `${where} is fixed on disk; the old kernel still runs.`;
+    case 'undetermined':
+      return `${where} could not be judged.`;
+    default:
+      return f.patch === null
+        ? `${where} is ${f.status}; ${fixStateWords[f.fix_state] ?? f.fix_state}.`
+        : `${where} is ${f.status}; ${f.patch.id} fixes it${f.patch.offered ? '' : ', which no repository of this asset offers'}.`;
+  }
+}
+
+function describe(f: Finding): string {
+  return `${verdict(f)}\n\n${facts([
+    ['title', f.title],
+    ['status', f.status],
+    ['why this status', f.status_reason],
+    ['installed', f.installed.join(', ')],
+    ['fixed in', f.fixed_version ?? fixStateWords[f.fix_state] ?? f.fix_state],
+    ['patch', f.patch?.id ?? null],
+    ['exploited', f.exploited ? `yes${f.ransomware ? ', by ransomware too' : ''}` : 'not known to be'],
+    [
+      'EPSS',
+      f.epss === null ? null : `${(f.epss * 100).toFixed(1)} % chance of being exploited within 30 days`,
+    ],
+    ['CVSS', f.cvss === null ? null : `${f.cvss.toFixed(1)} of 10`],
+    ['first seen', absolute(f.first_seen_at)],
+    ['fixed', absolute(f.fixed_at)],
+    ['why', f.evidence.sentence],
+  ])}`;
+}
+
+function explain(f: Finding): string {
+  const { evidence } = f;
+  return `${evidence.sentence}${f.status_reason === null ? '' : `\n${f.status_reason}`}\n\n${facts([
+    ['rule', evidence.rule],
+    ['feed', evidence.feed],
+    ['record', evidence.record],
+    ['advisory', evidence.advisory],
+    ['installed', evidence.installed_version],
+    [
+      'compared',
+      evidence.comparison === null
+        ? null
+        : `${evidence.installed_version ?? '?'} is ${evidence.comparison} than ${evidence.fixed_version ?? '?'} in the order of dpkg`.replace(
+            'equal than',
+            'equal to',
+          ),
+    ],
+    ['fixed in', evidence.fixed_version],
+    ['note of the source', evidence.note],
+    ...evidence.disagreements.map((text) => ['another source says', text] as const),
+  ])}`;
+}

@@ -1,0 +1,249 @@
+import type { Command } from 'commander';
+import { Deployment, PatchJob, Plan, type PatchJobDefinition } from '@fixpoint/contract/patch-job.ts';
+import type { Connection } from '../connection.ts';
+import { exitCodes } from '../exit-codes.ts';
+import { Failure } from '../failure.ts';
+import { ask } from '../http-client.ts';
+import {
+  fetchList,
+  forList,
+  forServer,
+  printList,
+  serverOf,
+  wholeNumber,
+  type ListOptions,
+  type ServerOptions,
+} from '../list.ts';
+import { print, printJson } from '../output/stream.ts';
+import { facts, type Column } from '../output/table.ts';
+import { absolute, relative } from '../output/time.ts';
+import { planText } from '../plan-text.ts';
+import { watchDeployment } from '../watch.ts';
+
+const columns: readonly Column<PatchJob>[] = [
+  { title: 'NAME', of: (j) => j.definition.name },
+  { title: 'PATCHES', of: (j) => j.definition.patches.join(', '), yields: 2, least: 20 },
+  { title: 'TARGET', of: (j) => targetWords(j.definition), yields: 1, least: 12 },
+  { title: 'DEPLOYMENTS', of: (j) => String(j.deployments), align: 'right', yields: 4, least: 11 },
+  { title: 'CREATED', of: (j) => `${relative(j.created_at)} by ${j.created_by}`, yields: 3, least: 14 },
+  { title: 'ID', of: (j) => j.id },
+];
+
+function targetWords({ target }: PatchJobDefinition): string {
+  const named = [...target.tags.map((tag) => `tag:${tag}`), ...target.assets];
+  return named.join(', ') + (target.exclude.length > 0 ? ` without ${target.exclude.join(', ')}` : '');
+}
+
+interface CreateOptions extends ServerOptions {
+  readonly patch: string[];
+  readonly target: string[];
+  readonly exclude: string[];
+  readonly name?: string;
+  readonly leaveUnits?: boolean;
+  readonly installTimeout: string;
+  readonly expireAfter: string;
+  readonly concurrency: string;
+  readonly preview?: boolean;
+  readonly start?: boolean;
+  readonly watch?: boolean;
+  readonly reason?: string;
+}
+
+const collect = (value: string, before: string[]): string[] => [
+  ...before,
+  ...value.split(',').map((v) => v.trim()),
+];
+
+export function register(noun: Command): void {
+  forServer(noun.command('create').description('say what is to be deployed where'))
+    .requiredOption(
+      '--patch <patch>',
+      'such as debian:12/openssl@3.0.17-1~deb12u3; may be repeated',
+      collect,
+      [],
+    )
+    .requiredOption(
+      '--target <target>',
+      'tag:NAME, or an asset by id or hostname; may be repeated',
+      collect,
+      [],
+    )
+    .option('--exclude <asset>', 'an asset of the target that gets nothing; may be repeated', collect, [])
+    .option('--name <text>', 'default: made from the patches')
+    .option('--leave-units', 'do not restart units that still run replaced files')
+    .option('--install-timeout <seconds>', 'for the package manager on each asset', '1800')
+    .option('--expire-after <seconds>', 'how long an asset may stay away before its task expires', '86400')
+    .option('--concurrency <n>', 'assets at once', '100')
+    .option('--preview', 'then show what each asset would get, and start nothing')
+    .option('--start', 'then start it, exactly as planned now')
+    .option('--watch', 'with --start: stay until it has ended')
+    .option('--reason <text>', 'with --start: why, for the audit trail')
+    .action(create);
+
+  forList(noun.command('list').description('patch jobs, newest first')).action(
+    async (options: ListOptions) => {
+      const list = await fetchList(serverOf(options), '/api/v1/jobs', PatchJob, {}, options);
+      printList(list, columns, options, 'No patch job. fixpoint job create makes one.');
+    },
+  );
+
+  forServer(
+    noun.command('show').description('one patch job').argument('<job>', 'id, or name when unique'),
+  ).action(async (reference: string, options: ServerOptions) => {
+    const job = await jobOf(serverOf(options), reference);
+    if (options.json === true) printJson(job);
+    else print(describe(job));
+  });
+
+  forServer(
+    noun.command('preview').description('what each asset would get if it started now; nothing is stored'),
+  )
+    .argument('<job>', 'id, or name when unique')
+    .action(async (reference: string, options: ServerOptions) => {
+      const to = serverOf(options);
+      const plan = await preview(to, await jobOf(to, reference));
+      if (options.json === true) printJson(plan);
+      else print(planText(plan));
+    });
+
+  forServer(noun.command('start').description('a deployment of the job'))
+    .argument('<job>', 'id, or name when unique')
+    .option('--plan <digest>', 'refuse when the plan is no longer this one, as preview showed it')
+    .option('--reason <text>', 'why, for the audit trail')
+    .option('--watch', 'stay until it has ended')
+    .action(
+      async (
+        reference: string,
+        options: ServerOptions & { plan?: string; reason?: string; watch?: boolean },
+      ) => {
+        const to = serverOf(options);
+        await start(to, await jobOf(to, reference), options.plan, options);
+      },
+    );
+}
+
+async function create(options: CreateOptions): Promise<void> {
+  if (options.watch === true && options.start !== true) {
+    throw new Failure(exitCodes.usage, 'usage', '--watch is given without --start', 'Give both, or neither.');
+  }
+  if (options.preview === true && options.start === true) {
+    throw new Failure(
+      exitCodes.usage,
+      'usage',
+      '--preview and --start are both given',
+      'Preview first, then start the job.',
+    );
+  }
+  const to = serverOf(options);
+  const tagged = options.target.filter((target) => target.startsWith('tag:'));
+  const definition: PatchJobDefinition = {
+    name: options.name ?? defaultName(options),
+    trigger: 'manual',
+    patches: options.patch,
+    target: {
+      tags: tagged.map((target) => target.slice('tag:'.length)),
+      assets: options.target
+        .filter((target) => !target.startsWith('tag:'))
+        .map((target) => target.replace(/^asset:/u, '')),
+      exclude: options.exclude,
+    },
+    units: options.leaveUnits === true ? 'leave' : 'restart',
+    install_timeout_seconds: wholeNumber(options.installTimeout, '--install-timeout'),
+    expire_after_seconds: wholeNumber(options.expireAfter, '--expire-after'),
+    concurrency: wholeNumber(options.concurrency, '--concurrency'),
+  };
+  const job = await ask(to, '/api/v1/jobs', PatchJob, { method: 'POST', json: definition });
+  if (options.preview === true) {
+    const plan = await preview(to, job);
+    if (options.json === true) printJson({ job, plan });
+    else {
+      print(`Created the patch job "${job.definition.name}" (${job.id}); nothing is started.\n`);
+      print(planText(plan));
+      print(`fixpoint job start ${job.id} --plan ${plan.digest}   starts exactly this`);
+    }
+  } else if (options.start === true) {
+    const plan = await preview(to, job);
+    if (options.json !== true) {
+      print(`Created the patch job "${job.definition.name}" (${job.id}).\n`);
+      print(planText(plan));
+    }
+    await start(to, job, plan.digest, options);
+  } else if (options.json === true) {
+    printJson(job);
+  } else {
+    print(`Created the patch job "${job.definition.name}" (${job.id}).`);
+    print(`fixpoint job preview ${job.id}   shows what each asset would get`);
+  }
+}
+
+function defaultName({ patch, target }: CreateOptions): string {
+  const names = patch.map((id) => /\/([^@]+)@/u.exec(id)?.[1] ?? id);
+  return `${names.join(', ')} on ${target.join(', ')}`.slice(0, 100);
+}
+
+function preview(to: Connection, job: PatchJob): Promise<Plan> {
+  return ask(to, `/api/v1/jobs/${job.id}/preview`, Plan, { method: 'POST', json: {} });
+}
+
+async function start(
+  to: Connection,
+  job: PatchJob,
+  digest: string | undefined,
+  options: { readonly json?: boolean; readonly reason?: string; readonly watch?: boolean },
+): Promise<void> {
+  const deployment = await ask(to, `/api/v1/jobs/${job.id}/start`, Deployment, {
+    method: 'POST',
+    json: {
+      ...(digest === undefined ? {} : { plan_digest: digest }),
+      ...(options.reason === undefined ? {} : { reason: options.reason }),
+    },
+  });
+  if (options.watch === true) {
+    process.exitCode = await watchDeployment(to, deployment.id, options.json === true);
+  } else if (options.json === true) {
+    printJson(deployment);
+  } else {
+    print(`Started the deployment ${deployment.id}.`);
+    print(`fixpoint deployment watch ${deployment.id}   follows it`);
+  }
+}
+
+const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/iu;
+
+/** A job by id, or by its name when only one has it. */
+async function jobOf(to: Connection, reference: string): Promise<PatchJob> {
+  if (uuid.test(reference)) return ask(to, `/api/v1/jobs/${reference}`, PatchJob);
+  const { items } = await fetchList(to, '/api/v1/jobs', PatchJob, {}, { all: true });
+  const named = items.filter((job) => job.definition.name === reference);
+  const [job] = named;
+  if (job !== undefined && named.length === 1) return job;
+  throw new Failure(
+    exitCodes.refused,
+    job === undefined ? 'job_not_found' : 'job_ambiguous',
+    job === undefined
+      ? `there is no patch job ${JSON.stringify(reference)}`
+      : `${String(named.length)} patch jobs are called ${JSON.stringify(reference)}`,
+    job === undefined
+      ? 'fixpoint job list shows them.'
+      : `Name it by its id: ${named.map(({ id }) => id).join(', ')}.`,
+  );
+}
+
+function describe(job: PatchJob): string {
+  const { definition: d } = job;
+  return `${d.name}: ${d.patches.join(', ')} on ${targetWords(d)}.\n\n${facts([
+    ['id', job.id],
+    ['trigger', d.trigger],
+    [
+      'units',
+      d.units === 'restart'
+        ? 'restarted when they still run replaced files'
+        : 'left as they are, and reported',
+    ],
+    ['assets at once', String(d.concurrency)],
+    ['install time limit', `${String(d.install_timeout_seconds)} s`],
+    ['expires after', `${String(d.expire_after_seconds)} s`],
+    ['created', `${absolute(job.created_at) ?? ''} by ${job.created_by}`],
+    ['deployments', String(job.deployments)],
+  ])}`;
+}

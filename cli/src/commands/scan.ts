@@ -1,0 +1,145 @@
+import { existsSync } from 'node:fs';
+import { release } from 'node:os';
+import { resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { parseDpkgStatus } from '@fixpoint/core/inventory/dpkg-status.ts';
+import type { InstalledPackage } from '@fixpoint/core/inventory/inventory.ts';
+import { parseOsRelease, type OsRelease } from '@fixpoint/core/inventory/os-release.ts';
+import { now } from '../clock.ts';
+import { exitCodes, type ExitCode } from '../exit-codes.ts';
+import { Failure } from '../failure.ts';
+import { localKnowledge } from '../knowledge/local.ts';
+import { print } from '../output/stream.ts';
+import { assess, type RunningKernel } from '../scan/assess.ts';
+import { scanText, summaryOf } from '../scan/report.ts';
+import { checkRoot, folderInRoot, readInRoot } from '../scan/root.ts';
+
+export const scanHelp = `Usage: fixpoint scan [--root DIR] [--format table|json] [--fail-on any|fixable]
+
+Finds the known vulnerabilities of this machine, or of the root folder of another (an unpacked image, a chroot, a mounted
+disk), without a server. Exploited ones come first, then the ones likely to be.
+
+Options:
+  --root DIR        root folder to scan (default: /, this machine)
+  --format FORMAT   table (default) or json; --json is the same as --format json
+  --fail-on WHAT    exit with 1 when there is any finding or anything that could not be judged (any),
+                    or a finding that has a patch (fixable)
+  --knowledge FILE  judge by this knowledge file instead of Fixpoint's own data (also FIXPOINT_KNOWLEDGE)
+  -h, --help        show this
+
+Exit codes: 0 scanned, 1 --fail-on matched, 2 wrong usage, 7 the root cannot be judged (no or damaged dpkg status,
+an unknown release, no right to read).
+`;
+
+/** `fixpoint scan …`, without commander so that it starts fast. */
+export async function scan(argv: readonly string[]): Promise<ExitCode> {
+  const { values } = parseArgs({
+    args: [...argv],
+    options: {
+      root: { type: 'string', default: '/' },
+      format: { type: 'string', default: 'table' },
+      json: { type: 'boolean', default: false },
+      'fail-on': { type: 'string' },
+      knowledge: { type: 'string' },
+      help: { type: 'boolean', short: 'h', default: false },
+    },
+  });
+  if (values.help) {
+    print(scanHelp);
+    return exitCodes.ok;
+  }
+  const format = values.json ? 'json' : oneOf('--format', values.format, ['table', 'json']);
+  const failOn =
+    values['fail-on'] === undefined ? null : oneOf('--fail-on', values['fail-on'], ['any', 'fixable']);
+  const root = resolve(values.root);
+  checkRoot(root);
+  const os = readOsRelease(root);
+  const packages = readPackages(root);
+  const knowledge = await localKnowledge(
+    os.os,
+    os.os_release,
+    os.os_title,
+    values.knowledge ?? process.env['FIXPOINT_KNOWLEDGE'] ?? null,
+  );
+  const assessment = assess(packages, knowledge, runningKernel(root));
+  const summary = summaryOf(assessment);
+  if (format === 'json') {
+    const document = {
+      format: 1,
+      root,
+      os: os.os,
+      os_release: os.os_release,
+      os_title: os.os_title,
+      scanned_at: now().toISOString(),
+      packages: packages.length,
+      knowledge: knowledge.header,
+      summary,
+      ...assessment,
+    };
+    print(JSON.stringify(document, null, 2));
+  } else {
+    print(
+      scanText(
+        { root, os_title: os.os_title, packages: packages.length, knowledge: knowledge.header },
+        assessment,
+      ),
+    );
+  }
+  if (failOn === 'any')
+    return summary.findings + summary.undetermined > 0 ? exitCodes.checkFailed : exitCodes.ok;
+  if (failOn === 'fixable') return summary.with_patch > 0 ? exitCodes.checkFailed : exitCodes.ok;
+  return exitCodes.ok;
+}
+
+function oneOf(option: string, value: string, allowed: readonly string[]): string {
+  if (allowed.includes(value)) return value;
+  throw new Failure(
+    exitCodes.usage,
+    'usage',
+    `${option} is ${JSON.stringify(value)}`,
+    `Give ${option} one of: ${allowed.join(', ')}.`,
+  );
+}
+
+function readOsRelease(root: string): OsRelease {
+  const text = readInRoot(root, '/etc/os-release') ?? readInRoot(root, '/usr/lib/os-release');
+  if (text !== null) return parseOsRelease(text);
+  throw new Failure(
+    exitCodes.inputUnusable,
+    'os_release_missing',
+    `${root} has neither etc/os-release nor usr/lib/os-release, so its release is not known`,
+    'Give --root the folder that holds the etc and usr folders of the system to scan.',
+  );
+}
+
+function readPackages(root: string): readonly InstalledPackage[] {
+  const text = readInRoot(root, '/var/lib/dpkg/status');
+  if (text === null) {
+    const apart = folderInRoot(root, '/var/lib/dpkg/status.d')
+      ? ' (there is var/lib/dpkg/status.d, as in distroless images, which is not read yet)'
+      : '';
+    throw new Failure(
+      exitCodes.inputUnusable,
+      'dpkg_status_missing',
+      `${root} has no var/lib/dpkg/status${apart}`,
+      'Only systems with dpkg can be scanned. Give --root the folder that holds the var folder of such a system.',
+    );
+  }
+  const parsed = parseDpkgStatus(text);
+  if (parsed.ok) return parsed.status.packages;
+  throw new Failure(
+    exitCodes.inputUnusable,
+    parsed.code,
+    `${parsed.message}, in ${root === '/' ? '' : root}/var/lib/dpkg/status; nothing was judged by a list that may be partial`,
+    parsed.what_to_do,
+  );
+}
+
+/** Marks of the common container runtimes; see container_detect in systemd's virt.c for the same list. */
+const containerMarks = ['/run/systemd/container', '/.dockerenv', '/run/.containerenv'];
+
+function runningKernel(root: string): RunningKernel {
+  if (root !== '/') return { kind: 'unknown' };
+  if (containerMarks.some((mark) => existsSync(mark))) return { kind: 'container' };
+  return { kind: 'running', release: release() };
+}

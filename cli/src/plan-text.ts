@@ -1,0 +1,50 @@
+import type { Plan } from '@fixpoint/contract/patch-job.ts';
+import { table, type Column } from './output/table.ts';
+import { harmless, styled } from './output/terminal.ts';
+
+const plural = (n: number, one: string): string => `${String(n)} ${one}${n === 1 ? '' : 's'}`;
+
+type Planned = Plan['tasks'][number];
+type Excluded = Plan['excluded'][number];
+
+const planned: readonly Column<Planned>[] = [
+  { title: 'ASSET', of: (t) => t.hostname },
+  {
+    title: 'PACKAGES',
+    of: (t) => t.packages.map((p) => `${p.name} ${p.from} → ${p.to}`).join(', '),
+    yields: 1,
+    least: 30,
+  },
+  {
+    title: 'CLOSES',
+    of: (t) => plural(t.fixes.length, 'vulnerability').replace('vulnerabilitys', 'vulnerabilities'),
+  },
+  {
+    title: 'DOWNLOAD',
+    of: (t) => `${(t.download_bytes / 1e6).toFixed(1)} MB`,
+    align: 'right',
+    yields: 2,
+    least: 8,
+  },
+];
+
+const excluded: readonly Column<Excluded>[] = [
+  { title: 'ASSET', of: (e) => e.hostname },
+  { title: 'GETS NOTHING', of: (e) => e.reason.replaceAll('_', ' ') },
+  { title: 'WHY', of: (e) => e.message, yields: 1, least: 20 },
+];
+
+/** What each asset will get, who gets nothing and why, and what else one should know. */
+export function planText(plan: Plan): string {
+  const fixes = new Set(plan.tasks.flatMap((task) => task.fixes));
+  const packages = plan.tasks.reduce((sum, task) => sum + task.packages.length, 0);
+  const verdict =
+    plan.tasks.length === 0
+      ? 'Nothing would be installed on any asset.'
+      : `${plural(plan.tasks.length, 'asset')} would get ${plural(packages, 'package')}, against ${fixes.size === 1 ? '1 vulnerability' : `${String(fixes.size)} vulnerabilities`}; ${plural(plan.excluded.length, 'asset')} of the target get${plan.excluded.length === 1 ? 's' : ''} nothing.`;
+  let text = `${styled('bold', verdict)}\n`;
+  for (const warning of plan.warnings) text += `${styled('yellow', 'warning:')} ${harmless(warning)}\n`;
+  if (plan.tasks.length > 0) text += `\n${table(planned, plan.tasks)}`;
+  if (plan.excluded.length > 0) text += `\n${table(excluded, plan.excluded)}`;
+  return `${text}\nplan ${plan.digest}\n`;
+}

@@ -1,0 +1,75 @@
+import { Command, CommanderError } from 'commander';
+import { exitCodes } from './exit-codes.ts';
+import { note, writeAll } from './output/stream.ts';
+import { version } from './version.ts';
+
+/** What each file of commands/ exports: adds its verbs to the noun. Actions end by returning or by throwing a Failure. */
+export type Register = (noun: Command) => void;
+
+interface Noun {
+  readonly summary: string;
+  readonly load: (() => Promise<{ readonly register: Register }>) | null;
+}
+
+/** Every noun with its own file, loaded only when it is used. `compare` and `scan` are started by main.ts. */
+const nouns: Readonly<Record<string, Noun>> = {
+  up: {
+    summary: 'run the product: database, server, and this machine as an asset',
+    load: () => import('./commands/up.ts'),
+  },
+  scan: {
+    summary: 'find the vulnerabilities of this machine or a root folder, without a server',
+    load: null,
+  },
+  compare: { summary: 'compare two versions in the order of a package manager', load: null },
+  enroll: {
+    summary: 'let hosts join: print the command that enrols one',
+    load: () => import('./commands/enroll.ts'),
+  },
+  login: { summary: 'sign in at a server', load: () => import('./commands/login.ts') },
+  logout: { summary: 'end the session and forget it', load: () => import('./commands/logout.ts') },
+  asset: { summary: 'hosts with an agent', load: () => import('./commands/asset.ts') },
+  tag: { summary: 'named sets of assets', load: () => import('./commands/tag.ts') },
+  finding: { summary: 'vulnerabilities on assets', load: () => import('./commands/finding.ts') },
+  patch: { summary: 'what can be deployed', load: () => import('./commands/patch.ts') },
+  job: { summary: 'what is wanted to be deployed, and where', load: () => import('./commands/job.ts') },
+  deployment: { summary: 'runs of patch jobs', load: () => import('./commands/deployment.ts') },
+  task: { summary: "one asset's part of a deployment", load: () => import('./commands/task.ts') },
+  audit: { summary: 'who did what, when and why', load: () => import('./commands/audit.ts') },
+  alert: { summary: 'what needs a person', load: () => import('./commands/alert.ts') },
+  feed: { summary: 'sources of knowledge', load: () => import('./commands/feed.ts') },
+  token: { summary: 'credentials for tools', load: () => import('./commands/token.ts') },
+  person: { summary: 'accounts of people', load: () => import('./commands/person.ts') },
+};
+
+/** Everything but `compare` and `scan`. */
+export async function runProgram(argv: readonly string[]): Promise<number> {
+  const program = new Command('fixpoint')
+    .description('Detect, correlate, prioritise, deploy, verify: vulnerabilities to verified fixes.')
+    .version(version, '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'show help')
+    .showSuggestionAfterError()
+    .configureOutput({
+      writeOut: (text) => void writeAll(1, text),
+      writeErr: (text) => void writeAll(2, text),
+      outputError: (text) => note(`error: ${text.replace(/^error: /u, '').trim()}`),
+    })
+    .exitOverride();
+  const wanted = argv.find((argument) => !argument.startsWith('-'));
+  for (const [name, noun] of Object.entries(nouns)) {
+    const command = program.command(name).description(noun.summary).exitOverride();
+    if ((name === wanted || (argv[0] === 'help' && argv[1] === name)) && noun.load !== null) {
+      (await noun.load()).register(command);
+    }
+  }
+  try {
+    await program.parseAsync([...argv], { from: 'user' });
+    return process.exitCode === undefined ? exitCodes.ok : Number(process.exitCode);
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    if (error.exitCode === 0 || error.code === 'commander.help')
+      return argv.length === 0 ? exitCodes.usage : exitCodes.ok;
+    note(`what to do: see fixpoint ${wanted !== undefined && wanted in nouns ? `${wanted} ` : ''}--help`);
+    return exitCodes.usage;
+  }
+}

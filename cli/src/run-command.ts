@@ -1,0 +1,68 @@
+/** The only place of the command line that starts processes. */
+import { spawn } from 'node:child_process';
+import { closeSync, openSync } from 'node:fs';
+
+export interface Finished {
+  /** Null when a signal ended it. */
+  readonly exitCode: number | null;
+  /** Output and errors in one, as they came. */
+  readonly output: string;
+}
+
+/** Runs a program of ours on this Node to its end. */
+export function runNode(
+  program: string,
+  programArguments: readonly string[],
+  timeoutSeconds: number,
+): Promise<Finished> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, [program, ...programArguments], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      timeout: timeoutSeconds * 1000,
+      killSignal: 'SIGKILL',
+    });
+    let output = '';
+    const collect = (chunk: string): void => {
+      output += chunk;
+    };
+    child.stdout.setEncoding('utf8').on('data', collect);
+    child.stderr.setEncoding('utf8').on('data', collect);
+    child.on('error', reject);
+    child.on('close', (exitCode) => resolve({ exitCode, output }));
+  });
+}
+
+export interface Child {
+  readonly pid: number;
+  /** Settles when it has ended. */
+  readonly ended: Promise<{ readonly exitCode: number | null; readonly signal: NodeJS.Signals | null }>;
+  signal(name: NodeJS.Signals): void;
+}
+
+/**
+ * Starts a program of ours on this Node that goes on beside us, in a process group of its own, so that a Ctrl-C in our
+ * terminal reaches only us and we stop things in order. Its output goes to the end of a file.
+ */
+export function startNode(
+  program: string,
+  programArguments: readonly string[],
+  logFile: string,
+): Promise<Child> {
+  return new Promise((resolve, reject) => {
+    const log = openSync(logFile, 'a', 0o600);
+    const child = spawn(process.execPath, [program, ...programArguments], {
+      detached: true,
+      stdio: ['ignore', log, log],
+    });
+    closeSync(log);
+    const ended = new Promise<{ exitCode: number | null; signal: NodeJS.Signals | null }>((settle) => {
+      child.on('exit', (exitCode, signal) => settle({ exitCode, signal }));
+    });
+    child.on('error', reject);
+    child.on('spawn', () => {
+      const { pid } = child;
+      if (pid === undefined) throw new Error('a process that was started has a number');
+      resolve({ pid, ended, signal: (name) => void child.kill(name) });
+    });
+  });
+}

@@ -1,0 +1,165 @@
+import { harmless, styled, type Style } from '../output/terminal.ts';
+import { table, type Column } from '../output/table.ts';
+import { relative } from '../output/time.ts';
+import type { KnowledgeHeader } from '../knowledge/format.ts';
+import type { Assessment, ScanFinding } from './assess.ts';
+
+export interface ScanSummary {
+  readonly findings: number;
+  readonly vulnerable_packages: number;
+  readonly with_patch: number;
+  readonly without_fix_yet: number;
+  readonly will_not_be_fixed: number;
+  readonly exploited: number;
+  readonly undetermined: number;
+}
+
+export function summaryOf(assessment: Assessment): ScanSummary {
+  const { findings } = assessment;
+  const count = (wanted: (finding: ScanFinding) => boolean): number => findings.filter(wanted).length;
+  return {
+    findings: findings.length,
+    vulnerable_packages: assessment.vulnerable_packages,
+    with_patch: count((f) => f.fixed_version !== null),
+    without_fix_yet: count(
+      (f) => f.fixed_version === null && f.fix_state !== 'will_not_fix' && f.fix_state !== 'end_of_life',
+    ),
+    will_not_be_fixed: count(
+      (f) => f.fixed_version === null && (f.fix_state === 'will_not_fix' || f.fix_state === 'end_of_life'),
+    ),
+    exploited: count((f) => f.exploited),
+    undetermined: assessment.undetermined.length,
+  };
+}
+
+const plural = (n: number, one: string, many = `${one}s`): string => `${String(n)} ${n === 1 ? one : many}`;
+
+/** `212 findings on 93 packages: 180 have a patch, 32 have no fix yet. 3 are exploited now.` */
+export function summarySentence(s: ScanSummary): string {
+  if (s.findings === 0) {
+    const rest = s.undetermined > 0 ? ` ${plural(s.undetermined, 'thing')} could not be judged.` : '';
+    return `No known vulnerability.${rest}`;
+  }
+  const parts = [
+    `${plural(s.with_patch, 'has', 'have')} a patch`,
+    s.without_fix_yet > 0 ? `${plural(s.without_fix_yet, 'has', 'have')} no fix yet` : '',
+    s.will_not_be_fixed > 0 ? `${String(s.will_not_be_fixed)} will not be fixed in this release` : '',
+  ].filter((part) => part !== '');
+  const exploited = s.exploited > 0 ? ` ${plural(s.exploited, 'is', 'are')} exploited now.` : '';
+  const undetermined = s.undetermined > 0 ? ` ${plural(s.undetermined, 'thing')} could not be judged.` : '';
+  return `${plural(s.findings, 'finding')} on ${plural(s.vulnerable_packages, 'package')}: ${parts.join(', ')}.${exploited}${undetermined}`;
+}
+
+export const fixStateWords: Readonly<Record<string, string>> = {
+  available: 'available',
+  none_yet: 'no fix yet',
+  will_not_fix: 'will not be fixed',
+  end_of_life: 'end of life',
+  deferred: 'no fix yet (deferred)',
+  unknown: 'unknown',
+};
+
+/** `exploited` before a score: both tell what goes first. */
+export function dangerWords(f: { exploited: boolean; epss: number | null; cvss: number | null }): string {
+  if (f.exploited) return 'exploited';
+  const epss = f.epss === null ? '' : `EPSS ${(f.epss * 100).toFixed(f.epss < 0.1 ? 1 : 0)} %`;
+  return epss;
+}
+
+export function dangerStyle(f: { exploited: boolean; epss: number | null }): Style | undefined {
+  if (f.exploited) return 'red';
+  return (f.epss ?? 0) >= 0.1 ? 'yellow' : undefined;
+}
+
+const columns: readonly Column<ScanFinding>[] = [
+  { title: 'VULNERABILITY', of: (f) => f.vulnerability, style: (f) => (f.exploited ? 'red' : undefined) },
+  { title: 'DANGER', of: dangerWords, style: dangerStyle, yields: 1, least: 10 },
+  { title: 'CVSS', of: (f) => f.cvss?.toFixed(1) ?? '-', align: 'right', yields: 2, least: 4 },
+  { title: 'PACKAGE', of: (f) => f.package },
+  { title: 'INSTALLED', of: (f) => f.installed_version, yields: 3, least: 10 },
+  { title: 'FIXED', of: (f) => f.fixed_version ?? fixStateWords[f.fix_state] ?? f.fix_state },
+  { title: 'PATCH', of: (f) => f.patch ?? '-', yields: 5, least: 24 },
+  { title: 'SOURCE', of: sourceWords, yields: 4, least: 14 },
+  { title: 'WHY', of: (f) => f.why, style: () => 'dim', yields: 6, least: 40 },
+];
+
+/** The feed, and its record where that is not simply the vulnerability itself. */
+function sourceWords({ source, vulnerability }: ScanFinding): string {
+  const record = source.advisory ?? (source.record === vulnerability ? null : source.record);
+  return record === null ? (source.feed ?? '?') : `${source.feed ?? '?'} ${record}`;
+}
+
+interface PatchEffect {
+  readonly patch: string;
+  readonly closes: number;
+  readonly exploited: number;
+}
+
+/** Each patch with the findings it closes, most effective first. */
+export function patchEffects(findings: readonly ScanFinding[]): PatchEffect[] {
+  return [...Map.groupBy(findings, (f) => f.patch)]
+    .flatMap(([patch, closed]) =>
+      patch === null
+        ? []
+        : [{ patch, closes: closed.length, exploited: closed.filter((f) => f.exploited).length }],
+    )
+    .sort((a, b) => b.exploited - a.exploited || b.closes - a.closes || (a.patch < b.patch ? -1 : 1));
+}
+
+const patchColumns: readonly Column<PatchEffect>[] = [
+  { title: 'PATCH', of: (p) => p.patch },
+  { title: 'CLOSES', of: (p) => plural(p.closes, 'finding') },
+  { title: 'OF THESE EXPLOITED', of: (p) => (p.exploited > 0 ? String(p.exploited) : '-') },
+];
+
+export interface ScanSubject {
+  readonly root: string;
+  readonly os_title: string;
+  readonly packages: number;
+  readonly knowledge: KnowledgeHeader;
+}
+
+/** What a person reads: the verdict, the table, what could not be judged, and how old the data is. */
+export function scanText(subject: ScanSubject, assessment: Assessment): string {
+  const summary = summaryOf(assessment);
+  const where = subject.root === '/' ? 'this machine' : subject.root;
+  let text = `${styled('bold', summarySentence(summary))}\n`;
+  text += styled(
+    'dim',
+    `${harmless(where)}: ${harmless(subject.os_title)}, ${plural(subject.packages, 'package')}. ${knowledgeWords(subject.knowledge)}\n`,
+  );
+  const unknown = assessment.unknown_source_packages.length;
+  if (unknown > 0) {
+    const all = plural(assessment.source_packages, 'source package');
+    text += styled(
+      'dim',
+      `The data says nothing about ${String(unknown)} of ${all}, which does not mean that they are safe.\n`,
+    );
+  }
+  if (assessment.findings.length > 0) text += `\n${table(columns, assessment.findings)}`;
+  const patches = patchEffects(assessment.findings);
+  if (patches.length > 0) text += `\n${table(patchColumns, patches)}`;
+  if (assessment.undetermined.length > 0) {
+    text += `\n${styled('bold', 'Could not be judged (which does not mean safe):')}\n`;
+    for (const one of assessment.undetermined) {
+      const about =
+        one.vulnerabilities.length > 0
+          ? ` (${plural(one.vulnerabilities.length, 'vulnerability', 'vulnerabilities')})`
+          : '';
+      text += `  ${harmless(one.installed.join(', '))}${about}: ${harmless(one.reason)} ${one.what_to_do}\n`;
+    }
+  }
+  if (assessment.inert_kernels.length > 0) {
+    text += `\nNot counted, because another kernel runs: ${assessment.inert_kernels.join(', ')}.\n`;
+  }
+  // A long table has pushed the verdict out of sight.
+  if (assessment.findings.length > 15) text += `\n${summarySentence(summary)}\n`;
+  return text;
+}
+
+function knowledgeWords(header: KnowledgeHeader): string {
+  const dated = header.feeds.flatMap((feed) =>
+    feed.as_of === null ? [] : [`${feed.id} ${feed.as_of} (${relative(feed.as_of)})`],
+  );
+  return `Judged by ${dated.length > 0 ? dated.join(', ') : 'local data of unknown age'}.`;
+}
