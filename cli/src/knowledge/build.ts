@@ -13,14 +13,17 @@ export interface SourcedFact {
 /**
  * Knowledge files of all releases that the facts speak of, by `ECOSYSTEM-RELEASE`: the statements united by the same rule
  * as on the server, and beside each vulnerability how dangerous it is.
+ *
+ * @param asOf for feeds whose files say of which day they are; else it is that of the newest fact
  */
 export async function buildKnowledge(
   facts: AsyncIterable<SourcedFact> | Iterable<SourcedFact>,
+  asOf: ReadonlyMap<string, string> = new Map(),
 ): Promise<Map<string, Uint8Array>> {
   const statements: SourcedStatement[] = [];
   const withdrawn = new Set<string>();
   const dangers = new Map<string, Danger & { readonly epssOn: string }>();
-  const sources = new Map<FeedId, { records: Set<string>; asOf: string | null }>();
+  const sources = new Map<FeedId, { records: Set<string>; newest: string | null }>();
   const danger = (vulnerability: string): Danger & { readonly epssOn: string } =>
     dangers.get(vulnerability) ?? {
       cvss: null,
@@ -33,10 +36,10 @@ export async function buildKnowledge(
 
   for await (const { feed, record, fact } of facts) {
     let source = sources.get(feed);
-    if (source === undefined) sources.set(feed, (source = { records: new Set(), asOf: null }));
+    if (source === undefined) sources.set(feed, (source = { records: new Set(), newest: null }));
     source.records.add(record);
     const day = dayOf(fact);
-    if (day !== null && (source.asOf === null || day > source.asOf)) source.asOf = day;
+    if (day !== null && (source.newest === null || day > source.newest)) source.newest = day;
     switch (fact.kind) {
       case 'statement':
         statements.push({ feed, record, statement: fact });
@@ -73,10 +76,10 @@ export async function buildKnowledge(
     }
   }
 
-  const feeds: KnowledgeSource[] = [...sources].map(([id, { records, asOf }]) => ({
+  const feeds: KnowledgeSource[] = [...sources].map(([id, { records, newest }]) => ({
     id,
     records: records.size,
-    as_of: asOf,
+    as_of: asOf.get(id) ?? newest,
   }));
   const byProduct = Map.groupBy(
     decideAll(statements, withdrawn),

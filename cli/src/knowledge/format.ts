@@ -58,7 +58,7 @@ export const unknownDanger: Danger = {
   title: null,
 };
 
-const statusLetters = { fixed: 'f', affected: 'a', not_affected: 'n' } as const;
+const statusLetters = { fixed: 'f', affected: 'a', not_affected: 'n', undetermined: 'u' } as const;
 const fixStateLetters = {
   available: 'a',
   none_yet: 'n',
@@ -70,6 +70,8 @@ const statusOf = new Map<string, Decision['status']>([
   ['f', 'fixed'],
   ['a', 'affected'],
   ['n', 'not_affected'],
+  ['u', 'undetermined'],
+  ['u', 'undetermined'],
 ]);
 const fixStateOf = new Map<string, Decision['fixState']>([
   ['a', 'available'],

@@ -27,13 +27,18 @@ const claims = {
   affected: (s: StatementFact) =>
     s.fixState === 'none_yet' ? 'not fixed yet' : `not fixed (${s.fixState.replaceAll('_', ' ')})`,
   not_affected: () => 'not affected',
+  undetermined: () => 'not looked at yet',
 } as const;
 
-/** Decides every (vulnerability, package, release) that the statements speak of. */
-export function decideAll(statements: Iterable<SourcedStatement>): Decision[] {
+/** Decides every (vulnerability, package, release) that the statements speak of, but for withdrawn vulnerabilities. */
+export function decideAll(
+  statements: Iterable<SourcedStatement>,
+  withdrawn: ReadonlySet<string> = new Set(),
+): Decision[] {
   const groups = new Map<string, SourcedStatement[]>();
   for (const one of statements) {
     const { vulnerability, ecosystem, release, package: name } = one.statement;
+    if (withdrawn.has(vulnerability)) continue;
     const key = `${ecosystem}\t${release}\t${name}\t${vulnerability}`;
     const group = groups.get(key);
     if (group === undefined) groups.set(key, [one]);
@@ -57,7 +62,7 @@ export function decideAll(statements: Iterable<SourcedStatement>): Decision[] {
       feed,
       record,
       disagreements: union.disagreements.map(
-        (other) => `${other.feed} (${other.record}) says ${claims[other.statement.status](other.statement)}.`,
+        (other) => `${other.feed} (${other.record}): ${claims[other.statement.status](other.statement)}`,
       ),
     });
   }

@@ -51,7 +51,8 @@ export interface StatementFact {
   readonly release: string;
   /** Source package on Debian. */
   readonly package: string;
-  readonly status: 'fixed' | 'affected' | 'not_affected';
+  /** `undetermined`: the source lists it and has not looked at it yet. */
+  readonly status: 'fixed' | 'affected' | 'not_affected' | 'undetermined';
   /** First fixed source version; set exactly when status is `fixed`. */
   readonly fixedVersion: string | null;
   /** For `affected`: whether a fix is to be expected. The vendor's words are in `note`. */

@@ -1,7 +1,8 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { FeedId, StatementFact } from './facts.ts';
-import { decideAll, uniteStatements, type SourcedStatement } from './union.ts';
+import { decideAll } from './decision.ts';
+import { uniteStatements, type SourcedStatement } from './union.ts';
 
 function said(feed: FeedId, record: string, statement: Partial<StatementFact>): SourcedStatement {
   return {

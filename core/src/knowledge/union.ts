@@ -14,6 +14,7 @@
  *    records of advisories, which list all CVEs of a notice for all its releases; of several the lowest is taken, since
  *    a second revision of an advisory (`DSA-5729-2`) repairs the first.
  * 4. `affected`. What the highest source says about the chance of a fix is taken.
+ * 5. `undetermined`. The only source that lists it has not looked at it yet; that is not the same as safe.
  *
  * All statements stay as evidence, and a source that names another fixed version than the one taken is a disagreement.
  *
@@ -22,7 +23,6 @@
  * the other 6 were uploads that waited for a point release. `union.test.ts` counts again.
  */
 import { compareDpkg, parseDpkg } from '../version/dpkg.ts';
-import type { Decision } from './decision.ts';
 import type { FeedId, StatementFact } from './facts.ts';
 
 /** A statement with where it comes from. */
@@ -47,7 +47,8 @@ export type UnionRule =
   | 'fixed_by_osv'
   | 'fixed_by_osv_advisory'
   | 'fixed_by_changelog'
-  | 'affected';
+  | 'affected'
+  | 'undetermined';
 
 export interface Union {
   readonly status: 'withdrawn' | StatementFact['status'];
@@ -97,6 +98,7 @@ export function uniteStatements(
   const decidedBy =
     evidence.find(({ statement }) => statement.status === 'not_affected') ??
     evidence.find(({ statement }) => statement.status === 'fixed') ??
+    evidence.find(({ statement }) => statement.status === 'affected') ??
     evidence[0];
   if (decidedBy === undefined) return null;
   const { status, fixedVersion, fixState } = decidedBy.statement;
@@ -123,54 +125,6 @@ export function uniteStatements(
     ),
   };
 }
-
-/**
- * One decision for each (vulnerability, release, package) that the statements speak of, in the order in which each is
- * first spoken of. A vulnerability that `withdrawn` names has none: nothing of it is to be matched any more.
- */
-export function decideAll(
-  statements: readonly SourcedStatement[],
-  withdrawn: ReadonlySet<string> = new Set(),
-): Decision[] {
-  const groups = new Map<string, SourcedStatement[]>();
-  for (const said of statements) {
-    const { vulnerability, ecosystem, release, package: name } = said.statement;
-    if (withdrawn.has(vulnerability)) continue;
-    const key = `${vulnerability} ${ecosystem} ${release} ${name}`;
-    const group = groups.get(key);
-    if (group === undefined) groups.set(key, [said]);
-    else group.push(said);
-  }
-  const decisions: Decision[] = [];
-  for (const group of groups.values()) {
-    const union = uniteStatements(group);
-    if (union === null || union.decidedBy === null || union.status === 'withdrawn') continue;
-    const { feed, record, statement } = union.decidedBy;
-    decisions.push({
-      vulnerability: statement.vulnerability,
-      ecosystem: statement.ecosystem,
-      release: statement.release,
-      package: statement.package,
-      status: union.status,
-      fixedVersion: union.fixedVersion,
-      fixState: union.fixState,
-      note: union.note,
-      advisory: union.advisory,
-      feed,
-      record,
-      disagreements: union.disagreements.map(sentenceOf),
-    });
-  }
-  return decisions;
-}
-
-function sentenceOf({ feed, record, statement }: SourcedStatement): string {
-  const { status, fixedVersion } = statement;
-  const said = status === 'fixed' ? `fixed in ${fixedVersion ?? 'an unnamed version'}` : sentences[status];
-  return `${feed} (${record}): ${said}`;
-}
-
-const sentences = { affected: 'not fixed', not_affected: 'not affected' } as const;
 
 const fixRules: readonly UnionRule[] = [
   'fixed_by_tracker',

@@ -35,6 +35,8 @@ function sentenceOf(software: MatchSoftware, verdict: Verdict): string {
       return `${decision.package} is affected by ${decision.vulnerability} in ${decision.ecosystem} ${decision.release} in every version: ${fixStateWords[decision.fixState]}.`;
     case 'vendor_says_not_affected':
       return `The vendor says that ${decision.package} in ${decision.ecosystem} ${decision.release} is not affected by ${decision.vulnerability}.`;
+    case 'vendor_has_not_looked':
+      return `The vendor lists ${decision.vulnerability} for ${decision.package} and has not said yet whether ${decision.ecosystem} ${decision.release} is affected.`;
     case 'installed_version_unparseable':
       return `The installed version “${installed}” of ${decision.package} is not a Debian version, so it cannot be compared with ${decision.fixedVersion}.`;
     case 'fixed_version_unparseable':

@@ -59,6 +59,12 @@ describe('a software against a fix', () => {
     expect(verdict('3.0.9-1', { ...fixedInOpenssl, fixedVersion: 'soon' })).toEqual(['undetermined']);
   });
 
+  test('what the vendor has not looked at is undetermined, not safe and not vulnerable', () => {
+    expect(verdict('3.0.9-1', { ...fixedInOpenssl, status: 'undetermined', fixedVersion: null })).toEqual([
+      'undetermined',
+    ]);
+  });
+
   test('no fix published: vulnerable in every version; not affected: in none', () => {
     expect(
       verdict('99', { ...fixedInOpenssl, status: 'affected', fixedVersion: null, fixState: 'none_yet' }),

@@ -30,6 +30,7 @@ export type MatchRule =
   | 'at_or_after_fixed_version'
   | 'no_fix_published'
   | 'vendor_says_not_affected'
+  | 'vendor_has_not_looked'
   | 'installed_version_unparseable'
   | 'fixed_version_unparseable';
 
@@ -111,6 +112,8 @@ export function matchSoftware(
   for (const { decision, fixed, unparseable } of decisions) {
     if (decision.status === 'not_affected') {
       found('not_affected', decision, null, 'vendor_says_not_affected');
+    } else if (decision.status === 'undetermined') {
+      found('undetermined', decision, null, 'vendor_has_not_looked');
     } else if (decision.status === 'affected') {
       found('vulnerable', decision, null, 'no_fix_published');
     } else if (unparseable || fixed === null) {

@@ -22,7 +22,15 @@ const testOfFullData = test.skipIf(sharedFeedsMissing !== null);
 /** Reads a file without keeping records, and prints what came out of it. */
 async function count(feed: Feed, file: FeedFile, statements: SourcedStatement[] = []) {
   const started = performance.now();
-  const found = { records: 0, facts: 0, rejected: 0, fixed: 0, affected: 0, not_affected: 0 };
+  const found = {
+    records: 0,
+    facts: 0,
+    rejected: 0,
+    fixed: 0,
+    affected: 0,
+    not_affected: 0,
+    undetermined: 0,
+  };
   for await (const item of feed.parse(file)) {
     if (item.outcome === 'rejection') {
       found.rejected++;

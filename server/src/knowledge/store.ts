@@ -58,6 +58,9 @@ export async function removeRecords(trx: Transact, feed: FeedId, records: readon
     .execute();
 }
 
+/** The JSON escape of NUL, which PostgreSQL cannot hold; not the same letters after an escaped backslash. */
+const nulEscape = /(?<=(?:^|[^\\])(?:\\\\)*)\\u0000/g;
+
 /** Stores new records with their facts; the rows travel as one JSON text a table, whatever their number. */
 export async function insertRecords(
   trx: Transact,
@@ -66,7 +69,7 @@ export async function insertRecords(
   at: Date,
 ): Promise<void> {
   if (records.length === 0) return;
-  const rows = (list: readonly object[]) => JSON.stringify(list).replaceAll('\\u0000', '');
+  const rows = (list: readonly object[]) => JSON.stringify(list).replaceAll(nulEscape, '');
   await sql`insert into feed_record (feed, record, digest, raw, imported_at)
     select ${feed}, x.record, x.digest, x.raw, ${at}
     from jsonb_to_recordset(${rows(records.map((r) => ({ record: r.id, digest: r.digest, raw: r.raw })))}::jsonb)

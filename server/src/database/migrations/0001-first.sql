@@ -165,7 +165,7 @@ create table statement (
   ecosystem text not null,
   release text not null,
   package text not null,
-  status text not null check (status in ('fixed', 'affected', 'not_affected')),
+  status text not null check (status in ('fixed', 'affected', 'not_affected', 'undetermined')),
   fixed_version text,
   fix_state text not null,
   note text,

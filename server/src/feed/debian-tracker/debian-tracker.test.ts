@@ -56,7 +56,7 @@ describe('what a status becomes', () => {
       { status: 'open', nodsa: 'Minor issue', nodsa_reason: '' },
       { status: 'affected', fixState: 'none_yet', note: 'no-dsa: Minor issue' },
     ],
-    [{ status: 'undetermined' }, { status: 'affected', fixState: 'none_yet', note: 'undetermined' }],
+    [{ status: 'undetermined' }, { status: 'undetermined', fixState: 'none_yet', note: 'undetermined' }],
     [
       { status: 'resolved', fixed_version: '0' },
       { status: 'not_affected', fixedVersion: null, note: null },

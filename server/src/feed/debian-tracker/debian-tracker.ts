@@ -147,9 +147,10 @@ function readStatement(
   if (release.status === 'resolved' && fixed !== '') {
     return { status: 'fixed', fixedVersion: fixed, fixState: 'available', note };
   }
-  // "undetermined" is the tracker's word for not looked at yet: it must not read as safe, and the note says what it is.
+  // "undetermined" is the tracker's word for not looked at yet: it must not read as safe, nor as vulnerable.
   if (release.status === 'open' || release.status === 'undetermined') {
-    return { status: 'affected', fixedVersion: null, fixState: fixStateOf(release), note };
+    const status = release.status === 'open' ? 'affected' : 'undetermined';
+    return { status, fixedVersion: null, fixState: fixStateOf(release), note };
   }
   return null;
 }

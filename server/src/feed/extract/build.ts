@@ -3,7 +3,6 @@
  * the repository; the same snapshots give the same bytes:
  *
  *     node server/src/feed/extract/build.ts
- *     node server/src/feed/extract/build.ts --sources-from /var/lib/dpkg/status    also chooses the source packages anew
  *
  * What is cut and what is derived is written in README.md beside this file.
  */
@@ -19,17 +18,6 @@ import { changelogFile, debianOsvFiles, epssFile, sharedPath, zstdFile } from '.
 const release = '12';
 const ecosystem = `Debian:${release}`;
 const descriptionLength = 300;
-/** What servers commonly run, whether or not it is on the machine that the list is made on. */
-const alwaysWanted = `
-  apache2 bind9 chrony containerd cups curl docker.io dovecot exim4 ghostscript git glibc golang-1.19
-  haproxy imagemagick krb5 libvirt linux lxc mariadb memcached nginx nodejs ntpsec openjdk-17 openldap
-  openssh openssl openvpn php8.2 postfix postgresql-15 proftpd-dfsg python3.11 python-django qemu
-  rabbitmq-server redis rsyslog ruby3.1 ruby-rack runc samba snapd squid strongswan sudo tomcat10
-  unbound varnish vsftpd xen
-`
-  .trim()
-  .split(/\s+/);
-
 interface Osv {
   id: string;
   modified: string;
@@ -143,18 +131,6 @@ function cutEntry(record: FeedRecord): string | null {
   return [lines[0] ?? '', '', ...named, '', lines.at(-1) ?? ''].join('\n');
 }
 
-function chooseSources(
-  statusPath: string,
-  known: ReadonlySet<string>,
-  changelog: readonly FeedRecord[],
-): string[] {
-  const installed = readFileSync(statusPath, 'utf8')
-    .split('\n\n')
-    .map((block) => /^Source: (\S+)/m.exec(block)?.[1] ?? /^Package: (\S+)/m.exec(block)?.[1] ?? '');
-  const named = changelog.map(({ id }) => id.slice(0, id.indexOf('/')));
-  return [...new Set([...installed.filter((name) => known.has(name)), ...named, ...alwaysWanted])].sort();
-}
-
 const osv = await osvRecords();
 const changelog = await recordsOf(debianChangelog, changelogFile());
 const notus = gunzipSync(readFileSync(sharedPath('debian12-notus/debian12-dsa.jsonl.gz'))).toString('utf8');
@@ -167,20 +143,15 @@ for (const line of notus.trimEnd().split('\n')) {
   else osv.set(notice.advisory, record);
 }
 
-const sourcesFile = new URL('sources.txt', import.meta.url);
-const statusOption = process.argv.indexOf('--sources-from');
-const statusPath = statusOption < 0 ? undefined : process.argv[statusOption + 1];
-if (statusPath !== undefined) {
-  const known = new Set(
-    [...osv.values()].flatMap(({ affected }) =>
-      (affected ?? []).flatMap(({ package: product }) =>
-        product?.ecosystem === ecosystem && product.name !== undefined ? [product.name] : [],
-      ),
+// Every source package: one that is left out would read as safe on a host that has it.
+const wanted = new Set([
+  ...[...osv.values()].flatMap(({ affected }) =>
+    (affected ?? []).flatMap(({ package: product }) =>
+      product?.ecosystem === ecosystem && product.name !== undefined ? [product.name] : [],
     ),
-  );
-  writeFileSync(sourcesFile, `${chooseSources(statusPath, known, changelog).join('\n')}\n`);
-}
-const wanted = new Set(readFileSync(sourcesFile, 'utf8').trimEnd().split('\n'));
+  ),
+  ...changelog.map(({ id }) => id.slice(0, id.indexOf('/'))),
+]);
 console.log(`${String(wanted.size)} source packages`);
 
 const records = [...osv.values()].flatMap((record) => cut(record, wanted) ?? []);

@@ -1,0 +1,187 @@
+/**
+ * The closed loop on booted hosts: a real vulnerability is found, correlated with its patch, deployed by a job, verified by
+ * the re-scan and closed, and the audit trail tells it. Then the ways in which it goes wrong.
+ */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { FeedImport } from '@fixpoint/contract/audit.ts';
+import { type Lab, startLab } from './fleet.ts';
+import type { Host } from './host.ts';
+import { labTrackerJson, vulnerabilityOf } from './lab-knowledge.ts';
+import { fixedVersion, vulnerableVersion } from './lab-packages.ts';
+import {
+  alerts,
+  createJob,
+  findings,
+  newestPatch,
+  onlyTask,
+  preview,
+  startJob,
+  taskDetail,
+  trail,
+  watchDeployment,
+} from './patching.ts';
+import { describeMissing, prerequisites } from './prerequisites.ts';
+import { agentBinary, enrolHosts, startProduct, type Product } from './product.ts';
+import { buildRepository, configureRepository, updateOnlyLabRepository } from './repository.ts';
+import { serveFolder, type RepositoryServer } from './repository-server.ts';
+
+const missing = describeMissing(await prerequisites());
+if (missing !== undefined) process.stderr.write(`\n${missing}\n\n`);
+const say = (line: string): void => {
+  process.stdout.write(`lab: ${line}\n`);
+};
+
+describe.skipIf(missing !== undefined)('the closed loop', () => {
+  let lab: Lab;
+  let product: Product;
+  let repository: RepositoryServer;
+  let web: Host;
+  let ids: Map<string, string>;
+
+  beforeAll(async () => {
+    const binary = await agentBinary(say);
+    lab = await startLab({ onProgress: say });
+    const built = await buildRepository(`${lab.folder}/repository`);
+    repository = await serveFolder(built.folder, lab.network.address);
+    product = await startProduct({
+      address: lab.network.address,
+      dataFolder: `${lab.folder}/server`,
+      origins: [repository.url],
+    });
+    await product.api.upload('/api/v1/feeds/debian-tracker/import?name=lab.json', labTrackerJson(), FeedImport);
+    const names = ['web-1', 'unfixed-1', 'diverts-1', 'fails-1'];
+    const hosts = await lab.bootHosts(
+      names.map((name) => ({
+        name,
+        prepare: async (off: Host) => await configureRepository(off, built, repository.url),
+      })),
+    );
+    for (const host of hosts) {
+      const wanted = host.name === 'web-1' ? 'good' : host.name.replace('-1', '');
+      await host.runOrThrow(updateOnlyLabRepository, { timeoutSeconds: 60 });
+      await host.runOrThrow(
+        ['apt-get', 'install', '--yes', `fixpoint-lab-${wanted}=${vulnerableVersion}`],
+        { timeoutSeconds: 120 },
+      );
+    }
+    const [first] = hosts;
+    if (first === undefined) throw new Error('no host booted');
+    web = first;
+    ids = await enrolHosts(product, binary, hosts, { tags: ['lab'], mode: 'manage' });
+  });
+  afterAll(async () => {
+    await product?.stop();
+    await repository?.stop();
+    await lab?.stop();
+  });
+
+  const assetOf = (name: string): string => {
+    const id = ids.get(name);
+    if (id === undefined) throw new Error(`${name} is not enrolled`);
+    return id;
+  };
+
+  test('openssl under a running nginx: found, patched, restarted, verified, closed, told', async () => {
+    const before = await findings(product, 'asset=web-1&package=openssl');
+    expect(before.length).toBeGreaterThan(10);
+    const newest = before.find((finding) => finding.vulnerability === 'CVE-2026-54872');
+    expect(newest).toMatchObject({
+      status: 'open',
+      fix_state: 'available',
+      fixed_version: '3.0.22-1~deb12u2',
+      patch: { offered: true },
+    });
+    expect(newest?.installed.join()).toContain('libssl3 3.0.17-1~deb12u2');
+    expect(newest?.evidence.sentence).toContain('is older than');
+
+    const patch = await newestPatch(product, 'openssl');
+    const job = await createJob(product, { name: 'openssl on web', patches: [patch], assets: ['web-1'], units: 'leave' });
+    const plan = await preview(product, job.id);
+    expect(plan.tasks.map((task) => task.hostname)).toEqual(['web-1']);
+    expect(plan.tasks[0]?.packages.map((p) => p.name).toSorted()).toEqual(['libssl3', 'openssl']);
+    expect(plan.tasks[0]?.fixes).toContain('CVE-2026-54872');
+    const nginx = (await web.runOrThrow(['systemctl', 'show', '-P', 'MainPID', 'nginx'])).trim();
+
+    // First without restarting units: the finding must wait for nginx.
+    const deployment = await startJob(product, job.id, plan.digest);
+    let waiting: string | undefined;
+    const deadline = 120;
+    for (let i = 0; i < deadline * 2 && waiting === undefined; i += 1) {
+      const detail = await onlyTask(product, deployment);
+      expect(['failed', 'succeeded']).not.toContain(detail.task.state);
+      if (detail.task.state === 'restart_pending') waiting = detail.task.reason?.message ?? '';
+      else await new Promise((resolve) => setTimeout(resolve, 500));
+    }
+    expect(waiting).toBeDefined();
+    const pending = await findings(product, 'asset=web-1&package=openssl&vulnerability=CVE-2026-54872');
+    expect(pending).toHaveLength(1);
+    expect(pending[0]).toMatchObject({ status: 'restart_pending' });
+    expect(pending[0]?.status_reason).toContain('nginx');
+
+    // A second job with the restart is refused a task while this one runs; a person restarts nginx instead.
+    await web.runOrThrow(['systemctl', 'restart', 'nginx']);
+    const ended = await watchDeployment(product, deployment, { timeoutSeconds: 120 });
+    const detail = await onlyTask(product, deployment);
+    expect(detail.task.reason).toBeNull();
+    expect(ended.tasks[0]?.state).toBe('succeeded');
+    expect((await web.runOrThrow(['systemctl', 'show', '-P', 'MainPID', 'nginx'])).trim()).not.toBe(nginx);
+    expect(await findings(product, 'asset=web-1&package=openssl&vulnerability=CVE-2026-54872')).toEqual([]);
+    const fixed = await findings(product, 'asset=web-1&package=openssl&status=fixed&vulnerability=CVE-2026-54872');
+    expect(fixed).toHaveLength(1);
+    expect(fixed[0]?.evidence.sentence).toMatch(/3\.0\.17-1~deb12u2/);
+
+    const story = (await trail(product, 'vulnerability=CVE-2026-54872')).map((event) => event.event);
+    const steps = ['finding.opened', 'deployment.started', 'finding.status_changed', 'finding.closed', 'task.verified'];
+    const positions = steps.map((step) => story.indexOf(step));
+    expect(positions.every((at) => at >= 0), `${steps.join()} in ${story.join()}`).toBe(true);
+    expect(positions).toEqual(positions.toSorted((a, b) => a - b));
+  });
+
+  test('curl, with the restart of units by the job', async () => {
+    const patch = await newestPatch(product, 'curl');
+    const job = await createJob(product, { name: 'curl on web', patches: [patch], tags: ['lab'] });
+    const plan = await preview(product, job.id);
+    expect(plan.tasks.length).toBe(4);
+    const deployment = await startJob(product, job.id, plan.digest);
+    const ended = await watchDeployment(product, deployment, { timeoutSeconds: 240 });
+    expect(ended.deployment.state).toBe('completed');
+    expect(ended.tasks.map((task) => `${task.hostname} ${task.state} ${task.reason?.message ?? ''}`.trim()).toSorted()).toEqual([
+      'diverts-1 succeeded',
+      'fails-1 succeeded',
+      'unfixed-1 succeeded',
+      'web-1 succeeded',
+    ]);
+  });
+
+  test.each([
+    ['unfixed-1', 'fixpoint-lab-unfixed'],
+    ['diverts-1', 'fixpoint-lab-diverts'],
+  ])('%s: an installer that exits 0 and leaves the vulnerable file', async (hostname, packageName) => {
+    const host = lab.hosts().find((one) => one.name === hostname);
+    const patch = await newestPatch(product, packageName);
+    const job = await createJob(product, { name: packageName, patches: [patch], assets: [hostname] });
+    const deployment = await startJob(product, job.id);
+    await watchDeployment(product, deployment, { timeoutSeconds: 120 });
+    const detail = await onlyTask(product, deployment);
+    expect(detail.task.state).toBe('failed');
+    expect(detail.task.reason?.code).toBe('not_remediated');
+    const version = await host?.runOrThrow(['dpkg-query', '-W', '-f', '${Version}', packageName]);
+    expect(version).toBe(fixedVersion);
+    const open = await findings(product, `asset=${hostname}&vulnerability=${vulnerabilityOf(packageName)}`);
+    expect(open.map((finding) => finding.status)).toEqual(['open']);
+    const raised = (await alerts(product)).filter((alert) => alert.kind === 'not_remediated');
+    expect(raised.some((alert) => JSON.stringify(alert).includes(detail.task.id) || alert.message.includes(hostname))).toBe(true);
+  });
+
+  test('fails-1: a maintainer script that fails is told as such, and the finding stays open', async () => {
+    const patch = await newestPatch(product, 'fixpoint-lab-fails');
+    const job = await createJob(product, { name: 'fails', patches: [patch], assets: ['fails-1'] });
+    const deployment = await startJob(product, job.id);
+    await watchDeployment(product, deployment, { timeoutSeconds: 120 });
+    const detail = await onlyTask(product, deployment);
+    expect(detail.task.state).toBe('failed');
+    expect(detail.task.reason?.code).toBe('maintainer_script_failed');
+    expect(await taskDetail(product, detail.task.id)).toMatchObject({ task: { hostname: 'fails-1' } });
+    expect(assetOf('fails-1')).toBe(detail.task.asset_id);
+  });
+});

@@ -1,0 +1,151 @@
+/**
+ * The product under test: a real server process with its own data folder, and real agents on the lab's hosts. It is
+ * started, killed and asked over HTTP, as anyone would.
+ */
+import { readFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { resolve } from 'node:path';
+import { Type } from 'typebox';
+import { TokenCreated } from '@fixpoint/contract/access.ts';
+import { readAptSources } from './apt-sources.ts';
+import { waitFor } from './clock.ts';
+import type { Host } from './host.ts';
+import { apiClient, isHealthy, type Api } from './http-client.ts';
+import { cleanEnvironment, runOrThrow, startInBackground, type BackgroundProcess } from './run-command.ts';
+
+const repository = resolve(import.meta.dirname, '../..');
+const node = process.execPath;
+
+export interface Product {
+  readonly url: string;
+  readonly api: Api;
+  /** The last lines that the server printed, for messages. */
+  readonly log: () => string;
+  /** SIGKILL of the server process; its database survives as it would a crash. */
+  readonly kill: () => Promise<void>;
+  /** Starts it again on the same data folder and address. */
+  readonly start: () => Promise<void>;
+  readonly stop: () => Promise<void>;
+}
+
+export interface ProductOptions {
+  readonly address: string;
+  readonly dataFolder: string;
+  /** Further origins that the distribution point may serve from, beside the mirrors of this machine's apt sources. */
+  readonly origins: readonly string[];
+  readonly onLine?: (line: string) => void;
+}
+
+async function freePort(address: string): Promise<number> {
+  return await new Promise((found, failed) => {
+    const probe = createServer();
+    probe.on('error', failed);
+    probe.listen(0, address, () => {
+      const at = probe.address();
+      const port = typeof at === 'object' && at !== null ? at.port : 0;
+      probe.close(() => {
+        found(port);
+      });
+    });
+  });
+}
+
+/** Starts a server and waits until it answers. */
+export async function startProduct(options: ProductOptions): Promise<Product> {
+  const port = await freePort(options.address);
+  const url = `http://${options.address}:${port}`;
+  const mirrors = (await readAptSources()).map((source) => source.uri);
+  const lines: string[] = [];
+  let process_: BackgroundProcess | undefined;
+  const start = async (): Promise<void> => {
+    process_ = await startInBackground([node, resolve(repository, 'server/src/main.ts')], {
+      onLine(line) {
+        lines.push(line);
+        if (lines.length > 400) lines.shift();
+        options.onLine?.(line);
+      },
+      environment: {
+        ...cleanEnvironment,
+        FIXPOINT_LISTEN: `${options.address}:${port}`,
+        FIXPOINT_DATA: options.dataFolder,
+        FIXPOINT_REPOSITORIES: [...new Set([...mirrors, ...options.origins])].join(','),
+        FIXPOINT_CHECK_IN_SECONDS: '2',
+        FIXPOINT_ACTIVE_CHECK_IN_SECONDS: '0.5',
+        FIXPOINT_LOG_LEVEL: 'info',
+      },
+    });
+    await waitFor(
+      `the server at ${url}`,
+      async () => {
+        if (process_?.hasExited() === true) throw new Error(`the server ended:\n${lines.join('\n')}`);
+        return (await isHealthy(url)) ? true : undefined;
+      },
+      { timeoutSeconds: 90 },
+    );
+  };
+  const end = async (signal: NodeJS.Signals): Promise<void> => {
+    process_?.kill(signal);
+    await process_?.exited;
+    process_ = undefined;
+  };
+  await start();
+  const token = async () => (await readFile(`${options.dataFolder}/operator-token`, 'utf8')).trim();
+  return {
+    url,
+    api: apiClient(() => url, token),
+    log: () => lines.join('\n'),
+    kill: () => end('SIGKILL'),
+    start,
+    stop: () => end('SIGTERM'),
+  };
+}
+
+/** Builds the agent as one file, as it is shipped, and answers where it is. */
+export async function agentBinary(onLine: (line: string) => void): Promise<string> {
+  await runOrThrow([node, resolve(repository, 'agent/build.ts')], {
+    timeoutSeconds: 180,
+    workingFolder: repository,
+    onLine,
+  });
+  return resolve(repository, 'agent/dist/fixpoint-agent');
+}
+
+/** Puts the agent on hosts and enrols them under these tags; answers the asset id of each, by host name. */
+export async function enrolHosts(
+  product: Product,
+  binary: string,
+  hosts: readonly Host[],
+  options: { tags: readonly string[]; mode: 'assess' | 'manage' },
+): Promise<Map<string, string>> {
+  const { secret } = await product.api.post(
+    '/api/v1/enrolment-tokens',
+    { name: `lab ${hosts.map((host) => host.name).join(' ')}`, uses: hosts.length, expires_in_minutes: 30, tags: options.tags },
+    TokenCreated,
+  );
+  const ids = new Map<string, string>();
+  for (const host of hosts) {
+    await host.copyIn(binary, '/usr/local/bin/fixpoint-agent', 0o755);
+    await host.runOrThrow([
+      '/usr/local/bin/fixpoint-agent', 'enroll', '--server', product.url, '--token', secret, '--mode', options.mode, '--install-unit',
+    ], { timeoutSeconds: 60 });
+    const id = await waitFor(
+      `${host.name} to report its inventory`,
+      async () => (await assetNamed(product, host.name))?.id,
+      { timeoutSeconds: 60 },
+    );
+    ids.set(host.name, id);
+  }
+  return ids;
+}
+
+/** As much of an asset as the lab looks at. */
+const AssetList = Type.Object({
+  items: Type.Array(
+    Type.Object({ id: Type.String(), hostname: Type.String(), inventory_at: Type.Union([Type.String(), Type.Null()]) }),
+  ),
+});
+
+async function assetNamed(product: Product, hostname: string): Promise<{ id: string } | undefined> {
+  const list = await product.api.get(`/api/v1/assets?hostname=${hostname}`, AssetList);
+  return list.items.find((asset) => asset.hostname === hostname && asset.inventory_at !== null);
+}
