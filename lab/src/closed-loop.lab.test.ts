@@ -48,7 +48,11 @@ describe.skipIf(missing !== undefined)('the closed loop', () => {
       dataFolder: `${lab.folder}/server`,
       origins: [repository.url],
     });
-    await product.api.upload('/api/v1/feeds/debian-tracker/import?name=lab.json', labTrackerJson(), FeedImport);
+    await product.api.upload(
+      '/api/v1/feeds/debian-tracker/import?name=lab.json',
+      labTrackerJson(),
+      FeedImport,
+    );
     const names = ['web-1', 'unfixed-1', 'diverts-1', 'fails-1'];
     const hosts = await lab.bootHosts(
       names.map((name) => ({
@@ -59,10 +63,9 @@ describe.skipIf(missing !== undefined)('the closed loop', () => {
     for (const host of hosts) {
       const wanted = host.name === 'web-1' ? 'good' : host.name.replace('-1', '');
       await host.runOrThrow(updateOnlyLabRepository, { timeoutSeconds: 60 });
-      await host.runOrThrow(
-        ['apt-get', 'install', '--yes', `fixpoint-lab-${wanted}=${vulnerableVersion}`],
-        { timeoutSeconds: 120 },
-      );
+      await host.runOrThrow(['apt-get', 'install', '--yes', `fixpoint-lab-${wanted}=${vulnerableVersion}`], {
+        timeoutSeconds: 120,
+      });
     }
     const [first] = hosts;
     if (first === undefined) throw new Error('no host booted');
@@ -95,7 +98,12 @@ describe.skipIf(missing !== undefined)('the closed loop', () => {
     expect(newest?.evidence.sentence).toContain('is older than');
 
     const patch = await newestPatch(product, 'openssl');
-    const job = await createJob(product, { name: 'openssl on web', patches: [patch], assets: ['web-1'], units: 'leave' });
+    const job = await createJob(product, {
+      name: 'openssl on web',
+      patches: [patch],
+      assets: ['web-1'],
+      units: 'leave',
+    });
     const plan = await preview(product, job.id);
     expect(plan.tasks.map((task) => task.hostname)).toEqual(['web-1']);
     expect(plan.tasks[0]?.packages.map((p) => p.name).toSorted()).toEqual(['libssl3', 'openssl']);
@@ -126,14 +134,26 @@ describe.skipIf(missing !== undefined)('the closed loop', () => {
     expect(ended.tasks[0]?.state).toBe('succeeded');
     expect((await web.runOrThrow(['systemctl', 'show', '-P', 'MainPID', 'nginx'])).trim()).not.toBe(nginx);
     expect(await findings(product, 'asset=web-1&package=openssl&vulnerability=CVE-2026-54872')).toEqual([]);
-    const fixed = await findings(product, 'asset=web-1&package=openssl&status=fixed&vulnerability=CVE-2026-54872');
+    const fixed = await findings(
+      product,
+      'asset=web-1&package=openssl&status=fixed&vulnerability=CVE-2026-54872',
+    );
     expect(fixed).toHaveLength(1);
     expect(fixed[0]?.evidence.sentence).toMatch(/3\.0\.17-1~deb12u2/);
 
     const story = (await trail(product, 'vulnerability=CVE-2026-54872')).map((event) => event.event);
-    const steps = ['finding.opened', 'deployment.started', 'finding.status_changed', 'finding.closed', 'task.verified'];
+    const steps = [
+      'finding.opened',
+      'deployment.started',
+      'finding.status_changed',
+      'finding.closed',
+      'task.verified',
+    ];
     const positions = steps.map((step) => story.indexOf(step));
-    expect(positions.every((at) => at >= 0), `${steps.join()} in ${story.join()}`).toBe(true);
+    expect(
+      positions.every((at) => at >= 0),
+      `${steps.join()} in ${story.join()}`,
+    ).toBe(true);
     expect(positions).toEqual(positions.toSorted((a, b) => a - b));
   });
 
@@ -145,12 +165,11 @@ describe.skipIf(missing !== undefined)('the closed loop', () => {
     const deployment = await startJob(product, job.id, plan.digest);
     const ended = await watchDeployment(product, deployment, { timeoutSeconds: 240 });
     expect(ended.deployment.state).toBe('completed');
-    expect(ended.tasks.map((task) => `${task.hostname} ${task.state} ${task.reason?.message ?? ''}`.trim()).toSorted()).toEqual([
-      'diverts-1 succeeded',
-      'fails-1 succeeded',
-      'unfixed-1 succeeded',
-      'web-1 succeeded',
-    ]);
+    expect(
+      ended.tasks
+        .map((task) => `${task.hostname} ${task.state} ${task.reason?.message ?? ''}`.trim())
+        .toSorted(),
+    ).toEqual(['diverts-1 succeeded', 'fails-1 succeeded', 'unfixed-1 succeeded', 'web-1 succeeded']);
   });
 
   test.each([
@@ -170,7 +189,11 @@ describe.skipIf(missing !== undefined)('the closed loop', () => {
     const open = await findings(product, `asset=${hostname}&vulnerability=${vulnerabilityOf(packageName)}`);
     expect(open.map((finding) => finding.status)).toEqual(['open']);
     const raised = (await alerts(product)).filter((alert) => alert.kind === 'not_remediated');
-    expect(raised.some((alert) => JSON.stringify(alert).includes(detail.task.id) || alert.message.includes(hostname))).toBe(true);
+    expect(
+      raised.some(
+        (alert) => JSON.stringify(alert).includes(detail.task.id) || alert.message.includes(hostname),
+      ),
+    ).toBe(true);
   });
 
   test('fails-1: a maintainer script that fails is told as such, and the finding stays open', async () => {

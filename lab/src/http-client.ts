@@ -19,7 +19,11 @@ export interface Api {
   post<S extends TSchema>(path: string, body: unknown, schema: S): Promise<Static<S>>;
   put<S extends TSchema>(path: string, body: unknown, schema: S): Promise<Static<S>>;
   /** Sends bytes as they are: a published feed. */
-  upload<S extends TSchema>(path: string, bytes: string | Uint8Array<ArrayBuffer>, schema: S): Promise<Static<S>>;
+  upload<S extends TSchema>(
+    path: string,
+    bytes: string | Uint8Array<ArrayBuffer>,
+    schema: S,
+  ): Promise<Static<S>>;
 }
 
 /** A client that holds every answer to its schema. `url` and `token` are asked for at each call: a server may come back elsewhere. */
@@ -44,7 +48,11 @@ export function apiClient(url: () => string, token: () => Promise<string>): Api 
     if (!response.ok) {
       const { error } = Value.Parse(ApiError, value);
       const problems = error.problems?.map((p) => `${p.path} ${p.message}`).join('; ') ?? '';
-      throw new ApiRefusal(response.status, error.code, `${method} ${path}: ${error.message} ${problems}`.trim());
+      throw new ApiRefusal(
+        response.status,
+        error.code,
+        `${method} ${path}: ${error.message} ${problems}`.trim(),
+      );
     }
     return Value.Parse(schema, value);
   };

@@ -1,5 +1,5 @@
 /** What tests and the demo do over and over: make a job, start it, watch it, ask what is found. */
-import { Type, type Static } from 'typebox';
+import type { Static } from 'typebox';
 import { Alert, AuditEvent } from '@fixpoint/contract/audit.ts';
 import { Finding, Patch } from '@fixpoint/contract/finding.ts';
 import { List } from '@fixpoint/contract/list.ts';
@@ -55,7 +55,10 @@ export async function startJob(product: Product, jobId: string, planDigest?: str
   return deployment.id;
 }
 
-export async function deploymentDetail(product: Product, id: string): Promise<Static<typeof DeploymentDetail>> {
+export async function deploymentDetail(
+  product: Product,
+  id: string,
+): Promise<Static<typeof DeploymentDetail>> {
   return await product.api.get(`/api/v1/deployments/${id}`, DeploymentDetail);
 }
 
@@ -103,8 +106,7 @@ export async function trail(product: Product, query: string): Promise<Static<typ
 export async function onlyTask(product: Product, deploymentId: string): Promise<Static<typeof TaskDetail>> {
   const { tasks } = await deploymentDetail(product, deploymentId);
   const [task] = tasks;
-  if (task === undefined || tasks.length !== 1) throw new Error(`the deployment has ${tasks.length} tasks, not one`);
+  if (task === undefined || tasks.length !== 1)
+    throw new Error(`the deployment has ${tasks.length} tasks, not one`);
   return await taskDetail(product, task.id);
 }
-
-export const Anything = Type.Unknown();

@@ -56,37 +56,41 @@ export async function startProduct(options: ProductOptions): Promise<Product> {
   const url = `http://${options.address}:${port}`;
   const mirrors = (await readAptSources()).map((source) => source.uri);
   const lines: string[] = [];
-  let process_: BackgroundProcess | undefined;
+  let server: BackgroundProcess | undefined;
   const start = async (): Promise<void> => {
-    process_ = await startInBackground([node, resolve(repository, 'server/src/main.ts')], {
-      onLine(line) {
-        lines.push(line);
-        if (lines.length > 400) lines.shift();
-        options.onLine?.(line);
+    server = await startInBackground(
+      // Told to stop when we die, however we die: it then stops its database too.
+      ['setpriv', '--pdeathsig', 'TERM', '--', node, resolve(repository, 'server/src/main.ts')],
+      {
+        onLine(line) {
+          lines.push(line);
+          if (lines.length > 400) lines.shift();
+          options.onLine?.(line);
+        },
+        environment: {
+          ...cleanEnvironment,
+          FIXPOINT_LISTEN: `${options.address}:${port}`,
+          FIXPOINT_DATA: options.dataFolder,
+          FIXPOINT_REPOSITORIES: [...new Set([...mirrors, ...options.origins])].join(','),
+          FIXPOINT_CHECK_IN_SECONDS: '2',
+          FIXPOINT_ACTIVE_CHECK_IN_SECONDS: '0.5',
+          FIXPOINT_LOG_LEVEL: 'info',
+        },
       },
-      environment: {
-        ...cleanEnvironment,
-        FIXPOINT_LISTEN: `${options.address}:${port}`,
-        FIXPOINT_DATA: options.dataFolder,
-        FIXPOINT_REPOSITORIES: [...new Set([...mirrors, ...options.origins])].join(','),
-        FIXPOINT_CHECK_IN_SECONDS: '2',
-        FIXPOINT_ACTIVE_CHECK_IN_SECONDS: '0.5',
-        FIXPOINT_LOG_LEVEL: 'info',
-      },
-    });
+    );
     await waitFor(
       `the server at ${url}`,
       async () => {
-        if (process_?.hasExited() === true) throw new Error(`the server ended:\n${lines.join('\n')}`);
+        if (server?.hasExited() === true) throw new Error(`the server ended:\n${lines.join('\n')}`);
         return (await isHealthy(url)) ? true : undefined;
       },
       { timeoutSeconds: 90 },
     );
   };
   const end = async (signal: NodeJS.Signals): Promise<void> => {
-    process_?.kill(signal);
-    await process_?.exited;
-    process_ = undefined;
+    server?.kill(signal);
+    await server?.exited;
+    server = undefined;
   };
   await start();
   const token = async () => (await readFile(`${options.dataFolder}/operator-token`, 'utf8')).trim();
@@ -96,7 +100,11 @@ export async function startProduct(options: ProductOptions): Promise<Product> {
     log: () => lines.join('\n'),
     kill: () => end('SIGKILL'),
     start,
-    stop: () => end('SIGTERM'),
+    async stop() {
+      // A server that was killed has left its database behind: only a server can stop that in good order.
+      if (server === undefined) await start();
+      await end('SIGTERM');
+    },
   };
 }
 
@@ -119,15 +127,31 @@ export async function enrolHosts(
 ): Promise<Map<string, string>> {
   const { secret } = await product.api.post(
     '/api/v1/enrolment-tokens',
-    { name: `lab ${hosts.map((host) => host.name).join(' ')}`, uses: hosts.length, expires_in_minutes: 30, tags: options.tags },
+    {
+      name: `lab ${hosts.map((host) => host.name).join(' ')}`,
+      uses: hosts.length,
+      expires_in_minutes: 30,
+      tags: options.tags,
+    },
     TokenCreated,
   );
   const ids = new Map<string, string>();
   for (const host of hosts) {
     await host.copyIn(binary, '/usr/local/bin/fixpoint-agent', 0o755);
-    await host.runOrThrow([
-      '/usr/local/bin/fixpoint-agent', 'enroll', '--server', product.url, '--token', secret, '--mode', options.mode, '--install-unit',
-    ], { timeoutSeconds: 60 });
+    await host.runOrThrow(
+      [
+        '/usr/local/bin/fixpoint-agent',
+        'enroll',
+        '--server',
+        product.url,
+        '--token',
+        secret,
+        '--mode',
+        options.mode,
+        '--install-unit',
+      ],
+      { timeoutSeconds: 60 },
+    );
     const id = await waitFor(
       `${host.name} to report its inventory`,
       async () => (await assetNamed(product, host.name))?.id,
@@ -141,7 +165,11 @@ export async function enrolHosts(
 /** As much of an asset as the lab looks at. */
 const AssetList = Type.Object({
   items: Type.Array(
-    Type.Object({ id: Type.String(), hostname: Type.String(), inventory_at: Type.Union([Type.String(), Type.Null()]) }),
+    Type.Object({
+      id: Type.String(),
+      hostname: Type.String(),
+      inventory_at: Type.Union([Type.String(), Type.Null()]),
+    }),
   ),
 });
 
