@@ -33,6 +33,16 @@ const Environment = Type.Object(
 );
 const environment = Compile(Environment);
 
+/** What a person should write, where the schema says it as a pattern. */
+const forms: Readonly<Record<string, string>> = {
+  FIXPOINT_LISTEN: 'is an address and a port: 127.0.0.1:8420, or [::1]:8420',
+  FIXPOINT_CHECK_IN_SECONDS: 'is a number of seconds: 60, or 0.5',
+  FIXPOINT_ACTIVE_CHECK_IN_SECONDS: 'is a number of seconds: 1, or 0.5',
+  FIXPOINT_SIGN_INS_PER_MINUTE: 'is a whole number',
+  FIXPOINT_ENROLMENTS_PER_MINUTE: 'is a whole number',
+  DATABASE_URL: 'begins with postgres:// or postgresql://',
+};
+
 /** FIXPOINT_ variables that other parts of Fixpoint read in the same environment: whole names, or how they begin. */
 const namesOfOthers = /^FIXPOINT_(SERVER|TOKEN|KNOWLEDGE|AGENT_.*|LAB_.*)$/;
 
@@ -78,7 +88,8 @@ export function readConfig(
   }
   if (!environment.Check(set)) {
     for (const error of environment.Errors(set)) {
-      problems.push({ variable: error.instancePath.slice(1), message: error.message });
+      const variable = error.instancePath.slice(1);
+      problems.push({ variable, message: forms[variable] ?? error.message });
     }
     return { ok: false, problems };
   }

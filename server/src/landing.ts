@@ -14,7 +14,7 @@ pre{background:#f2f2f2;padding:1rem;overflow:auto}h1{margin-bottom:0}</style>
 <h1>Fixpoint</h1>
 <p>This server detects vulnerabilities on hosts, names the patch that fixes each, deploys patches by jobs, and verifies
 the fix. It is used from the command line on any machine that reaches it:</p>
-<pre>fixpoint sign-in            # with your e-mail address and password
+<pre>fixpoint login              # with your e-mail address and password
 fixpoint asset list         # the hosts it knows
 fixpoint finding list       # what is vulnerable on them
 fixpoint job create --help  # deploy a patch

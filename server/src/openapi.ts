@@ -9,6 +9,7 @@ import { defaultConfig } from './config.ts';
 import type { Database } from './database/tables.ts';
 import { systemRandom } from './random.ts';
 import { rooms } from './rooms.ts';
+import { runCommand } from './run-command.ts';
 
 /** The description of the API, at the root of the source. */
 export const openapiFile = join(import.meta.dirname, '../../openapi.json');
@@ -52,5 +53,11 @@ export async function describeApi(): Promise<unknown> {
 
 if (import.meta.main) {
   writeFileSync(openapiFile, `${JSON.stringify(await describeApi(), null, 2)}\n`);
+  const formatter = join(import.meta.dirname, '../../node_modules/oxfmt/bin/oxfmt');
+  const formatted = await runCommand(process.execPath, [formatter, openapiFile], {
+    environment: { PATH: process.env['PATH'] ?? '' },
+    timeoutSeconds: 60,
+  });
+  if (formatted.exitCode !== 0) throw new Error(`oxfmt: ${formatted.output}`);
   console.log(`wrote ${openapiFile}`);
 }

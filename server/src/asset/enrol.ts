@@ -35,7 +35,7 @@ export async function enrol(
   const token = /^Bearer (\S{1,256})$/i.exec(authorization ?? '')?.[1] ?? '';
   const secret = enrolmentSecret(token);
   const makeOne =
-    'make one: fixpoint enroll token, POST /api/v1/enrolment-tokens, and send it as "Authorization: Bearer fxe_…"';
+    'make one: fixpoint enroll, POST /api/v1/enrolment-tokens, and send it as "Authorization: Bearer fxe_…"';
   if (secret === null) {
     return refuse(
       401,

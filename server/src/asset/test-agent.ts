@@ -7,14 +7,16 @@ import { createEnrolmentToken } from '../auth/commands.ts';
 import { rawPublicKey } from '../auth/keys.ts';
 import type { TestApp } from '../test-app.ts';
 
+type Response = Awaited<ReturnType<TestApp['app']['inject']>>;
+
 /** The agent's side of the protocol, for tests of the server's: it signs for real and reports what it is told to. */
 export interface TestAgent {
   readonly uid: string;
   readonly privateKey: KeyObject;
   readonly publicKey: string;
   session(): Promise<{ authorization: string }>;
-  post(path: string, payload: object): Promise<{ statusCode: number; body: string; json: <T>() => T }>;
-  report(inventory: Inventory): ReturnType<TestAgent['post']>;
+  post(path: string, payload: object): Promise<Response>;
+  report(inventory: Inventory): Promise<Response>;
 }
 
 export const signed = (key: KeyObject, text: string) =>

@@ -296,7 +296,7 @@ export async function checkEnrolmentToken(
   context: Pick<Context, 'clock'>,
   secret: string,
 ): Promise<Answer<EnrolmentGrant & { readonly usesLeft: number }>> {
-  const whatToDo = 'make another one: fixpoint enroll token, POST /api/v1/enrolment-tokens';
+  const whatToDo = 'make another one: fixpoint enroll, POST /api/v1/enrolment-tokens';
   const row = await lockEnrolmentToken(trx, hashSecret(secret));
   if (row === null) {
     return refuse(
@@ -326,7 +326,7 @@ export async function takeEnrolmentUse(
       401,
       'enrolment_token_used_up',
       `as many hosts as the enrolment token ${grant.name} is for have enrolled`,
-      'make another one: fixpoint enroll token, POST /api/v1/enrolment-tokens',
+      'make another one: fixpoint enroll, POST /api/v1/enrolment-tokens',
     );
   }
   await takeUse(trx, grant.id, context.clock.now());

@@ -138,7 +138,7 @@ function isOwnOrigin(origin: string, host: string): boolean {
 async function personOrTool(context: ServerContext, request: FastifyRequest): Promise<Answer<Identity>> {
   const secret = bearerOf(request) ?? cookieOf(request);
   const howTo =
-    'sign in (fixpoint sign-in, POST /api/v1/sign-in) or send a tool token as "Authorization: Bearer …"';
+    'sign in (fixpoint login, POST /api/v1/sign-in) or send a tool token as "Authorization: Bearer …"';
   if (secret === null) return unauthenticated(howTo);
   if (secret.startsWith('fxt_')) return await toolOfSecret(context, secret);
   if (/^fx[a-z][._]/.test(secret)) {
