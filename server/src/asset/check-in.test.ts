@@ -84,11 +84,12 @@ describe('a check-in', () => {
     expect((await row(agent)).agent_version).toBe('0.2.0');
   });
 
-  it('with tasks that the server does not know is answered, not refused', async () => {
+  it('with tasks that the server does not know takes them back', async () => {
     const agent = await testAgent(test);
     const task_id = '00000000-0000-4000-8000-000000000000';
     const response = await checkIn(agent, { tasks: [{ task_id, generation: 1, state: 'staged' }] });
     expect(response.statusCode).toBe(200);
+    expect(response.json()).toMatchObject({ orders: [], cancelled_tasks: [task_id] });
   });
 
   it('of a wrong shape is refused', async () => {

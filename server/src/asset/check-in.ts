@@ -9,7 +9,7 @@ import { assetState, updateAsset } from './store.ts';
 
 /**
  * Answers a check-in: what the server holds of the host, what it wants done, and when to come back. With nothing to do
- * it reads two rows and writes nothing but its share of the next batch of contacts.
+ * it reads one row and writes nothing but its share of the next batch of contacts.
  */
 export async function checkIn(
   context: ServerContext,
@@ -18,27 +18,24 @@ export async function checkIn(
   request: CheckInRequest,
 ): Promise<Answer<CheckInResponse>> {
   const { config } = context;
-  return await transact(context.db, async (trx) => {
-    const state = await assetState(trx, agent.assetId);
-    if (state.agent_version !== request.agent_version) {
-      await updateAsset(trx, agent.assetId, { agent_version: request.agent_version });
-    }
-    let active = await hasActiveTask(trx, agent.assetId);
-    let orders: CheckInResponse['orders'] = [];
-    let cancelled: string[] = [];
-    if (active || request.tasks.length > 0) {
-      await assetHeard(trx, context, agent.assetId);
-      ({ orders, cancelled } = await ordersFor(trx, context, agent));
-      active = await hasActiveTask(trx, agent.assetId);
-    }
-    const nextSeconds = active ? config.activeCheckInSeconds : config.checkInSeconds;
-    contacts.heard(agent.assetId, nextSeconds);
-    return answer({
-      server_time: context.clock.now().toISOString(),
-      next_check_in_seconds: nextSeconds,
-      inventory: state.digests,
-      orders,
-      cancelled_tasks: cancelled,
-    });
+  const state = await assetState(context.db, agent.assetId);
+  const isNewVersion = state.agent_version !== request.agent_version;
+  const work =
+    isNewVersion || state.has_open_task || request.tasks.length > 0
+      ? await transact(context.db, async (trx) => {
+          if (isNewVersion) await updateAsset(trx, agent.assetId, { agent_version: request.agent_version });
+          await assetHeard(trx, context, agent.assetId);
+          const { orders, cancelled } = await ordersFor(trx, context, { ...agent, tasks: request.tasks });
+          return { orders, cancelled, active: await hasActiveTask(trx, agent.assetId) };
+        })
+      : { orders: [], cancelled: [], active: false };
+  const nextSeconds = work.active ? config.activeCheckInSeconds : config.checkInSeconds;
+  contacts.heard(agent.assetId, nextSeconds);
+  return answer({
+    server_time: context.clock.now().toISOString(),
+    next_check_in_seconds: nextSeconds,
+    inventory: state.digests,
+    orders: work.orders,
+    cancelled_tasks: work.cancelled,
   });
 }

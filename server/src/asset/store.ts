@@ -43,14 +43,20 @@ export async function assetKey(
   return row ?? null;
 }
 
-/** What a check-in needs. */
+/** What a check-in needs, in one read; whether there is a task is read here so that most check-ins need no transaction. */
 export async function assetState(
   db: Kysely<Database>,
   id: number,
-): Promise<Pick<AssetRow, 'digests' | 'agent_version'>> {
+): Promise<Pick<AssetRow, 'digests' | 'agent_version'> & { has_open_task: boolean }> {
   return await db
     .selectFrom('asset')
-    .select(['digests', 'agent_version'])
+    .select([
+      'digests',
+      'agent_version',
+      sql<boolean>`exists (select 1 from task where task.asset_id = asset.id and task.ended_at is null)`.as(
+        'has_open_task',
+      ),
+    ])
     .where('id', '=', id)
     .executeTakeFirstOrThrow();
 }
