@@ -1,4 +1,4 @@
-import { pino, type Logger } from 'pino';
+import { pino, type DestinationStream, type Logger } from 'pino';
 
 /** Names of fields that never reach the log, wherever an object that is logged has them. */
 const secretFields = [
@@ -14,12 +14,11 @@ const secretFields = [
 ];
 
 /** The server's logger: JSON lines on standard error, so that standard output stays the program's own. */
-export function makeLogger(level: string): Logger {
+export function makeLogger(level: string, destination?: DestinationStream): Logger {
   const nested = (prefix: string) =>
     secretFields.map((field) => (field.startsWith('[') ? `${prefix}${field}` : `${prefix}.${field}`));
-  const top = secretFields.map((field) => field);
   return pino(
-    { level, redact: { paths: [...top, ...nested('*'), ...nested('*.*')], censor: '[redacted]' } },
-    pino.destination({ fd: 2, sync: false }),
+    { level, redact: { paths: [...secretFields, ...nested('*'), ...nested('*.*')], censor: '[redacted]' } },
+    destination ?? pino.destination({ fd: 2, sync: false }),
   );
 }

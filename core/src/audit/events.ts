@@ -2,6 +2,8 @@
 export const auditEvents = [
   'server.started',
   'person.created',
+  'person.removed',
+  'person.password_changed',
   'person.signed_in',
   'person.sign_in_refused',
   'token.created',

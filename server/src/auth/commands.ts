@@ -15,13 +15,16 @@ import { appendAudit } from '../audit/commands.ts';
 import type { Context, Transact } from '../context.ts';
 import { answer, refuse, type Answer } from '../refusal.ts';
 import { knownTags } from '../tag/commands.ts';
-import { closeSession, openSession, roleOf, storePerson } from './people.ts';
+import { closeSession, openSession, replacePassword, roleOf, storePerson, storedToken } from './people.ts';
 import {
   allPeople,
   allTokens,
+  deleteOtherSessions,
+  deletePerson,
   insertToken,
   lockEnrolmentToken,
   lockKeys,
+  lockPeople,
   markRevoked,
   takeUse,
   tokenByHash,
@@ -117,6 +120,66 @@ async function addPerson(
     after: { name, role },
   });
   return answer({ id: stored.id, email, name, role, created_at: stored.createdAt.toISOString() });
+}
+
+/** Removes an account; its sessions end at once. Tokens that the person made stay: they belong to the tools. */
+export async function removePerson(
+  context: Context,
+  actor: Actor,
+  id: string,
+): Promise<Answer<{ id: string; email: string }>> {
+  return await context.db.transaction().execute(async (trx) => {
+    await lockPeople(trx);
+    const people = await allPeople(trx);
+    const person = people.find((one) => one.id === id);
+    if (person === undefined) {
+      return refuse(
+        404,
+        'person_unknown',
+        'there is no person with this id',
+        'list them: GET /api/v1/people',
+      );
+    }
+    const administrators = people.filter((one) => roleOf(one.role) === 'administrator');
+    if (administrators.length === 1 && administrators[0]?.id === id) {
+      return refuse(
+        409,
+        'last_administrator',
+        `${person.email} is the only administrator`,
+        'make another administrator first',
+      );
+    }
+    await deletePerson(trx, id);
+    await appendAudit(trx, context, {
+      actor,
+      event: 'person.removed',
+      subjectKind: 'person',
+      subject: person.email,
+      before: { name: person.name, role: roleOf(person.role) },
+    });
+    return answer({ id, email: person.email });
+  });
+}
+
+/** Changes one's own password and ends one's other sessions. */
+export async function changePassword(
+  context: ServerContext,
+  person: { readonly actor: Actor; readonly session: string },
+  passwords: { readonly current: string; readonly next: string },
+): Promise<Answer<{ changed: true }>> {
+  return await context.db.transaction().execute(async (trx) => {
+    if (!(await replacePassword(trx, context, person.session, passwords))) {
+      return refuse(403, 'password_wrong', 'the current password is another one', 'check it and try again');
+    }
+    await deleteOtherSessions(trx, person.actor.name, storedToken(person.session));
+    await appendAudit(trx, context, {
+      actor: person.actor,
+      event: 'person.password_changed',
+      subjectKind: 'person',
+      subject: person.actor.name,
+    });
+    return answer({ changed: true });
+  });
 }
 
 export async function listPeople(context: Pick<Context, 'db'>): Promise<{ items: Person[] }> {

@@ -180,6 +180,69 @@ describe('people', () => {
     }
   });
 
+  it('are removed by an administrator, who cannot be the last one', async () => {
+    const fresh = await testApp([routes]);
+    try {
+      const headers = await fresh.bearer('administrator');
+      const make = async (email: string, role: string) =>
+        await fresh.app.inject({
+          method: 'POST',
+          url: '/api/v1/people',
+          headers,
+          payload: { email, name: 'N', role, password },
+        });
+      const remove = async (id: string) =>
+        await fresh.app.inject({ method: 'DELETE', url: `/api/v1/people/${id}`, headers });
+      const first = (await make('first@example.org', 'administrator')).json().id;
+      const viewer = (await make('viewer@example.org', 'viewer')).json().id;
+      const signedIn = await fresh.app.inject({
+        method: 'POST',
+        url: '/api/v1/sign-in',
+        payload: { email: 'viewer@example.org', password },
+      });
+      const session = { authorization: `Bearer ${signedIn.json().session}` };
+      expect((await fresh.app.inject({ url: '/api/v1/me', headers: session })).statusCode).toBe(200);
+      expect((await remove(viewer)).json()).toEqual({ id: viewer, email: 'viewer@example.org' });
+      expect((await fresh.app.inject({ url: '/api/v1/me', headers: session })).statusCode).toBe(401);
+      expect((await remove(viewer)).json().error.code).toBe('person_unknown');
+      const last = await remove(first);
+      expect([last.statusCode, last.json().error.code]).toEqual([409, 'last_administrator']);
+      const second = (await make('second@example.org', 'administrator')).json().id;
+      // Both at once: one stays.
+      const both = await Promise.all([remove(first), remove(second)]);
+      expect(both.map((response) => response.statusCode).toSorted((a, b) => a - b)).toEqual([200, 409]);
+    } finally {
+      await fresh.close();
+    }
+  });
+
+  it('change their own password, which ends their other sessions', async () => {
+    const headers = await person('viewer', 'changer@example.org');
+    const other = {
+      authorization: `Bearer ${(await signIn('changer@example.org', password)).json().session}`,
+    };
+    const change = async (sent: Record<string, string>, current: string, next: string) =>
+      await test.app.inject({
+        method: 'POST',
+        url: '/api/v1/me/password',
+        headers: sent,
+        payload: { current_password: current, new_password: next },
+      });
+    const next = 'staple battery horse';
+    expect((await change(headers, 'wrong password', next)).json().error.code).toBe('password_wrong');
+    expect((await change(headers, password, 'short')).statusCode).toBe(400);
+    expect((await change(await test.bearer('administrator'), password, next)).statusCode).toBe(403);
+    expect((await me(other)).statusCode).toBe(200);
+    expect((await change(headers, password, next)).json()).toEqual({ changed: true });
+    expect((await me(headers)).statusCode).toBe(200);
+    expect((await me(other)).statusCode).toBe(401);
+    expect((await signIn('changer@example.org', password)).statusCode).toBe(401);
+    expect((await signIn('changer@example.org', next)).statusCode).toBe(200);
+    expect((await events('person.password_changed')).map((event) => event.subject)).toEqual([
+      'changer@example.org',
+    ]);
+  });
+
   it('are slowed down when they try too often', async () => {
     const fresh = await testApp([routes], { config: { signInsPerMinute: 3 } });
     try {

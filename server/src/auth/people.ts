@@ -150,6 +150,39 @@ export async function openSession(
   }
 }
 
+/** Sets a new password for whoever has this session and knows the current one; false when that is wrong. */
+export async function replacePassword(
+  db: Kysely<Database>,
+  context: Pick<ServerContext, 'keys' | 'random'>,
+  session: string,
+  passwords: { readonly current: string; readonly next: string },
+): Promise<boolean> {
+  try {
+    await library(db, context).api.changePassword({
+      headers: new Headers({ authorization: `Bearer ${session}` }),
+      body: { currentPassword: passwords.current, newPassword: passwords.next, revokeOtherSessions: false },
+    });
+    return true;
+  } catch (error) {
+    if (codeOf(error) === 'INVALID_PASSWORD') return false;
+    throw error;
+  }
+}
+
+/** What the session table calls a session: the part of its text before the signature. */
+export const storedToken = (session: string) => session.split('.')[0] ?? '';
+
+/** The library's name of what went wrong. */
+function codeOf(error: unknown): unknown {
+  return error instanceof Error &&
+    'body' in error &&
+    typeof error.body === 'object' &&
+    error.body !== null &&
+    'code' in error.body
+    ? error.body.code
+    : null;
+}
+
 /** Ends a session; ending one that is over is no error. */
 export async function closeSession(
   context: Pick<ServerContext, 'db' | 'keys' | 'random'>,
@@ -169,15 +202,7 @@ export async function storePerson(
     const created = await auth.api.createUser({ body: { ...person } });
     return { id: created.user.id, createdAt: created.user.createdAt };
   } catch (error) {
-    const code =
-      error instanceof Error &&
-      'body' in error &&
-      typeof error.body === 'object' &&
-      error.body !== null &&
-      'code' in error.body
-        ? error.body.code
-        : null;
-    if (code === 'USER_ALREADY_EXISTS_USE_ANOTHER_EMAIL') return null;
+    if (codeOf(error) === 'USER_ALREADY_EXISTS_USE_ANOTHER_EMAIL') return null;
     throw error;
   }
 }

@@ -11,12 +11,15 @@ import {
   TokenRequest,
 } from '@fixpoint/contract/access.ts';
 import { send, type Room } from '../app.ts';
+import { refuse } from '../refusal.ts';
 import {
+  changePassword,
   createEnrolmentToken,
   createPerson,
   createToken,
   listPeople,
   listTokens,
+  removePerson,
   revokeToken,
   signIn,
   signOut,
@@ -24,6 +27,13 @@ import {
 import { sessionCookie } from './guard.ts';
 import { sessionHours } from './people.ts';
 
+const PasswordRequest = Type.Object(
+  {
+    current_password: Type.String({ minLength: 1, maxLength: 256 }),
+    new_password: Type.String({ minLength: 12, maxLength: 256 }),
+  },
+  { additionalProperties: false },
+);
 const id = Type.Object({ id: Type.String({ format: 'uuid' }) });
 const tags = ['access'];
 
@@ -108,6 +118,48 @@ export const routes: Room = (app, context) => {
       schema: { tags, summary: 'Let somebody sign in', body: PersonRequest, response: { 201: Person } },
     },
     async (request, reply) => send(reply, await createPerson(context, request.actor, request.body), 201),
+  );
+
+  app.delete(
+    '/api/v1/people/:id',
+    {
+      config: { permission: 'people.write' },
+      schema: {
+        tags,
+        summary: 'Remove somebody, and end their sessions',
+        params: Type.Object({ id: Type.String({ maxLength: 64 }) }),
+        response: { 200: Type.Object({ id: Type.String(), email: Type.String() }) },
+      },
+    },
+    async (request, reply) => send(reply, await removePerson(context, request.actor, request.params.id)),
+  );
+
+  app.post(
+    '/api/v1/me/password',
+    {
+      config: {
+        permission: 'signed_in',
+        rateLimit: { max: context.config.signInsPerMinute, timeWindow: 60_000 },
+      },
+      bodyLimit: 16 * 1024,
+      schema: {
+        tags,
+        summary: 'Change one’s own password, and end one’s other sessions',
+        body: PasswordRequest,
+        response: { 200: Type.Object({ changed: Type.Literal(true) }) },
+      },
+    },
+    async (request, reply) => {
+      const identity = request.identity;
+      if (identity?.kind !== 'person') {
+        return send(
+          reply,
+          refuse(403, 'forbidden', 'a token has no password', 'sign in as the person whose password it is'),
+        );
+      }
+      const { current_password: current, new_password: next } = request.body;
+      return send(reply, await changePassword(context, identity, { current, next }));
+    },
   );
 
   app.get(

@@ -3,7 +3,7 @@ import type { Transact } from '../context.ts';
 import type { Database, ServerKeyTable, TokenTable } from '../database/tables.ts';
 import type { Insertable, Selectable } from 'kysely';
 
-/** Writes token and server_key. (People and their sessions are written by the library behind people.ts.) */
+/** Writes token and server_key, and removes people and sessions, which the library behind people.ts writes. */
 
 export type TokenRow = Selectable<TokenTable>;
 
@@ -87,6 +87,25 @@ export async function tokenById(db: Kysely<Database>, id: string): Promise<Token
 
 export async function allTokens(db: Kysely<Database>): Promise<TokenRow[]> {
   return await db.selectFrom('token').selectAll().orderBy('created_at').orderBy('id').execute();
+}
+
+/** Waits for whoever else changes who the people are, so that two administrators cannot remove each other at once. */
+export async function lockPeople(trx: Transact): Promise<void> {
+  await sql`lock table "user" in share row exclusive mode`.execute(trx);
+}
+
+/** With the person go their sessions and credentials. */
+export async function deletePerson(trx: Transact, id: string): Promise<void> {
+  await trx.deleteFrom('user').where('id', '=', id).execute();
+}
+
+/** Ends every session of a person but one. */
+export async function deleteOtherSessions(trx: Transact, email: string, keptToken: string): Promise<void> {
+  await trx
+    .deleteFrom('session')
+    .where('token', '!=', keptToken)
+    .where('userId', 'in', (query) => query.selectFrom('user').select('id').where('email', '=', email))
+    .execute();
 }
 
 export async function allPeople(
