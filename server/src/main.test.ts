@@ -1,4 +1,5 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { get } from 'node:https';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,6 +8,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { defaultConfig, type Config } from './config.ts';
 import { testDatabase } from './database/test-database.ts';
 import { startServer, type RunningServer } from './main.ts';
+import { runCommand } from './run-command.ts';
 
 const log = pino({ level: 'silent' });
 const cleanups: (() => Promise<unknown> | void)[] = [];
@@ -63,6 +65,46 @@ describe('a server', () => {
     await server.stop();
     const again = await start({ dataFolder });
     expect(again.administrator).toBeNull();
+  });
+
+  it('answers by TLS when it has a certificate', async () => {
+    const database = await testDatabase({ migrated: false });
+    cleanups.push(() => database.close());
+    const dataFolder = folder();
+    const [certificateFile, keyFile] = [join(dataFolder, 'cert.pem'), join(dataFolder, 'key.pem')];
+    const request = [
+      'req',
+      '-x509',
+      '-newkey',
+      'ec',
+      '-pkeyopt',
+      'ec_paramgen_curve:P-256',
+      '-nodes',
+      '-days',
+      '1',
+      '-subj',
+      '/CN=localhost',
+    ];
+    const made = await runCommand('openssl', [...request, '-keyout', keyFile, '-out', certificateFile], {
+      environment: { PATH: process.env['PATH'] ?? '' },
+      timeoutSeconds: 30,
+    });
+    expect(made.exitCode, made.output).toBe(0);
+    const server = await start({ databaseUrl: database.url, dataFolder, tls: { certificateFile, keyFile } });
+    expect(server.url).toMatch(/^https:/);
+    const status = await new Promise((resolve, reject) => {
+      // The certificate is its own authority.
+      get(
+        `${server.url}/health`,
+        { ca: readFileSync(certificateFile), servername: 'localhost', checkServerIdentity: () => undefined },
+        (response) => {
+          response.resume();
+          expect(response.headers['strict-transport-security']).toBeDefined();
+          resolve(response.statusCode);
+        },
+      ).on('error', reject);
+    });
+    expect(status).toBe(200);
   });
 
   it('that cannot listen stops what it has started', async () => {

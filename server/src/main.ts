@@ -2,9 +2,10 @@ import { readFileSync } from 'node:fs';
 import type { Logger } from 'pino';
 import { buildApp, type App, type ServerContext } from './app.ts';
 import { appendAudit } from './audit/commands.ts';
-import { firstAdministrator } from './auth/commands.ts';
+import { firstAdministrator } from './auth/person-commands.ts';
 import { loadKeys } from './auth/keys.ts';
 import { writeOperatorToken } from './auth/operator-token.ts';
+import { startBackground } from './background/background.ts';
 import { systemClock } from './clock.ts';
 import { readConfig, type Config } from './config.ts';
 import type { Clock, Random } from './context.ts';
@@ -12,6 +13,7 @@ import { openCluster } from './database/cluster.ts';
 import { DatabaseError } from './database/database-error.ts';
 import { connect } from './database/database.ts';
 import { migrate } from './database/migrate.ts';
+import { loadCarriedKnowledge } from './knowledge/carried.ts';
 import { makeLogger } from './log.ts';
 import { systemRandom } from './random.ts';
 import { rooms } from './rooms.ts';
@@ -76,6 +78,11 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     const context: ServerContext = { db, clock, random, log, config, keys };
     const operatorTokenFile = await writeOperatorToken(context, dataFolder);
 
+    for (const outcome of await loadCarriedKnowledge(context)) {
+      if (outcome.outcome === 'refused') log.error(outcome, 'knowledge that the product carries was refused');
+      else log.info(outcome, 'knowledge that the product carries');
+    }
+
     const app = await buildApp(context, { rooms, ...tlsOf(config) });
     cleanups.push(async () => await app.close());
     await app.listen({ host: config.host, port: config.port });
@@ -86,6 +93,8 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
         'passwords and tokens cross the network unencrypted: set FIXPOINT_TLS_CERT and FIXPOINT_TLS_KEY',
       );
     }
+    const background = await startBackground(context);
+    cleanups.push(async () => await background.stop());
     await transact(db, async (trx) => {
       await appendAudit(trx, context, {
         actor: { kind: 'system', name: 'server' },

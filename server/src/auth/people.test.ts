@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { permissionsOfRole } from '@fixpoint/contract/access.ts';
 import { listAudit } from '../audit/commands.ts';
 import { testApp, type TestApp } from '../test-app.ts';
-import { createPerson, firstAdministrator, firstAdministratorEmail } from './commands.ts';
+import { createPerson, firstAdministrator, firstAdministratorEmail } from './person-commands.ts';
 import { routes } from './routes.ts';
 
 let test: TestApp;

@@ -14,16 +14,13 @@ import { send, type Room } from '../app.ts';
 import { refuse } from '../refusal.ts';
 import {
   changePassword,
-  createEnrolmentToken,
   createPerson,
-  createToken,
   listPeople,
-  listTokens,
   removePerson,
-  revokeToken,
   signIn,
   signOut,
-} from './commands.ts';
+} from './person-commands.ts';
+import { createEnrolmentToken, createToken, listTokens, revokeToken } from './commands.ts';
 import { sessionCookie } from './guard.ts';
 import { sessionHours } from './people.ts';
 
