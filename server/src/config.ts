@@ -24,6 +24,11 @@ const Environment = Type.Object(
     FIXPOINT_ENROLMENTS_PER_MINUTE: Type.Optional(digits),
     /** Addresses or networks of reverse proxies whose X-Forwarded-For is believed, separated by commas. */
     FIXPOINT_TRUSTED_PROXIES: Type.Optional(text),
+    /**
+     * Repositories that agents may fetch packages from through the server, separated by blanks: `http://HOST/path/`,
+     * `http://NAME/path/=file:///folder`, or `apt` for those of this machine's own apt sources.
+     */
+    FIXPOINT_REPOSITORIES: Type.Optional(text),
     FIXPOINT_LOG_LEVEL: Type.Optional(
       Type.Enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']),
     ),
@@ -59,6 +64,8 @@ export interface Config {
   readonly signInsPerMinute: number;
   readonly enrolmentsPerMinute: number;
   readonly trustedProxies: readonly string[];
+  /** As distribution/repositories.ts reads it. */
+  readonly repositories: string;
   readonly logLevel: string;
 }
 
@@ -126,6 +133,7 @@ export function readConfig(
       signInsPerMinute: Number(values.FIXPOINT_SIGN_INS_PER_MINUTE ?? 10),
       enrolmentsPerMinute: Number(values.FIXPOINT_ENROLMENTS_PER_MINUTE ?? 120),
       trustedProxies: values.FIXPOINT_TRUSTED_PROXIES?.split(',').map((proxy) => proxy.trim()) ?? [],
+      repositories: values.FIXPOINT_REPOSITORIES ?? 'apt',
       logLevel: values.FIXPOINT_LOG_LEVEL ?? 'info',
     },
   };

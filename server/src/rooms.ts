@@ -3,6 +3,7 @@ import { routes as asset } from './asset/routes.ts';
 import { routes as audit } from './audit/routes.ts';
 import { routes as auth } from './auth/routes.ts';
 import { routes as deployment } from './deployment/routes.ts';
+import { routes as distribution } from './distribution/routes.ts';
 import { routes as finding } from './finding/routes.ts';
 import { routes as knowledge } from './knowledge/routes.ts';
 import { routes as notify } from './notify/routes.ts';
@@ -24,4 +25,5 @@ export const rooms: readonly Room[] = [
   patchJob,
   deployment,
   notify,
+  distribution,
 ];

@@ -3,6 +3,7 @@ import type { PatchJobDefinition } from '@fixpoint/contract/patch-job.ts';
 import { routes as asset } from '../asset/routes.ts';
 import { routes as audit } from '../audit/routes.ts';
 import { routes as auth } from '../auth/routes.ts';
+import type { Room } from '../app.ts';
 import type { Config } from '../config.ts';
 import { routes as notify } from '../notify/routes.ts';
 import { routes as patchJob } from '../patch-job/routes.ts';
@@ -61,8 +62,8 @@ export interface Fleet extends TestApp {
   audit(event?: string): Promise<{ event: string; subject: string; reason: string | null; after: unknown }[]>;
 }
 
-export async function testFleet(config: Partial<Config> = {}): Promise<Fleet> {
-  const test = await testApp([auth, audit, asset, notify, patchJob, deployment], { config });
+export async function testFleet(config: Partial<Config> = {}, more: readonly Room[] = []): Promise<Fleet> {
+  const test = await testApp([auth, audit, asset, notify, patchJob, deployment, ...more], { config });
   const { db } = test.database;
   const at = test.clock.now();
   await db

@@ -1,0 +1,85 @@
+import { PgBoss, fromKysely } from 'pg-boss';
+import type { Context } from '../context.ts';
+import { verifyAudit } from '../audit/commands.ts';
+import { feedStatus } from '../knowledge/commands.ts';
+import { raiseAlert } from '../notify/commands.ts';
+import { transact } from '../transact.ts';
+import type { Background } from './background.ts';
+
+/** The only file that knows the queue library. Work on hosts is never in it: that is rows of tables with states. */
+
+interface Schedule {
+  readonly name: string;
+  /** Cron, in UTC. */
+  readonly cron: string;
+  readonly work: (context: Context) => Promise<void>;
+}
+
+const schedules: readonly Schedule[] = [
+  { name: 'feed-staleness', cron: '23 * * * *', work: alertOfStaleFeeds },
+  { name: 'audit-verification', cron: '17 3 * * *', work: alertOfBrokenTrail },
+];
+
+/** Starts the schedules. Whatever the number of replicas, each run is done by one. */
+export async function startSchedules(context: Context): Promise<Background> {
+  const boss = new PgBoss({ db: fromKysely(context.db), schema: 'pgboss' });
+  boss.on('error', (error) => {
+    context.log.warn({ err: error }, 'the queue met an error');
+  });
+  await boss.start();
+  for (const schedule of schedules) {
+    await boss.createQueue(schedule.name, { retryLimit: 2, expireInSeconds: 900 });
+    await boss.work(schedule.name, { pollingIntervalSeconds: 10 }, async () => {
+      await schedule.work(context);
+    });
+    await boss.schedule(schedule.name, schedule.cron, null, { tz: 'UTC' });
+  }
+  return {
+    async stop() {
+      await boss.stop({ graceful: true, timeout: 5_000 });
+    },
+  };
+}
+
+/** Old data finds nothing new, and nobody notices: so it is said. Once for each age of the data. */
+export async function alertOfStaleFeeds(context: Context): Promise<void> {
+  await transact(context.db, async (trx) => {
+    for (const feed of await feedStatus(trx, context)) {
+      // a feed that nobody ever used is not missed
+      if (!feed.stale || feed.last_success_at === null) continue;
+      const since = feed.published_at ?? feed.last_success_at;
+      await raiseAlert(trx, context, {
+        kind: 'feed_stale',
+        severity: 'warning',
+        subjectKind: 'feed',
+        subject: feed.id,
+        message: `${feed.title} is of ${since}; what was published since then is not known here.`,
+        whatToDo: 'Import the current file of the feed.',
+        detail: { published_at: feed.published_at, last_success_at: feed.last_success_at },
+        deduplicationKey: `feed_stale:${feed.id}:${since}`,
+      });
+    }
+  });
+}
+
+/** Verifies the audit trail from its beginning. */
+export async function alertOfBrokenTrail(context: Context): Promise<void> {
+  const verified = await verifyAudit(context, null);
+  if (verified.ok) return;
+  const bad = verified.first_bad;
+  const place = bad === null ? 'its end' : `event ${String(bad.sequence)}`;
+  context.log.error({ first_bad: bad }, 'the audit trail is not intact');
+  await transact(context.db, async (trx) => {
+    await raiseAlert(trx, context, {
+      kind: 'audit_broken',
+      severity: 'critical',
+      subjectKind: 'audit',
+      subject: 'audit',
+      message: `The audit trail is not intact at ${place}: ${bad?.problem ?? 'something is missing'}.`,
+      whatToDo:
+        'Treat it as a security event: compare with an exported trail and find out who can write to the database.',
+      detail: bad,
+      deduplicationKey: `audit_broken:${place}`,
+    });
+  });
+}

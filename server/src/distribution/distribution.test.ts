@@ -1,0 +1,529 @@
+import { execFile } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
+import {
+  createServer,
+  request as httpRequest,
+  type IncomingHttpHeaders,
+  type IncomingMessage,
+  type Server,
+  type ServerResponse,
+} from 'node:http';
+import { connect, type Server as NetServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterEach, describe, expect, test } from 'vitest';
+import { testFleet, type Fleet } from '../deployment/fleet-double.ts';
+import { routes as distributionRoutes } from './routes.ts';
+import { aptRepositories, findFile, readRepositories } from './repositories.ts';
+
+const cleanups: (() => Promise<void> | void)[] = [];
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).toReversed()) await cleanup();
+});
+
+/** A repository of our own that does what a test wants of it. */
+interface Upstream {
+  readonly url: string;
+  readonly asked: { url: string; headers: IncomingHttpHeaders }[];
+  answer: (request: IncomingMessage, response: ServerResponse) => void;
+  stop(): Promise<void>;
+}
+
+function portOf(server: NetServer): number {
+  const address = server.address();
+  if (address === null || typeof address === 'string') throw new Error('it does not listen on a port');
+  return address.port;
+}
+
+async function upstreamServer(): Promise<Upstream> {
+  const asked: Upstream['asked'] = [];
+  const upstream: Upstream = {
+    url: '',
+    asked,
+    answer: (_, response) => response.writeHead(404).end(),
+    stop: () => close(server),
+  };
+  const server = createServer((request, response) => {
+    asked.push({ url: request.url ?? '', headers: request.headers });
+    upstream.answer(request, response);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const port = portOf(server);
+  cleanups.push(() => close(server));
+  return Object.assign(upstream, { url: `http://127.0.0.1:${String(port)}/debian/` });
+}
+
+const close = (server: Server): Promise<void> =>
+  new Promise((resolve) => {
+    server.closeAllConnections();
+    server.close(() => resolve());
+  });
+
+interface Point {
+  readonly fleet: Fleet;
+  readonly port: number;
+  readonly folder: string;
+  readonly credentials: string;
+  /** Waits until nothing is on its way any more and so many files are kept. */
+  kept(files: number): Promise<void>;
+  get(
+    url: string,
+    headers?: Record<string, string>,
+    method?: string,
+  ): Promise<{ status: number; reason: string; headers: IncomingHttpHeaders; body: Buffer }>;
+}
+
+async function distributionPoint(repositories: string): Promise<Point> {
+  const folder = mkdtempSync(join(tmpdir(), 'fixpoint-distribution-'));
+  const fleet = await testFleet({ dataFolder: folder, repositories }, [distributionRoutes]);
+  cleanups.push(async () => {
+    await fleet.close();
+    rmSync(folder, { recursive: true, force: true });
+  });
+  await fleet.app.listen({ host: '127.0.0.1', port: 0 });
+  const port = portOf(fleet.app.server);
+  const agent = await fleet.enrol('web-1');
+  const credentials = `${agent.uid}:${agent.session}`;
+  return {
+    fleet,
+    port,
+    folder,
+    credentials,
+    async kept(files) {
+      let before = -1;
+      for (let i = 0; i < 200; i++) {
+        await new Promise((resolve) => setTimeout(resolve, 50));
+        const { body } = await fleet.call('GET', '/api/v1/distribution');
+        if (Number(body.files) >= files && body.fetched_bytes === before) return;
+        before = Number(body.fetched_bytes);
+      }
+      throw new Error(`${String(files)} files were to be kept`);
+    },
+    get: (url, headers = {}, method = 'GET') =>
+      new Promise((resolve, reject) => {
+        const asked = httpRequest(
+          {
+            host: '127.0.0.1',
+            port,
+            method,
+            path: url,
+            agent: false,
+            headers: {
+              'proxy-authorization': `Basic ${Buffer.from(credentials).toString('base64')}`,
+              ...headers,
+            },
+          },
+          (response) => {
+            const chunks: Buffer[] = [];
+            response.on('data', (chunk: Buffer) => chunks.push(chunk));
+            response.on('error', reject);
+            response.on('end', () =>
+              resolve({
+                status: response.statusCode ?? 0,
+                reason: response.statusMessage ?? '',
+                headers: response.headers,
+                body: Buffer.concat(chunks),
+              }),
+            );
+          },
+        );
+        asked.on('error', reject);
+        asked.end();
+      }),
+  };
+}
+
+const content = Buffer.from('a package, as far as HTTP is concerned. '.repeat(50_000));
+const pool = 'pool/main/o/openssl/openssl_3.0.22_amd64.deb';
+const serving =
+  (body: Buffer, headers: Record<string, string> = {}) =>
+  (request: IncomingMessage, response: ServerResponse): void => {
+    if (request.headers['if-none-match'] === headers.etag && headers.etag !== undefined) {
+      response.writeHead(304).end();
+      return;
+    }
+    response.writeHead(200, { 'content-length': String(body.length), ...headers }).end(body);
+  };
+const filesIn = (folder: string): string[] =>
+  readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name));
+
+describe('who may fetch what', () => {
+  test('only enrolled assets, only GET and HEAD, only configured repositories, no tunnels; the API is there as before', async () => {
+    const upstream = await upstreamServer();
+    upstream.answer = serving(content);
+    const point = await distributionPoint(upstream.url);
+    const url = `${upstream.url}${pool}`;
+    const stranger = await point.get(url, { 'proxy-authorization': 'Basic bm9ib2R5Om5vdGhpbmc=' });
+    expect([stranger.status, stranger.headers['proxy-authenticate']]).toEqual([
+      407,
+      'Basic realm="fixpoint"',
+    ]);
+    expect((await point.get(url, {}, 'POST')).status).toBe(405);
+    for (const elsewhere of [
+      'http://169.254.169.254/latest/meta-data/',
+      `http://127.0.0.1:${String(point.port)}/api/v1/assets`,
+      new URL('/private', upstream.url).href,
+      `${upstream.url}../private`,
+      `${upstream.url}%2e%2e/private`,
+      `${upstream.url}a%2f..%2f..%2fprivate`,
+      `${upstream.url.replace('http:', 'https:')}${pool}`,
+      `${upstream.url.replace('127.0.0.1', 'user:word@127.0.0.1')}${pool}`,
+    ]) {
+      const { status, body } = await point.get(elsewhere);
+      expect([elsewhere, status]).toEqual([elsewhere, 403]);
+      expect(body.toString()).toContain('repository_not_configured');
+    }
+    expect(upstream.asked).toEqual([]);
+    const tunnel = await new Promise<string>((resolve) => {
+      const socket = connect(point.port, '127.0.0.1', () =>
+        socket.write('CONNECT example.org:443 HTTP/1.1\r\nHost: example.org\r\n\r\n'),
+      );
+      let text = '';
+      socket.on('data', (chunk) => (text += chunk.toString()));
+      socket.on('close', () => resolve(text));
+    });
+    expect(tunnel).toMatch(/^HTTP\/1\.1 405 /u);
+    expect((await point.get('/health')).status).not.toBe(403);
+    expect((await point.get('/api/v1/distribution', point.fleet.operator)).status).toBe(200);
+  });
+
+  test('a redirect is followed to a configured repository and nowhere else', async () => {
+    const upstream = await upstreamServer();
+    const point = await distributionPoint(upstream.url);
+    upstream.answer = (request, response) => {
+      if (request.url === `/debian/${pool}`) return serving(content)(request, response);
+      const to =
+        request.url?.includes('inside') === true ? `/debian/${pool}` : 'http://169.254.169.254/secret.deb';
+      response.writeHead(302, { location: to }).end();
+    };
+    expect((await point.get(`${upstream.url}pool/inside.deb`)).body.equals(content)).toBe(true);
+    const outside = await point.get(`${upstream.url}pool/outside.deb`);
+    expect([outside.status, outside.body.toString()]).toEqual([
+      502,
+      expect.stringContaining('redirect_not_allowed'),
+    ]);
+  });
+});
+
+describe('the cache', () => {
+  test('concurrent requests for one file fetch it once; equal content is kept once', async () => {
+    const upstream = await upstreamServer();
+    const point = await distributionPoint(upstream.url);
+    upstream.answer = (request, response) => {
+      setTimeout(() => serving(content)(request, response), 50);
+    };
+    const all = await Promise.all(Array.from({ length: 20 }, () => point.get(`${upstream.url}${pool}`)));
+    expect(all.every((one) => one.status === 200 && one.body.equals(content))).toBe(true);
+    expect(upstream.asked).toHaveLength(1);
+    expect((await point.get(`${upstream.url}pool/same.deb`)).body.equals(content)).toBe(true);
+    await point.kept(1);
+    await point.get(`${upstream.url}${pool}`);
+    expect(upstream.asked).toHaveLength(2);
+    expect(filesIn(join(point.folder, 'distribution'))).toHaveLength(1);
+    const { body } = await point.fleet.call('GET', '/api/v1/distribution');
+    expect(body).toMatchObject({ files: 1, bytes: content.length, fetched_bytes: 2 * content.length });
+    expect(Number(body.served_bytes)).toBe(22 * content.length);
+  });
+
+  test('what arrives is passed on before all of it is here', { timeout: 60_000 }, async () => {
+    const upstream = await upstreamServer();
+    const point = await distributionPoint(upstream.url);
+    let finish = (): void => undefined;
+    upstream.answer = (_, response) => {
+      response.writeHead(200, { 'content-length': String(content.length) });
+      response.write(content.subarray(0, 1000));
+      finish = () => response.end(content.subarray(1000));
+    };
+    const first = await new Promise<Buffer>((resolve, reject) => {
+      const asked = httpRequest(
+        {
+          host: '127.0.0.1',
+          port: point.port,
+          agent: false,
+          path: `${upstream.url}${pool}`,
+          headers: { 'proxy-authorization': `Basic ${Buffer.from(point.credentials).toString('base64')}` },
+        },
+        (response) => {
+          response.once('data', resolve).resume();
+          response.on('error', () => undefined);
+        },
+      );
+      asked.on('error', reject);
+      asked.end();
+    });
+    expect(first.length).toBeLessThanOrEqual(1000);
+    finish();
+  });
+
+  test('a partial download never enters the cache, and the asset notices', async () => {
+    const upstream = await upstreamServer();
+    const point = await distributionPoint(upstream.url);
+    upstream.answer = (_, response) => {
+      response.writeHead(200, { 'content-length': String(content.length) });
+      response.write(content.subarray(0, 70_000), () => response.destroy());
+    };
+    // either refused, or cut off after the part that came
+    const outcome = await point.get(`${upstream.url}${pool}`).then(
+      (one) => one.status,
+      () => 'cut off',
+    );
+    expect(outcome).not.toBe(200);
+    upstream.answer = serving(content);
+    expect((await point.get(`${upstream.url}${pool}`)).body.equals(content)).toBe(true);
+    expect(filesIn(join(point.folder, 'distribution'))).toHaveLength(1);
+  });
+
+  test('a poisoned file is found out before it is served, and fetched again', async () => {
+    const upstream = await upstreamServer();
+    upstream.answer = serving(content);
+    const point = await distributionPoint(upstream.url);
+    await point.get(`${upstream.url}${pool}`);
+    await point.kept(1);
+    const [file] = filesIn(join(point.folder, 'distribution'));
+    if (file === undefined) throw new Error('nothing is kept');
+    const { atime, mtime } = statSync(file);
+    const poisoned = Buffer.from(content);
+    poisoned.write('EVIL', 100);
+    chmodSync(file, 0o600);
+    writeFileSync(file, poisoned);
+    utimesSync(file, atime, mtime);
+    const again = await point.get(`${upstream.url}${pool}`);
+    expect(again.body.equals(content)).toBe(true);
+    expect(upstream.asked).toHaveLength(2);
+    expect((await point.fleet.call('GET', '/api/v1/distribution')).body.damaged).toBe(1);
+  });
+
+  test('an index is revalidated each time; when the repository is away the kept one is served, with a warning', async () => {
+    const upstream = await upstreamServer();
+    const point = await distributionPoint(upstream.url);
+    const url = `${upstream.url}dists/bookworm/InRelease`;
+    upstream.answer = serving(Buffer.from('one'), {
+      etag: '"1"',
+      'last-modified': 'Mon, 02 Mar 2026 10:00:00 GMT',
+    });
+    expect((await point.get(url)).body.toString()).toBe('one');
+    await point.kept(1);
+    expect((await point.get(url)).body.toString()).toBe('one');
+    expect(upstream.asked.map((one) => one.headers['if-none-match'])).toEqual([undefined, '"1"']);
+    const unchanged = await point.get(url, { 'if-modified-since': 'Mon, 02 Mar 2026 10:00:00 GMT' });
+    expect([unchanged.status, unchanged.body.length]).toEqual([304, 0]);
+    upstream.answer = serving(Buffer.from('two'), {
+      etag: '"2"',
+      'last-modified': 'Mon, 02 Mar 2026 11:00:00 GMT',
+    });
+    expect(
+      (await point.get(url, { 'if-modified-since': 'Mon, 02 Mar 2026 10:00:00 GMT' })).body.toString(),
+    ).toBe('two');
+    upstream.answer = (_, response) => response.writeHead(503).end();
+    const stale = await point.get(url);
+    expect([stale.status, stale.headers.warning, stale.body.toString()]).toEqual([
+      200,
+      '111 fixpoint "Revalidation Failed"',
+      'two',
+    ]);
+    await upstream.stop();
+    expect((await point.get(url)).body.toString()).toBe('two');
+    const missing = await point.get(`${upstream.url}dists/bookworm/Release.gpg`);
+    expect([missing.status, missing.body.toString()]).toEqual([
+      504,
+      expect.stringContaining('repository_unreachable'),
+    ]);
+  });
+
+  test('ranges of kept files; 404 is passed on and forgotten; by-hash must be what its name says', async () => {
+    const upstream = await upstreamServer();
+    const point = await distributionPoint(upstream.url);
+    const url = `${upstream.url}${pool}`;
+    expect((await point.get(url)).status).toBe(404);
+    const modified = 'Mon, 02 Mar 2026 10:00:00 GMT';
+    upstream.answer = serving(content, { 'last-modified': modified });
+    expect((await point.get(url)).status).toBe(200);
+    const rest = await point.get(url, { range: 'bytes=1999000-', 'if-range': modified });
+    expect([rest.status, rest.headers['content-range']]).toEqual([206, `bytes 1999000-1999999/2000000`]);
+    expect(rest.body.equals(content.subarray(1_999_000))).toBe(true);
+    expect(
+      (await point.get(url, { range: 'bytes=5-', 'if-range': 'Mon, 02 Mar 2026 09:00:00 GMT' })).status,
+    ).toBe(200);
+    expect((await point.get(url, { range: 'bytes=2000000-' })).status).toBe(416);
+    expect((await point.get(url, {}, 'HEAD')).headers['content-length']).toBe('2000000');
+
+    const right = createHash('sha256').update(content).digest('hex');
+    expect((await point.get(`${upstream.url}dists/b/by-hash/SHA256/${right}`)).body.equals(content)).toBe(
+      true,
+    );
+    const wrong = '0'.repeat(64);
+    await point.get(`${upstream.url}dists/b/by-hash/SHA256/${wrong}`).catch(() => undefined);
+    const before = upstream.asked.length;
+    await point.get(`${upstream.url}dists/b/by-hash/SHA256/${wrong}`).catch(() => undefined);
+    expect(upstream.asked.length, 'not kept').toBe(before + 1);
+  });
+});
+
+describe('a folder as repository', () => {
+  test('is served as it is, and nothing outside of it', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'fixpoint-repository-'));
+    cleanups.push(() => rmSync(folder, { recursive: true, force: true }));
+    mkdirSync(join(folder, 'pool'));
+    writeFileSync(join(folder, 'pool/one.deb'), 'one');
+    symlinkSync('/etc/passwd', join(folder, 'pool/out.deb'));
+    const point = await distributionPoint(`http://lab.example/debian/=file://${folder}`);
+    expect((await point.get('http://lab.example/debian/pool/one.deb')).body.toString()).toBe('one');
+    writeFileSync(join(folder, 'pool/one.deb'), 'two');
+    expect((await point.get('http://lab.example/debian/pool/one.deb')).body.toString()).toBe('two');
+    expect((await point.get('http://lab.example/debian/pool/out.deb')).status).toBe(404);
+    expect((await point.get('http://lab.example/debian/pool/')).status).toBe(404);
+    expect((await point.get('http://lab.example/debian/%2e%2e/%2e%2e/etc/passwd')).status).toBe(403);
+  });
+});
+
+describe('lists of repositories', () => {
+  test('are read, and every mistake is named', () => {
+    expect(readRepositories('http://a/b http://c:81/=file:///srv/c')).toEqual({
+      ok: true,
+      repositories: [
+        { prefix: 'http://a/b/', folder: null },
+        { prefix: 'http://c:81/', folder: '/srv/c' },
+      ],
+    });
+    const wrong = readRepositories('ftp://a/ https://b/ http://c/=/srv');
+    expect(wrong.ok ? [] : wrong.problems).toHaveLength(3);
+  });
+
+  test('come from apt sources of both formats, without those that are commented out', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'fixpoint-apt-'));
+    cleanups.push(() => rmSync(folder, { recursive: true, force: true }));
+    mkdirSync(join(folder, 'sources.list.d'));
+    writeFileSync(
+      join(folder, 'sources.list'),
+      'deb [arch=amd64] http://one/debian bookworm main\n# deb http://no/ x y\n',
+    );
+    writeFileSync(
+      join(folder, 'sources.list.d/x.sources'),
+      'Types: deb\n# http://no/archive\nURIs: http://two/debian https://three/x\n http://four/debian/\nSuites: a\n',
+    );
+    expect(aptRepositories(folder).map((one) => one.prefix)).toEqual([
+      'http://one/debian/',
+      'http://two/debian/',
+      'http://four/debian/',
+    ]);
+  });
+
+  test('a prefix ends at a slash', () => {
+    const list = readRepositories('http://a/debian');
+    if (!list.ok) throw new Error('not read');
+    expect(findFile(list.repositories, 'http://a/debian-evil/pool/x.deb')).toBeNull();
+    expect(findFile(list.repositories, 'http://a/debian/pool/x.deb')).toMatchObject({ immutable: true });
+    expect(findFile(list.repositories, 'http://a/debian/dists/x/InRelease')).toMatchObject({
+      immutable: false,
+    });
+    expect(findFile(list.repositories, 'http://a/debian/pool/x.deb?a=b')).toBeNull();
+  });
+});
+
+const run = promisify(execFile);
+const http = aptRepositories('/etc/apt');
+
+describe.skipIf(!existsSync('/usr/bin/apt-get') || http.length === 0)(
+  'the real apt-get, in a root of its own',
+  () => {
+    test(
+      'updates and downloads through the proxy, again without the repository, and is refused without credentials',
+      { timeout: 280_000 },
+      async () => {
+        const point = await distributionPoint('apt');
+        const root = mkdtempSync(join(tmpdir(), 'fixpoint-apt-root-'));
+        cleanups.push(() => rmSync(root, { recursive: true, force: true }));
+        for (const folder of [
+          'etc/apt.conf.d',
+          'etc/preferences.d',
+          'etc/auth.conf.d',
+          'state/lists/partial',
+          'cache/archives/partial',
+          'download',
+        ]) {
+          mkdirSync(join(root, folder), { recursive: true });
+        }
+        cpSync('/etc/apt/trusted.gpg.d', join(root, 'etc/trusted.gpg.d'), { recursive: true });
+        writeFileSync(join(root, 'status'), '');
+        writeFileSync(join(root, 'etc/sources.list'), sourcesOfThisMachine());
+        const configure = (credentials: string) => {
+          const [user = '', word = ''] = credentials.split(':');
+          writeFileSync(
+            join(root, 'apt.conf'),
+            `Dir::Etc "${root}/etc";\nDir::State "${root}/state";\nDir::State::status "${root}/status";\nDir::Cache "${root}/cache";\n` +
+              `#clear Acquire::http::Proxy;\nAcquire::http::Proxy "http://${encodeURIComponent(user)}:${encodeURIComponent(word)}@127.0.0.1:${String(point.port)}";\n` +
+              'Acquire::Retries "0";\nAPT::Sandbox::User "root";\nAPT::Update::Error-Mode "any";\nAcquire::Languages "none";\n',
+          );
+        };
+        const apt = async (...parameters: string[]) =>
+          run('apt-get', parameters, {
+            cwd: join(root, 'download'),
+            env: { PATH: process.env.PATH ?? '', APT_CONFIG: join(root, 'apt.conf'), LC_ALL: 'C' },
+            timeout: 200_000,
+          });
+        configure('nobody:nothing');
+        await expect(apt('update')).rejects.toThrow(/407/u);
+        configure(point.credentials);
+        await apt('update');
+        await apt('download', 'hostname');
+        const [deb] = readdirSync(join(root, 'download'));
+        if (deb === undefined) throw new Error('nothing was downloaded');
+        const first = readFileSync(join(root, 'download', deb));
+        expect(first.subarray(0, 7).toString()).toBe('!<arch>');
+
+        await point.kept(2);
+        const before = (await point.fleet.call('GET', '/api/v1/distribution')).body;
+        rmSync(join(root, 'download', deb));
+        rmSync(join(root, 'state/lists'), { recursive: true });
+        mkdirSync(join(root, 'state/lists/partial'), { recursive: true });
+        await apt('update');
+        await apt('download', 'hostname');
+        expect(readFileSync(join(root, 'download', deb)).equals(first)).toBe(true);
+        const after = (await point.fleet.call('GET', '/api/v1/distribution')).body;
+        // a mirror need not say by what an InRelease file could be recognised again; all the rest came from the cache
+        const again = Number(after.fetched_bytes) - Number(before.fetched_bytes);
+        expect(again).toBeLessThan(0.1 * Number(before.fetched_bytes));
+        expect(Number(after.served_bytes)).toBeGreaterThan(Number(before.served_bytes));
+      },
+    );
+  },
+);
+
+/** The Debian sources of this machine, one line each, with their keyrings. */
+function sourcesOfThisMachine(): string {
+  const lines: string[] = [];
+  const read = (file: string) => (existsSync(file) ? readFileSync(file, 'utf8') : '');
+  for (const name of existsSync('/etc/apt/sources.list.d') ? readdirSync('/etc/apt/sources.list.d') : []) {
+    if (!name.endsWith('.sources')) continue;
+    for (const stanza of read(join('/etc/apt/sources.list.d', name)).split(/\n\s*\n/u)) {
+      const field = (key: string) => new RegExp(`^${key}:\\s*(.*)$`, 'imu').exec(stanza)?.[1]?.trim() ?? '';
+      const uri = field('URIs');
+      if (!uri.startsWith('http://')) continue;
+      const signed = field('Signed-By');
+      for (const suite of field('Suites').split(/\s+/u)) {
+        lines.push(`deb ${signed.startsWith('/') ? `[signed-by=${signed}] ` : ''}${uri} ${suite} main`);
+      }
+    }
+  }
+  for (const line of read('/etc/apt/sources.list').split('\n')) {
+    if (/^deb\s.*http:\/\//u.test(line)) lines.push(line);
+  }
+  return `${lines.join('\n')}\n`;
+}
