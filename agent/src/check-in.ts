@@ -41,7 +41,7 @@ export interface AgentParts {
   readonly taskParts: Pick<TaskContext, 'stopAt' | 'touched' | 'ownUnit' | 'createExecutor'>;
   /** Aborted when the agent is to end. */
   readonly signal: AbortSignal;
-  restartAgent(): void;
+  readonly restartAgent: () => void;
 }
 
 const eventsInOneCall = 100;
@@ -100,7 +100,7 @@ export async function runAgent(parts: AgentParts): Promise<void> {
   }
 
   async function sendInventory(): Promise<InventoryDigests> {
-    return reporter.send(await collector.collect());
+    return reporter.send(await collector.collect('now'));
   }
 
   /** Tries until it works; throws only when the agent ends, or for a reason that is not the server's. */

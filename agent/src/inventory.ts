@@ -20,22 +20,26 @@ export interface CollectedInventory {
   readonly collectedAt: number;
 }
 
+/**
+ * `due`: what cheap signs or time say may have changed. `now`: besides, units and what runs, since a task has just changed
+ * them. `everything`: all anew whatever the signs say.
+ */
+export type CollectDepth = 'due' | 'now' | 'everything';
+
 export interface InventoryCollector {
   /** The last one; null before the first. */
   current(): CollectedInventory | null;
-  /**
-   * Brings it up to date; `everything` looks at all anew whatever the signs say. Throws AgentFailure when the package
-   * database cannot be read whole: then `current` stays what it was.
-   */
-  collect(everything?: boolean): Promise<CollectedInventory>;
+  /** Brings it up to date. Throws AgentFailure when the package database cannot be read whole; `current` then stays as it was. */
+  collect(depth?: CollectDepth): Promise<CollectedInventory>;
 }
 
 /** All is looked at anew after this long, whatever the signs say. */
 const everythingSeconds = 30 * 60;
 const residueSeconds = 10 * 60;
 const hostSeconds = 60;
-/** After packages changed, processes are looked at with every check-in for this long. */
+/** After packages changed, and while there is residue, units and processes are looked at often. */
 const hotSeconds = 15 * 60;
+const hotEverySeconds = 5;
 
 /** @param stateDir where to remember whose the mapped files are; null remembers nothing */
 export function createInventoryCollector(
@@ -54,14 +58,18 @@ export function createInventoryCollector(
   let changedAt = -hotSeconds;
   let running: Promise<unknown> = Promise.resolve();
 
-  async function look(everything: boolean): Promise<CollectedInventory> {
+  async function look(depth: CollectDepth): Promise<CollectedInventory> {
     const now = clock.elapsedSeconds();
     // Read before the data: a change in between is then seen as one next time.
     const stampNow = changeStamp();
     const earlier = current?.inventory ?? null;
     const all =
-      everything || earlier === null || stampNow !== stamp || now - everythingAt > everythingSeconds;
+      depth === 'everything' ||
+      earlier === null ||
+      stampNow !== stamp ||
+      now - everythingAt > everythingSeconds;
     const hot = now - changedAt < hotSeconds || (earlier !== null && earlier.residue.length > 0);
+    const often = depth === 'now' || (hot && now - residueAt >= hotEverySeconds);
     let { packages, candidates, host, residue } = earlier ?? emptyInventory;
     if (all) {
       const status = readDpkgStatus('/');
@@ -71,10 +79,10 @@ export function createInventoryCollector(
       candidates = await collectCandidates(packages, await readNativeArch());
       host = await collectHost(packages, status.held);
       if (stampNow !== stamp && stamp !== '') changedAt = now;
-    } else if (hot || now - hostAt > hostSeconds) {
+    } else if (often || now - hostAt > hostSeconds) {
       host = await collectHost(packages, host.held);
     }
-    const lookAtResidue = all || hot || now - residueAt > residueSeconds;
+    const lookAtResidue = all || often || now - residueAt > residueSeconds;
     if (lookAtResidue) {
       residue = sortResidue([
         ...processes.collect(packages, touched.list()),
@@ -86,7 +94,7 @@ export function createInventoryCollector(
       stamp = stampNow;
       everythingAt = now;
     }
-    if (all || hot) hostAt = now;
+    if (all || often || now - hostAt > hostSeconds) hostAt = now;
     if (lookAtResidue) residueAt = now;
     const digests = inventoryDigests(inventory);
     current = { inventory, digests, collectedAt: clock.now() };
@@ -95,11 +103,11 @@ export function createInventoryCollector(
 
   return {
     current: () => current,
-    collect(everything = false) {
+    collect(depth = 'due') {
       // One at a time: the check-in and a task both ask.
       const next = running.then(
-        () => look(everything),
-        () => look(everything),
+        () => look(depth),
+        () => look(depth),
       );
       running = next.catch(() => undefined);
       return next;

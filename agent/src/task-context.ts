@@ -32,7 +32,7 @@ export interface TaskContext {
   /** Whether the server gave the task up. */
   isCancelled(task: Task): boolean;
   /** Ends this agent so that systemd starts it anew; does nothing where systemd did not start it. */
-  restartAgent(): void;
+  readonly restartAgent: () => void;
 }
 
 export type EventDetail = NonNullable<TaskEvent['detail']>;

@@ -1,6 +1,6 @@
 import { packageKey } from '@fixpoint/core/inventory/digest.ts';
 import type { Residue } from '@fixpoint/core/inventory/inventory.ts';
-import { reasonNotToRestart, reexecSystemd, restartUnit } from './execute/units.ts';
+import { countSessions, reasonNotToRestart, reexecSystemd, restartUnit } from './execute/units.ts';
 import type { CollectedInventory } from './inventory.ts';
 import { readBootId } from './process.ts';
 import { TaskFailed, type EventDetail, type TaskContext } from './task-context.ts';
@@ -18,7 +18,7 @@ export async function report(task: Task, context: TaskContext): Promise<void> {
     task.note('report', 'begin');
     context.stopAt.pass('report');
   }
-  await context.collector.collect(true);
+  await context.collector.collect('everything');
   await context.tryReport(reportWaitSeconds);
   context.stopAt.pass('report:done');
   task.note('report', 'done');
@@ -32,7 +32,7 @@ interface Restarts {
 
 /** Restarts the services that still run files of the ordered packages, as far as the order and good sense allow. */
 export async function restart(task: Task, context: TaskContext): Promise<void> {
-  const before = oldProcesses(task, await context.collector.collect());
+  const before = oldProcesses(task, await context.collector.collect('now'));
   if (!task.isOpen('restart')) {
     task.note('restart', 'begin', { data: { units: unitsOf(before) } });
     context.stopAt.pass('restart');
@@ -45,12 +45,12 @@ export async function restart(task: Task, context: TaskContext): Promise<void> {
           notRestarted: describe(before, 'the order says to leave services alone'),
           failed: [],
         };
-  let collected = await context.collector.collect();
+  let collected = await context.collector.collect('now');
   let remaining = oldProcesses(task, collected);
   // Processes that were told to end need a moment.
   for (let i = 0; i < settleRounds && remaining.some((r) => wasRestarted(r, restarts)); i++) {
     await context.clock.sleep(settleSeconds);
-    collected = await context.collector.collect();
+    collected = await context.collector.collect('now');
     remaining = oldProcesses(task, collected);
   }
   const detail: EventDetail = {
@@ -76,7 +76,11 @@ export async function restart(task: Task, context: TaskContext): Promise<void> {
     data: { ...detail },
   });
   context.wake();
-  if (state === 'restart_pending' && task.order.units === 'restart' && onlyOwn(remaining, context.ownUnit)) {
+  if (
+    state === 'restart_pending' &&
+    task.order.units === 'restart' &&
+    includesOwn(remaining, context.ownUnit)
+  ) {
     await context.tryReport(reportWaitSeconds);
     context.restartAgent();
   }
@@ -101,7 +105,7 @@ export async function verify(task: Task, context: TaskContext): Promise<void> {
     event: {
       state: 'verifying',
       digests,
-      ...(data === undefined || wasTold ? {} : { detail: data as EventDetail }),
+      ...(data === undefined || wasTold ? {} : { detail: data }),
     },
   });
   context.wake();
@@ -114,8 +118,9 @@ async function restartAll(old: readonly Residue[], context: TaskContext): Promis
     if (result.ok) restarts.restarted.push('systemd');
     else restarts.notRestarted.push({ name: 'systemd', reason: result.message });
   }
+  const sessions = countSessions();
   for (const unit of unitsOf(old)) {
-    const reason = reasonNotToRestart(unit, context.ownUnit);
+    const reason = reasonNotToRestart(unit, context.ownUnit, sessions);
     if (reason !== null) {
       restarts.notRestarted.push({ name: unit, reason });
       continue;
@@ -154,8 +159,9 @@ function wasRestarted(r: Residue, restarts: Restarts): boolean {
   return name !== null && name !== undefined && restarts.restarted.includes(name);
 }
 
-function onlyOwn(old: readonly Residue[], ownUnit: string | null): boolean {
-  return ownUnit !== null && old.length > 0 && old.every((r) => r.process?.unit === ownUnit);
+/** This agent runs old code itself: when all else is done, it starts anew. */
+function includesOwn(old: readonly Residue[], ownUnit: string | null): boolean {
+  return ownUnit !== null && old.some((r) => r.process?.unit === ownUnit);
 }
 
 /** A kernel that was replaced under the running one, or a package of the order that asks for a reboot; until it happened. */

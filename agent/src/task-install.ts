@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import type { Order } from '@fixpoint/contract/agent.ts';
-import type { ReportedTaskState, TaskFailure } from '@fixpoint/core/task/states.ts';
+import { taskFailures, type ReportedTaskState, type TaskFailure } from '@fixpoint/core/task/states.ts';
 import { readDpkgStatus } from './collect/dpkg.ts';
 import { readFileList, readMd5sums } from './collect/dpkg-files.ts';
 import { reportableOutput } from './execute/apt-output.ts';
@@ -53,7 +53,8 @@ function lookAt(order: Order): Look {
 /** From accepting to having every ordered package at its version and configured; throws TaskFailed otherwise. */
 export async function install(task: Task, executor: Executor, context: TaskContext): Promise<void> {
   const { order } = task;
-  if (task.attempts('install') === 0) {
+  let resumed = task.attempts('install') > 0;
+  if (!resumed) {
     const look = lookAt(order);
     if (look.wrong.length > 0) {
       await refresh(task, executor, context);
@@ -77,7 +78,6 @@ export async function install(task: Task, executor: Executor, context: TaskConte
   }
   const dp = await context.distributionPointNow();
   executor.prepare(dp ?? placeholder);
-  let resumed = task.attempts('repair') > 0;
   for (;;) {
     const before = lookAt(order);
     const attempt = task.attempts('install');
@@ -178,12 +178,15 @@ async function prepareStep(
   giveUpIfCancelled(task, context);
   const judged = await stepOnce(step, task, executor, context);
   if (!judged.ok) {
+    // A version that is not known because the repositories could not be read is their failure.
     const refreshed = task.entries().findLast((e) => e.step === 'refresh' && e.phase === 'done')?.data;
-    const cause =
-      refreshed?.['ok'] === false && judged.failure === 'version_not_available' ? refreshed : null;
+    const cause = taskFailures.find((failure) => failure === refreshed?.['failure']);
+    if (cause === undefined || judged.failure !== 'version_not_available') {
+      throw new TaskFailed(judged.failure, judged.message, judged.detail);
+    }
     throw new TaskFailed(
-      cause === null ? judged.failure : (cause['failure'] as TaskFailure),
-      cause === null ? judged.message : `${judged.message} Before that: ${String(cause['message'])}`,
+      cause,
+      `${judged.message} Before that: ${String(refreshed?.['message'])}`,
       judged.detail,
     );
   }
@@ -285,7 +288,7 @@ function detached(
     step === 'install'
       ? order.install_timeout_seconds
       : step === 'repair'
-        ? Math.min(Math.max(order.install_timeout_seconds, 60), 600)
+        ? Math.min(order.install_timeout_seconds, 600)
         : preparationSeconds;
   return runDetached(
     join(task.dir, 'runs'),
@@ -314,10 +317,8 @@ function mayStillBegin(order: Order, context: TaskContext): void {
 /** Keeps what is needed to tell later whether the old code is really gone. Must come before dpkg changes anything. */
 async function rememberTouched(order: Order, executor: Executor, touched: TouchedPackages): Promise<void> {
   const installed = new Map(readDpkgStatus('/').packages.map((p) => [`${p.name}:${p.arch}`, p]));
-  const shipped = new Map(
-    (await executor.shippedFiles(order.packages)).map(
-      (s) => [`${s.name}:${s.arch}` as string, s.sums] as const,
-    ),
+  const shipped = new Map<string, ReadonlyMap<string, string>>(
+    (await executor.shippedFiles(order.packages)).map((s) => [`${s.name}:${s.arch}`, s.sums]),
   );
   const packages = order.packages.flatMap((p): TouchedPackage[] => {
     const key = `${p.name}:${p.arch}`;

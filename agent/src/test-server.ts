@@ -1,7 +1,6 @@
-import { createHash, generateKeyPairSync, randomBytes, randomUUID, sign } from 'node:crypto';
+import { generateKeyPairSync, randomBytes, randomUUID, sign } from 'node:crypto';
 import * as http from 'node:http';
-import type { AddressInfo } from 'node:net';
-import type { TSchema } from 'typebox';
+import type { Static, TSchema } from 'typebox';
 import { applyPackageDelta, inventoryDigests, sameDigests } from '@fixpoint/core/inventory/digest.ts';
 import type { Inventory } from '@fixpoint/core/inventory/inventory.ts';
 import {
@@ -17,6 +16,7 @@ import {
 } from '@fixpoint/contract/agent.ts';
 import { InventoryReport } from '@fixpoint/contract/inventory.ts';
 import { parseShape } from '@fixpoint/contract/parse.ts';
+import { systemClock, toIso } from './clock.ts';
 import { keyFingerprint, verifySignature } from './identity.ts';
 
 /**
@@ -34,6 +34,8 @@ export interface TestServer {
   readonly reports: InventoryReport[];
   readonly proxied: { readonly url: string; readonly authorization: string | undefined }[];
   readonly sessionsOpened: () => number;
+  /** Calls answered with `failWith`. */
+  readonly failedCalls: () => number;
   /** What the next check-ins deliver. */
   orders: SignedOrder[];
   cancelled: string[];
@@ -41,6 +43,8 @@ export interface TestServer {
   /** Answers every call with this status while set. */
   failWith: number | null;
   sign(order: Order | string): SignedOrder;
+  /** Enrols by this token too, whatever its secret. */
+  acceptToken(token: string): void;
   forgetSessions(): void;
   forgetInventory(): void;
   close(): Promise<void>;
@@ -60,14 +64,16 @@ export async function startTestServer(
   log: (line: string) => void = () => undefined,
 ): Promise<TestServer> {
   const keys = generateKeyPairSync('ed25519');
-  const serverKey = (keys.publicKey.export({ format: 'jwk' }) as { x: string }).x;
+  const serverKey = keys.publicKey.export({ format: 'jwk' }).x ?? '';
   const secret = randomBytes(32).toString('base64url');
   const token = `fxe_${secret}.${keyFingerprint(serverKey)}`;
   const assetId = randomUUID();
   let agentKey: string | null = null;
+  const tokens = new Set([token]);
   let challenge = '';
   let sessions = new Set<string>();
   let sessionsOpened = 0;
+  let failedCalls = 0;
   let inventory: Inventory | null = null;
 
   const server = http.createServer((request, response) => {
@@ -93,17 +99,16 @@ export async function startTestServer(
   });
 
   function handle(path: string, body: unknown, authorization: string): Answer {
+    if (test.failWith !== null) failedCalls++;
     if (test.failWith !== null) return refuse(test.failWith, 'failing_on_purpose');
     const bearer = authorization.replace(/^Bearer /u, '');
-    const withBody = <S extends TSchema>(schema: S, use: (value: never) => Answer): Answer => {
+    const withBody = <S extends TSchema>(schema: S, use: (value: Static<S>) => Answer): Answer => {
       const parsed = parseShape(schema, body);
-      return parsed.ok
-        ? use(parsed.value as never)
-        : refuse(400, 'body_invalid', JSON.stringify(parsed.problems));
+      return parsed.ok ? use(parsed.value) : refuse(400, 'body_invalid', JSON.stringify(parsed.problems));
     };
     if (path === '/agent/v1/enroll') {
       return withBody(EnrollRequest, (value: EnrollRequest) => {
-        if (bearer !== token) return refuse(401, 'enrolment_token_invalid');
+        if (!tokens.has(bearer)) return refuse(401, 'enrolment_token_invalid');
         if (!verifySignature(value.public_key, `fixpoint-enroll-v1\n${secret}`, value.proof)) {
           return refuse(400, 'proof_invalid');
         }
@@ -134,7 +139,7 @@ export async function startTestServer(
         const session = randomUUID();
         sessions.add(session);
         sessionsOpened++;
-        return { status: 200, body: { session, expires_at: new Date(Date.now() + 3_600_000).toISOString() } };
+        return { status: 200, body: { session, expires_at: toIso(systemClock.now() + 3_600_000) } };
       });
     }
     if (!sessions.has(bearer)) return refuse(401, 'session_unknown');
@@ -145,7 +150,7 @@ export async function startTestServer(
           return {
             status: 200,
             body: {
-              server_time: new Date().toISOString(),
+              server_time: toIso(systemClock.now()),
               next_check_in_seconds: test.nextCheckInSeconds,
               inventory: inventory === null ? null : inventoryDigests(inventory),
               orders: test.orders,
@@ -231,7 +236,9 @@ export async function startTestServer(
   await new Promise<void>((resolve) => {
     server.listen(0, host, resolve);
   });
-  const url = `http://${host}:${String((server.address() as AddressInfo).port)}`;
+  const address = server.address();
+  if (address === null || typeof address === 'string') throw new Error('the test server has no port');
+  const url = `http://${host}:${String(address.port)}`;
   const test: TestServer = {
     url,
     token,
@@ -243,6 +250,7 @@ export async function startTestServer(
     reports: [],
     proxied: [],
     sessionsOpened: () => sessionsOpened,
+    failedCalls: () => failedCalls,
     orders: [],
     cancelled: [],
     nextCheckInSeconds: 0.3,
@@ -253,6 +261,9 @@ export async function startTestServer(
         'base64url',
       );
       return { key_id: 'k1', payload, signature };
+    },
+    acceptToken(more) {
+      tokens.add(more);
     },
     forgetSessions() {
       sessions = new Set();
@@ -269,9 +280,4 @@ export async function startTestServer(
       }),
   };
   return test;
-}
-
-/** SHA-256 hex, for what tests compare. */
-export function digestOf(text: string): string {
-  return createHash('sha256').update(text).digest('hex');
 }

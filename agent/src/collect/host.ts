@@ -79,7 +79,15 @@ function bootedAt(bootId: string): string {
   return boot.at;
 }
 
+let machineKnown: HostFacts['machine'] | null = null;
+
+/** Cannot change while this process runs. */
 async function readMachine(): Promise<HostFacts['machine']> {
+  machineKnown ??= await detectMachine();
+  return machineKnown;
+}
+
+async function detectMachine(): Promise<HostFacts['machine']> {
   const answer = await runCommand(['systemd-detect-virt', '--container'], { timeoutSeconds: 20 });
   let environment: string | null = null;
   try {

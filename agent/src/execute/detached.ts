@@ -83,9 +83,10 @@ export async function runDetached(
       command.env,
     );
     let childEnded = false;
-    void child.ended.then(() => {
+    void (async () => {
+      await child.ended;
       childEnded = true;
-    });
+    })();
     const giveUp = clock.elapsedSeconds() + startSecondsMaximum;
     while (!existsSync(`${base}.run`)) {
       if (childEnded || clock.elapsedSeconds() > giveUp) {

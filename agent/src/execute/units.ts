@@ -1,24 +1,42 @@
+import { readdirSync } from 'node:fs';
 import { parseCgroupUnit } from '../collect/maps.ts';
 import { runCommand } from '../run-command.ts';
 import { readTextIfThere } from '../state-dir.ts';
 
 /** Restarting services that still run replaced files. */
 
-/** The reason why a unit is not restarted without a person; null when it may be. Pure. */
-export function reasonNotToRestart(unit: string, ownUnit: string | null): string | null {
-  if (unit === ownUnit) return 'it is this agent, which systemd restarts by itself later';
+/**
+ * The reason why a unit is not restarted without a person; null when it may be. Pure.
+ * @param sessions how many people are logged in
+ */
+export function reasonNotToRestart(unit: string, ownUnit: string | null, sessions: number): string | null {
+  if (unit === ownUnit) return 'it is this agent, which starts anew by itself when all else is done';
   if (/^user@\d+\.service$/u.test(unit))
     return "a user's programs run in it; they end when the user logs out";
   if (/^(?:dbus|dbus-broker)\.service$/u.test(unit))
     return 'everything that talks over D-Bus would lose its connection; reboot instead';
-  if (/^systemd-logind\.service$/u.test(unit)) return 'sessions of users would be lost';
   if (/^(?:gdm\d?|lightdm|sddm|xdm|lxdm|slim|display-manager)\.service$/u.test(unit))
     return 'graphical sessions of users would be lost';
-  if (/^(?:getty|serial-getty|console-getty|container-getty|autovt)(?:@.*)?\.service$/u.test(unit))
-    return 'somebody may be logged in on the terminal';
   if (/^(?:docker|containerd|podman|libvirtd|virtqemud)\.service$/u.test(unit))
     return 'machines or containers that it runs could be disturbed';
+  // Harmless while nobody is logged in, which on a server is most of the time.
+  if (sessions > 0 && unit === 'systemd-logind.service')
+    return 'somebody is logged in, and the session would be lost';
+  if (
+    sessions > 0 &&
+    /^(?:getty|serial-getty|console-getty|container-getty|autovt)(?:@.*)?\.service$/u.test(unit)
+  )
+    return 'somebody is logged in, perhaps on this terminal';
   return null;
+}
+
+/** How many people are logged in, as systemd-logind keeps it; 0 where it does not run. */
+export function countSessions(): number {
+  try {
+    return readdirSync('/run/systemd/sessions').filter((name) => !name.endsWith('.ref')).length;
+  } catch {
+    return 0;
+  }
 }
 
 /** The service that this process runs in; null when started by hand. */
