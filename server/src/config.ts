@@ -25,7 +25,7 @@ const Environment = Type.Object(
     /** Addresses or networks of reverse proxies whose X-Forwarded-For is believed, separated by commas. */
     FIXPOINT_TRUSTED_PROXIES: Type.Optional(text),
     /**
-     * Repositories that agents may fetch packages from through the server, separated by blanks: `http://HOST/path/`,
+     * Repositories that agents may fetch packages from through the server, separated by blanks or commas: `http://HOST/path/`,
      * `http://NAME/path/=file:///folder`, or `apt` for those of this machine's own apt sources.
      */
     FIXPOINT_REPOSITORIES: Type.Optional(text),

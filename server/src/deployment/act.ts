@@ -11,13 +11,9 @@ import { appendAudits, type NewAuditEvent } from '../audit/commands.ts';
 import type { Context, Transact } from '../context.ts';
 import { refuse, type Answer } from '../refusal.ts';
 import { moveTask } from './move.ts';
-import {
-  lockAssets,
-  lockDeployment,
-  setDeploymentState,
-  tasksOfDeployment,
-  type TaskOfAsset,
-} from './store.ts';
+import { tasksOfDeployment } from './reads.ts';
+import type { TaskOfAsset } from './records.ts';
+import { lockAssets, lockDeployment, setDeploymentState } from './store.ts';
 import { deploymentView, unknownDeployment } from './view.ts';
 
 const eventOf: Readonly<Record<DeploymentAction, AuditEventName>> = {

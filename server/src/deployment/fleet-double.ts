@@ -5,6 +5,9 @@ import { routes as audit } from '../audit/routes.ts';
 import { routes as auth } from '../auth/routes.ts';
 import type { Room } from '../app.ts';
 import type { Config } from '../config.ts';
+import { debianTracker } from '../feed/debian-tracker/debian-tracker.ts';
+import { madeUpFile } from '../feed/recorded.ts';
+import { importFeed } from '../knowledge/import.ts';
 import { routes as notify } from '../notify/routes.ts';
 import { routes as patchJob } from '../patch-job/routes.ts';
 import { createTag } from '../tag/commands.ts';
@@ -65,37 +68,12 @@ export interface Fleet extends TestApp {
 export async function testFleet(config: Partial<Config> = {}, more: readonly Room[] = []): Promise<Fleet> {
   const test = await testApp([auth, audit, asset, notify, patchJob, deployment, ...more], { config });
   const { db } = test.database;
-  const at = test.clock.now();
-  await db
-    .insertInto('feed')
-    .values({
-      id: 'debian-tracker',
-      last_error_code: null,
-      last_error: null,
-      source_name: null,
-      source_digest: null,
-    })
-    .execute();
-  await db
-    .insertInto('feed_record')
-    .values({ feed: 'debian-tracker', record: 'openssl', digest: 'd', raw: '{}', imported_at: at })
-    .execute();
-  await db
-    .insertInto('statement')
-    .values({
-      feed: 'debian-tracker',
-      record: 'openssl',
-      vulnerability,
-      ecosystem: 'debian',
-      release: '12',
-      package: 'openssl',
-      status: 'fixed',
-      fixed_version: '3.0.20-1~deb12u1',
-      fix_state: 'available',
-      note: null,
-      advisory: null,
-    })
-    .execute();
+  const release = { status: 'resolved', fixed_version: '3.0.20-1~deb12u1' };
+  const tracker = { openssl: { [vulnerability]: { releases: { bookworm: release } } } };
+  const imported = await importFeed(test.context, debianTracker, madeUpFile(JSON.stringify(tracker)), {
+    actor: { kind: 'system', name: 'test' },
+  });
+  if (!imported.ok) throw new Error(imported.message);
   const tagged = await createTag(test.context, { kind: 'system', name: 'test' }, { name: 'web' });
   if (!tagged.ok) throw new Error(tagged.message);
   const operator = await test.bearer('operator');

@@ -4,7 +4,8 @@ import type { TaskState } from '@fixpoint/core/task/states.ts';
 import { checkTransition, isEnded, type TransitionSource } from '@fixpoint/core/task/transitions.ts';
 import type { NewAuditEvent } from '../audit/commands.ts';
 import type { Context, Transact } from '../context.ts';
-import { appendTaskEvent, updateTask, type TaskChange, type TaskRow } from './store.ts';
+import type { TaskRow } from './records.ts';
+import { appendTaskEvent, updateTask, type TaskChange } from './store.ts';
 
 /** A part of the system that acts by itself. */
 export const deploymentActor: Actor = { kind: 'system', name: 'deployment' };

@@ -1,5 +1,5 @@
 import type { DecideOptions, TaskObservation } from '@fixpoint/core/deployment/decide.ts';
-import type { TaskOfAsset } from './store.ts';
+import type { TaskOfAsset } from './records.ts';
 
 /** An asset is silent after three missed check-ins, and not before this. */
 export const decideOptions: DecideOptions = { silentAfterSeconds: 30 };

@@ -11,15 +11,14 @@ import { deploymentActor, moveTask } from './move.ts';
 import { decideOptions, observationOf } from './observe.ts';
 import {
   deploymentHead,
-  lockAssets,
   nextSequence,
   openCounts,
   openTasksOfAsset,
   tasksOfAsset,
   taskWithAsset,
-  tryLockDeployment,
-  type TaskRow,
-} from './store.ts';
+} from './reads.ts';
+import type { TaskRow } from './records.ts';
+import { lockAssets, tryLockDeployment } from './store.ts';
 
 export interface AskingAgent {
   readonly assetId: number;

@@ -12,7 +12,7 @@ import { patchFacts } from '../patch/commands.ts';
 import { targetOfDefinition } from '../patch-job/commands.ts';
 import { answer, refuse, type Answer } from '../refusal.ts';
 import { softwareOf } from '../software/commands.ts';
-import { assetFacts, assetsWithOpenTask } from './store.ts';
+import { assetFacts, assetsWithOpenTask } from './reads.ts';
 
 const CandidateList = Compile(Type.Array(Candidate));
 const ResidueList = Compile(Type.Array(Residue));
@@ -109,7 +109,8 @@ async function planAssets(
       retired: row.retired_at !== null,
       excludedByJob: excluded.has(row.id),
       taskUnderWay: busy.has(row.id),
-      lastSeenAt: row.last_seen_at?.toISOString() ?? null,
+      // check-ins are written in batches, so the inventory can be there first
+      lastSeenAt: (row.last_seen_at ?? row.inventory_at)?.toISOString() ?? null,
       inventory:
         row.digests === null
           ? null

@@ -16,16 +16,9 @@ import type { Context, Transact } from '../context.ts';
 import { raiseAlert, type NewAlert } from '../notify/commands.ts';
 import { answer, refuse, type Answer, type Refusal } from '../refusal.ts';
 import { deploymentActor, moveTask } from './move.ts';
-import {
-  appendTaskEvent,
-  assetFacts,
-  findTask,
-  hasTaskEvent,
-  lockAssets,
-  openTasksOfAsset,
-  updateTask,
-  type TaskRow,
-} from './store.ts';
+import { assetFacts, findTask, hasTaskEvent, openTasksOfAsset } from './reads.ts';
+import type { TaskRow } from './records.ts';
+import { appendTaskEvent, lockAssets, updateTask } from './store.ts';
 import { judgeTask, type Aftermath } from './verification.ts';
 
 export interface ReportingAgent {

@@ -7,17 +7,9 @@ import { transact } from '../transact.ts';
 import { deploymentActor, moveTask } from './move.ts';
 import { decideOptions, observationOf } from './observe.ts';
 import { settle } from './report.ts';
-import {
-  findTask,
-  liveDeployments,
-  lockAssets,
-  openCounts,
-  overdueVerifications,
-  setDeploymentState,
-  tasksDue,
-  tryLockDeployment,
-  type TaskOfAsset,
-} from './store.ts';
+import { findTask, liveDeployments, openCounts, overdueVerifications } from './reads.ts';
+import type { TaskOfAsset } from './records.ts';
+import { lockAssets, setDeploymentState, tasksDue, tryLockDeployment } from './store.ts';
 import { judgeTask, type Aftermath } from './verification.ts';
 
 /** Tasks dealt with in one transaction. */

@@ -11,7 +11,9 @@ import { findingsOfAssets, type AssetFinding } from '../finding/commands.ts';
 import type { NewAlert } from '../notify/commands.ts';
 import { deploymentActor, moveTask } from './move.ts';
 import { installedOf, storedResidue } from './plan.ts';
-import { appendTaskEvent, assetFacts, updateTask, type TaskRow } from './store.ts';
+import { assetFacts } from './reads.ts';
+import type { TaskRow } from './records.ts';
+import { appendTaskEvent, updateTask } from './store.ts';
 
 /** What a decision leaves to be done last in the transaction: alerts, then the audit trail. */
 export interface Aftermath {

@@ -19,8 +19,8 @@ import {
   tasksOfDeployment,
   taskWithAsset,
   type DeploymentListRow,
-  type TaskOfAsset,
-} from './store.ts';
+} from './reads.ts';
+import type { TaskOfAsset } from './records.ts';
 
 export function unknownDeployment(id: string) {
   return refuse(

@@ -1,152 +1,23 @@
-import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
   chmodSync,
-  cpSync,
-  existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
-  readFileSync,
   rmSync,
   statSync,
   symlinkSync,
   utimesSync,
   writeFileSync,
 } from 'node:fs';
-import {
-  createServer,
-  request as httpRequest,
-  type IncomingHttpHeaders,
-  type IncomingMessage,
-  type Server,
-  type ServerResponse,
-} from 'node:http';
-import { connect, type Server as NetServer } from 'node:net';
+import { request as httpRequest, type IncomingMessage, type ServerResponse } from 'node:http';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { afterEach, describe, expect, test } from 'vitest';
-import { testFleet, type Fleet } from '../deployment/fleet-double.ts';
-import { routes as distributionRoutes } from './routes.ts';
-import { aptRepositories, findFile, readRepositories } from './repositories.ts';
+import { afterTest, cleanUp, distributionPoint, upstreamServer } from './point-double.ts';
 
-const cleanups: (() => Promise<void> | void)[] = [];
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).toReversed()) await cleanup();
-});
-
-/** A repository of our own that does what a test wants of it. */
-interface Upstream {
-  readonly url: string;
-  readonly asked: { url: string; headers: IncomingHttpHeaders }[];
-  answer: (request: IncomingMessage, response: ServerResponse) => void;
-  stop(): Promise<void>;
-}
-
-function portOf(server: NetServer): number {
-  const address = server.address();
-  if (address === null || typeof address === 'string') throw new Error('it does not listen on a port');
-  return address.port;
-}
-
-async function upstreamServer(): Promise<Upstream> {
-  const asked: Upstream['asked'] = [];
-  const upstream: Upstream = {
-    url: '',
-    asked,
-    answer: (_, response) => response.writeHead(404).end(),
-    stop: () => close(server),
-  };
-  const server = createServer((request, response) => {
-    asked.push({ url: request.url ?? '', headers: request.headers });
-    upstream.answer(request, response);
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const port = portOf(server);
-  cleanups.push(() => close(server));
-  return Object.assign(upstream, { url: `http://127.0.0.1:${String(port)}/debian/` });
-}
-
-const close = (server: Server): Promise<void> =>
-  new Promise((resolve) => {
-    server.closeAllConnections();
-    server.close(() => resolve());
-  });
-
-interface Point {
-  readonly fleet: Fleet;
-  readonly port: number;
-  readonly folder: string;
-  readonly credentials: string;
-  /** Waits until nothing is on its way any more and so many files are kept. */
-  kept(files: number): Promise<void>;
-  get(
-    url: string,
-    headers?: Record<string, string>,
-    method?: string,
-  ): Promise<{ status: number; reason: string; headers: IncomingHttpHeaders; body: Buffer }>;
-}
-
-async function distributionPoint(repositories: string): Promise<Point> {
-  const folder = mkdtempSync(join(tmpdir(), 'fixpoint-distribution-'));
-  const fleet = await testFleet({ dataFolder: folder, repositories }, [distributionRoutes]);
-  cleanups.push(async () => {
-    await fleet.close();
-    rmSync(folder, { recursive: true, force: true });
-  });
-  await fleet.app.listen({ host: '127.0.0.1', port: 0 });
-  const port = portOf(fleet.app.server);
-  const agent = await fleet.enrol('web-1');
-  const credentials = `${agent.uid}:${agent.session}`;
-  return {
-    fleet,
-    port,
-    folder,
-    credentials,
-    async kept(files) {
-      let before = -1;
-      for (let i = 0; i < 200; i++) {
-        await new Promise((resolve) => setTimeout(resolve, 50));
-        const { body } = await fleet.call('GET', '/api/v1/distribution');
-        if (Number(body.files) >= files && body.fetched_bytes === before) return;
-        before = Number(body.fetched_bytes);
-      }
-      throw new Error(`${String(files)} files were to be kept`);
-    },
-    get: (url, headers = {}, method = 'GET') =>
-      new Promise((resolve, reject) => {
-        const asked = httpRequest(
-          {
-            host: '127.0.0.1',
-            port,
-            method,
-            path: url,
-            agent: false,
-            headers: {
-              'proxy-authorization': `Basic ${Buffer.from(credentials).toString('base64')}`,
-              ...headers,
-            },
-          },
-          (response) => {
-            const chunks: Buffer[] = [];
-            response.on('data', (chunk: Buffer) => chunks.push(chunk));
-            response.on('error', reject);
-            response.on('end', () =>
-              resolve({
-                status: response.statusCode ?? 0,
-                reason: response.statusMessage ?? '',
-                headers: response.headers,
-                body: Buffer.concat(chunks),
-              }),
-            );
-          },
-        );
-        asked.on('error', reject);
-        asked.end();
-      }),
-  };
-}
+afterEach(cleanUp);
 
 const content = Buffer.from('a package, as far as HTTP is concerned. '.repeat(50_000));
 const pool = 'pool/main/o/openssl/openssl_3.0.22_amd64.deb';
@@ -379,7 +250,7 @@ describe('the cache', () => {
 describe('a folder as repository', () => {
   test('is served as it is, and nothing outside of it', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'fixpoint-repository-'));
-    cleanups.push(() => rmSync(folder, { recursive: true, force: true }));
+    afterTest(() => rmSync(folder, { recursive: true, force: true }));
     mkdirSync(join(folder, 'pool'));
     writeFileSync(join(folder, 'pool/one.deb'), 'one');
     symlinkSync('/etc/passwd', join(folder, 'pool/out.deb'));
@@ -392,138 +263,3 @@ describe('a folder as repository', () => {
     expect((await point.get('http://lab.example/debian/%2e%2e/%2e%2e/etc/passwd')).status).toBe(403);
   });
 });
-
-describe('lists of repositories', () => {
-  test('are read, and every mistake is named', () => {
-    expect(readRepositories('http://a/b http://c:81/=file:///srv/c')).toEqual({
-      ok: true,
-      repositories: [
-        { prefix: 'http://a/b/', folder: null },
-        { prefix: 'http://c:81/', folder: '/srv/c' },
-      ],
-    });
-    const wrong = readRepositories('ftp://a/ https://b/ http://c/=/srv');
-    expect(wrong.ok ? [] : wrong.problems).toHaveLength(3);
-  });
-
-  test('come from apt sources of both formats, without those that are commented out', () => {
-    const folder = mkdtempSync(join(tmpdir(), 'fixpoint-apt-'));
-    cleanups.push(() => rmSync(folder, { recursive: true, force: true }));
-    mkdirSync(join(folder, 'sources.list.d'));
-    writeFileSync(
-      join(folder, 'sources.list'),
-      'deb [arch=amd64] http://one/debian bookworm main\n# deb http://no/ x y\n',
-    );
-    writeFileSync(
-      join(folder, 'sources.list.d/x.sources'),
-      'Types: deb\n# http://no/archive\nURIs: http://two/debian https://three/x\n http://four/debian/\nSuites: a\n',
-    );
-    expect(aptRepositories(folder).map((one) => one.prefix)).toEqual([
-      'http://one/debian/',
-      'http://two/debian/',
-      'http://four/debian/',
-    ]);
-  });
-
-  test('a prefix ends at a slash', () => {
-    const list = readRepositories('http://a/debian');
-    if (!list.ok) throw new Error('not read');
-    expect(findFile(list.repositories, 'http://a/debian-evil/pool/x.deb')).toBeNull();
-    expect(findFile(list.repositories, 'http://a/debian/pool/x.deb')).toMatchObject({ immutable: true });
-    expect(findFile(list.repositories, 'http://a/debian/dists/x/InRelease')).toMatchObject({
-      immutable: false,
-    });
-    expect(findFile(list.repositories, 'http://a/debian/pool/x.deb?a=b')).toBeNull();
-  });
-});
-
-const run = promisify(execFile);
-const http = aptRepositories('/etc/apt');
-
-describe.skipIf(!existsSync('/usr/bin/apt-get') || http.length === 0)(
-  'the real apt-get, in a root of its own',
-  () => {
-    test(
-      'updates and downloads through the proxy, again without the repository, and is refused without credentials',
-      { timeout: 280_000 },
-      async () => {
-        const point = await distributionPoint('apt');
-        const root = mkdtempSync(join(tmpdir(), 'fixpoint-apt-root-'));
-        cleanups.push(() => rmSync(root, { recursive: true, force: true }));
-        for (const folder of [
-          'etc/apt.conf.d',
-          'etc/preferences.d',
-          'etc/auth.conf.d',
-          'state/lists/partial',
-          'cache/archives/partial',
-          'download',
-        ]) {
-          mkdirSync(join(root, folder), { recursive: true });
-        }
-        cpSync('/etc/apt/trusted.gpg.d', join(root, 'etc/trusted.gpg.d'), { recursive: true });
-        writeFileSync(join(root, 'status'), '');
-        writeFileSync(join(root, 'etc/sources.list'), sourcesOfThisMachine());
-        const configure = (credentials: string) => {
-          const [user = '', word = ''] = credentials.split(':');
-          writeFileSync(
-            join(root, 'apt.conf'),
-            `Dir::Etc "${root}/etc";\nDir::State "${root}/state";\nDir::State::status "${root}/status";\nDir::Cache "${root}/cache";\n` +
-              `#clear Acquire::http::Proxy;\nAcquire::http::Proxy "http://${encodeURIComponent(user)}:${encodeURIComponent(word)}@127.0.0.1:${String(point.port)}";\n` +
-              'Acquire::Retries "0";\nAPT::Sandbox::User "root";\nAPT::Update::Error-Mode "any";\nAcquire::Languages "none";\n',
-          );
-        };
-        const apt = async (...parameters: string[]) =>
-          run('apt-get', parameters, {
-            cwd: join(root, 'download'),
-            env: { PATH: process.env.PATH ?? '', APT_CONFIG: join(root, 'apt.conf'), LC_ALL: 'C' },
-            timeout: 200_000,
-          });
-        configure('nobody:nothing');
-        await expect(apt('update')).rejects.toThrow(/407/u);
-        configure(point.credentials);
-        await apt('update');
-        await apt('download', 'hostname');
-        const [deb] = readdirSync(join(root, 'download'));
-        if (deb === undefined) throw new Error('nothing was downloaded');
-        const first = readFileSync(join(root, 'download', deb));
-        expect(first.subarray(0, 7).toString()).toBe('!<arch>');
-
-        await point.kept(2);
-        const before = (await point.fleet.call('GET', '/api/v1/distribution')).body;
-        rmSync(join(root, 'download', deb));
-        rmSync(join(root, 'state/lists'), { recursive: true });
-        mkdirSync(join(root, 'state/lists/partial'), { recursive: true });
-        await apt('update');
-        await apt('download', 'hostname');
-        expect(readFileSync(join(root, 'download', deb)).equals(first)).toBe(true);
-        const after = (await point.fleet.call('GET', '/api/v1/distribution')).body;
-        // a mirror need not say by what an InRelease file could be recognised again; all the rest came from the cache
-        const again = Number(after.fetched_bytes) - Number(before.fetched_bytes);
-        expect(again).toBeLessThan(0.1 * Number(before.fetched_bytes));
-        expect(Number(after.served_bytes)).toBeGreaterThan(Number(before.served_bytes));
-      },
-    );
-  },
-);
-
-/** The Debian sources of this machine, one line each, with their keyrings. */
-function sourcesOfThisMachine(): string {
-  const lines: string[] = [];
-  const read = (file: string) => (existsSync(file) ? readFileSync(file, 'utf8') : '');
-  for (const name of existsSync('/etc/apt/sources.list.d') ? readdirSync('/etc/apt/sources.list.d') : []) {
-    if (!name.endsWith('.sources')) continue;
-    for (const stanza of read(join('/etc/apt/sources.list.d', name)).split(/\n\s*\n/u)) {
-      const field = (key: string) => new RegExp(`^${key}:\\s*(.*)$`, 'imu').exec(stanza)?.[1]?.trim() ?? '';
-      const uri = field('URIs');
-      if (!uri.startsWith('http://')) continue;
-      const signed = field('Signed-By');
-      for (const suite of field('Suites').split(/\s+/u)) {
-        lines.push(`deb ${signed.startsWith('/') ? `[signed-by=${signed}] ` : ''}${uri} ${suite} main`);
-      }
-    }
-  }
-  for (const line of read('/etc/apt/sources.list').split('\n')) {
-    if (/^deb\s.*http:\/\//u.test(line)) lines.push(line);
-  }
-  return `${lines.join('\n')}\n`;
-}

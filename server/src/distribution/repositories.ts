@@ -18,13 +18,13 @@ export type RepositoryList =
   | { readonly ok: false; readonly problems: readonly string[] };
 
 /**
- * Reads a list of repositories, separated by blanks: `http://HOST/path/`, `http://NAME/path/=file:///folder` for a folder of
+ * Reads a list of repositories, separated by blanks or commas: `http://HOST/path/`, `http://NAME/path/=file:///folder` for a folder of
  * this machine under an address of its own, and `apt` for the repositories of this machine's own apt sources.
  */
 export function readRepositories(text: string, aptFolder = '/etc/apt'): RepositoryList {
   const repositories = new Map<string, Repository>();
   const problems: string[] = [];
-  for (const entry of text.split(/\s+/u).filter((word) => word !== '')) {
+  for (const entry of text.split(/[\s,]+/u).filter((word) => word !== '')) {
     if (entry === 'apt') {
       for (const one of aptRepositories(aptFolder)) repositories.set(one.prefix, one);
       continue;
