@@ -2,7 +2,7 @@ import type { Candidate, InstalledPackage } from '../inventory/inventory.ts';
 
 /**
  * The shapes of a plan. They cross the wire and are stored, so their names are snake_case; contract/src/patch-job.ts parses
- * the same shapes (a test in server/deployment holds them equal).
+ * the same shapes (server/src/deployment/shapes.test.ts holds them equal).
  */
 
 /** Why an asset of the target gets nothing. */
