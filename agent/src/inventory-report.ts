@@ -101,7 +101,7 @@ export function createInventoryReporter(
   let running: Promise<unknown> = Promise.resolve();
 
   async function post(collected: CollectedInventory): Promise<InventoryDigests> {
-    // Unknown counts as what was acknowledged last: at worst the server answers that it does not know the base.
+    // First the difference to what it said it holds; if it no longer knows that base, everything.
     for (const base of [held ?? null, null]) {
       const report = composeReport(collected, base, acknowledged.read());
       if (report === null) return collected.digests;
