@@ -5,7 +5,7 @@ import {
   type SignedOrder,
 } from '@fixpoint/contract/agent.ts';
 import type { InventoryDigests } from '@fixpoint/core/inventory/inventory.ts';
-import { Type } from 'typebox';
+import { Type } from '@fixpoint/contract/schema.ts';
 import { backoffSeconds, jitteredSeconds } from './backoff.ts';
 import { toIso, type Clock } from './clock.ts';
 import type { DistributionPoint } from './execute/executor.ts';

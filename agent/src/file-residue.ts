@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { createReadStream, statSync, type Stats } from 'node:fs';
 import { join } from 'node:path';
-import { Type, type Static } from 'typebox';
+import { Type, type Static } from '@fixpoint/contract/schema.ts';
 import type { InstalledPackage, Residue } from '@fixpoint/core/inventory/inventory.ts';
 import {
   parseDiversions,

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { Type } from 'typebox';
+import { Type } from '@fixpoint/contract/schema.ts';
 import { diffPackages, packagesDigest } from '@fixpoint/core/inventory/digest.ts';
 import type { InstalledPackage, InventoryDigests } from '@fixpoint/core/inventory/inventory.ts';
 import {

@@ -1,6 +1,6 @@
 import { closeSync, fsyncSync, ftruncateSync, mkdirSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { Type, type Static } from 'typebox';
+import { Type, type Static } from '@fixpoint/contract/schema.ts';
 import { TaskEvent } from '@fixpoint/contract/agent.ts';
 import { parseJson } from '@fixpoint/contract/parse.ts';
 import { codeOf } from './failure.ts';

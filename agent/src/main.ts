@@ -15,7 +15,7 @@ import { createInventoryReporter, openAcknowledgedPackages } from './inventory-r
 import { createLog } from './log.ts';
 import { systemRandom } from './random.ts';
 import { openRefusals } from './refusals.ts';
-import { installService } from './service.ts';
+import { installService } from './systemd-unit.ts';
 import { createSession } from './session.ts';
 import { defaultStateDir, loadIdentity, lockStateDir, prepareStateDir, readEnrolment } from './state-dir.ts';
 import { createStopAt } from './stop-at.ts';

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { Type } from 'typebox';
+import { Type } from '@fixpoint/contract/schema.ts';
 import { RefusalReport } from '@fixpoint/contract/agent.ts';
 import { readStateFile, writeFileAtomically } from './state-dir.ts';
 

@@ -1,6 +1,6 @@
 import { closeSync, openSync, readFileSync, readlinkSync, readSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { Type, type Static } from 'typebox';
+import { Type, type Static } from '@fixpoint/contract/schema.ts';
 import type { InstalledPackage, Residue } from '@fixpoint/core/inventory/inventory.ts';
 import { compareText } from './collect/apt.ts';
 import { statusStamp, type FileOwners } from './collect/dpkg-files.ts';

@@ -1,4 +1,4 @@
-import type { Static, TSchema } from 'typebox';
+import type { Static, TSchema } from '@fixpoint/contract/schema.ts';
 import { ChallengeResponse, SessionResponse } from '@fixpoint/contract/agent.ts';
 import { ApiError } from '@fixpoint/contract/error.ts';
 import { describeProblems, parseShape } from '@fixpoint/contract/parse.ts';

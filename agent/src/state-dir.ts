@@ -12,7 +12,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { Type, type Static, type TSchema } from 'typebox';
+import { Type, type Static, type TSchema } from '@fixpoint/contract/schema.ts';
 import { AgentMode, ServerKey } from '@fixpoint/contract/agent.ts';
 import { describeProblems, parseJson } from '@fixpoint/contract/parse.ts';
 import { AgentFailure, codeOf } from './failure.ts';

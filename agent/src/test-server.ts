@@ -1,6 +1,6 @@
 import { generateKeyPairSync, randomBytes, randomUUID, sign } from 'node:crypto';
 import * as http from 'node:http';
-import type { Static, TSchema } from 'typebox';
+import type { Static, TSchema } from '@fixpoint/contract/schema.ts';
 import { applyPackageDelta, inventoryDigests, sameDigests } from '@fixpoint/core/inventory/digest.ts';
 import type { Inventory } from '@fixpoint/core/inventory/inventory.ts';
 import {
