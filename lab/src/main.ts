@@ -114,12 +114,11 @@ async function main(): Promise<number> {
   try {
     product = await startProduct({
       address: lab.network.address,
-      dataFolder: `${lab.folder}/server`,
       origins: [],
     });
     const ok = await demonstrate(lab, product, hostCount);
     if (values.keep) {
-      say(`still running at ${product.url}; token in ${lab.folder}/server/operator-token; Ctrl-C ends it`);
+      say(`still running at ${product.url}; token in ${product.dataFolder}/operator-token; Ctrl-C ends it`);
       for (;;) await sleep(3600);
     }
     return ok ? 0 : 6;

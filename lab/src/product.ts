@@ -2,11 +2,14 @@
  * The product under test: a real server process with its own data folder, and real agents on the lab's hosts. It is
  * started, killed and asked over HTTP, as anyone would.
  */
-import { readFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { chmod, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { resolve } from 'node:path';
 import { Type } from 'typebox';
 import { TokenCreated } from '@fixpoint/contract/access.ts';
+import { Tag } from '@fixpoint/contract/asset.ts';
+import { List } from '@fixpoint/contract/list.ts';
 import { readAptSources } from './apt-sources.ts';
 import { waitFor } from './clock.ts';
 import type { Host } from './host.ts';
@@ -18,6 +21,8 @@ const node = process.execPath;
 
 export interface Product {
   readonly url: string;
+  /** Deleted by `stop`. */
+  readonly dataFolder: string;
   readonly api: Api;
   /** The last lines that the server printed, for messages. */
   readonly log: () => string;
@@ -30,7 +35,6 @@ export interface Product {
 
 export interface ProductOptions {
   readonly address: string;
-  readonly dataFolder: string;
   /** Further origins that the distribution point may serve from, beside the mirrors of this machine's apt sources. */
   readonly origins: readonly string[];
   readonly onLine?: (line: string) => void;
@@ -50,8 +54,26 @@ async function freePort(address: string): Promise<number> {
   });
 }
 
+/** Where data folders of servers under test are made: the database's own user must be able to reach them. */
+const dataFolders = '/var/tmp';
+const dataFolderName = /^fixpoint-lab-server-(\d+)-/;
+
+/** A new data folder; those of runs that were killed are taken away. */
+async function newDataFolder(): Promise<string> {
+  for (const name of await readdir(dataFolders)) {
+    const pid = dataFolderName.exec(name)?.[1];
+    if (pid !== undefined && !existsSync(`/proc/${pid}`)) {
+      await rm(`${dataFolders}/${name}`, { recursive: true, force: true });
+    }
+  }
+  const folder = await mkdtemp(`${dataFolders}/fixpoint-lab-server-${process.pid}-`);
+  await chmod(folder, 0o755);
+  return folder;
+}
+
 /** Starts a server and waits until it answers. */
 export async function startProduct(options: ProductOptions): Promise<Product> {
+  const dataFolder = await newDataFolder();
   const port = await freePort(options.address);
   const url = `http://${options.address}:${port}`;
   const mirrors = (await readAptSources()).map((source) => source.uri);
@@ -70,7 +92,7 @@ export async function startProduct(options: ProductOptions): Promise<Product> {
         environment: {
           ...cleanEnvironment,
           FIXPOINT_LISTEN: `${options.address}:${port}`,
-          FIXPOINT_DATA: options.dataFolder,
+          FIXPOINT_DATA: dataFolder,
           FIXPOINT_REPOSITORIES: [...new Set([...mirrors, ...options.origins])].join(','),
           FIXPOINT_CHECK_IN_SECONDS: '2',
           FIXPOINT_ACTIVE_CHECK_IN_SECONDS: '0.5',
@@ -93,9 +115,10 @@ export async function startProduct(options: ProductOptions): Promise<Product> {
     server = undefined;
   };
   await start();
-  const token = async () => (await readFile(`${options.dataFolder}/operator-token`, 'utf8')).trim();
+  const token = async () => (await readFile(`${dataFolder}/operator-token`, 'utf8')).trim();
   return {
     url,
+    dataFolder,
     api: apiClient(() => url, token),
     log: () => lines.join('\n'),
     kill: () => end('SIGKILL'),
@@ -104,6 +127,7 @@ export async function startProduct(options: ProductOptions): Promise<Product> {
       // A server that was killed has left its database behind: only a server can stop that in good order.
       if (server === undefined) await start();
       await end('SIGTERM');
+      await rm(dataFolder, { recursive: true, force: true });
     },
   };
 }
@@ -125,6 +149,7 @@ export async function enrolHosts(
   hosts: readonly Host[],
   options: { tags: readonly string[]; mode: 'assess' | 'manage' },
 ): Promise<Map<string, string>> {
+  for (const name of options.tags) await ensureTag(product, name);
   const { secret } = await product.api.post(
     '/api/v1/enrolment-tokens',
     {
@@ -160,6 +185,11 @@ export async function enrolHosts(
     ids.set(host.name, id);
   }
   return ids;
+}
+
+async function ensureTag(product: Product, name: string): Promise<void> {
+  const { items } = await product.api.get('/api/v1/tags', List(Tag));
+  if (!items.some((tag) => tag.name === name)) await product.api.post('/api/v1/tags', { name }, Tag);
 }
 
 /** As much of an asset as the lab looks at. */
