@@ -1,6 +1,8 @@
 /** The only place of the command line that starts processes. */
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
+import { join } from 'node:path';
+import { exitCodes } from './exit-codes.ts';
 
 export interface Finished {
   /** Null when a signal ended it. */
@@ -65,4 +67,27 @@ export function startNode(
       resolve({ pid, ended, signal: (name) => void child.kill(name) });
     });
   });
+}
+
+/** Bundles a program into one file of its name that Bun runs, with its bytecode beside it. False when that failed. */
+export function bundleForBun(bun: string, program: string, folder: string): boolean {
+  const options = [
+    'build',
+    program,
+    '--target=bun',
+    '--format=cjs',
+    '--bytecode',
+    '--minify',
+    `--outdir=${folder}`,
+  ];
+  return spawnSync(bun, options, { stdio: 'ignore', timeout: 30_000 }).status === 0;
+}
+
+/** Runs the command line on Node, in our place: its input, output and exit code are ours. */
+export function runSlowStart(root: string, argv: readonly string[]): number {
+  const program = join(root, 'cli/bin/fixpoint.mjs');
+  const { status, signal } = spawnSync(join(root, 'node_modules/.bin/node'), [program, ...argv], {
+    stdio: 'inherit',
+  });
+  return status ?? (signal === 'SIGINT' ? exitCodes.interrupted : exitCodes.fault);
 }

@@ -1,6 +1,5 @@
 import { readSync } from 'node:fs';
 import { StringDecoder } from 'node:string_decoder';
-import { parseArgs } from 'node:util';
 import { compareVersions, isVersionScheme, versionSchemes } from '@fixpoint/core/version/version.ts';
 import { exitCodes, type ExitCode } from '../exit-codes.ts';
 import { Failure } from '../failure.ts';
@@ -25,18 +24,14 @@ Exit codes: 0 answered, 2 wrong usage or an unknown scheme.
 /** `fixpoint compare …`, without commander so that it starts fast. */
 export function compare(argv: readonly string[]): ExitCode {
   // A version may start with a hyphen (and is then unparseable), so what is not an option of ours is an argument.
-  const known = new Set(['--stdin', '--help', '-h']);
-  const options = argv.filter((argument) => known.has(argument));
-  const positionals = argv.filter((argument) => !known.has(argument) && argument !== '--');
-  const { values } = parseArgs({
-    args: options,
-    options: { stdin: { type: 'boolean' }, help: { type: 'boolean', short: 'h' } },
-  });
-  if (values.help === true) {
+  const known = new Set(['--stdin', '--help', '-h', '--']);
+  const options = new Set(argv.filter((argument) => known.has(argument)));
+  const positionals = argv.filter((argument) => !known.has(argument));
+  if (options.has('--help') || options.has('-h')) {
     print(compareHelp);
     return exitCodes.ok;
   }
-  if (values.stdin === true) {
+  if (options.has('--stdin')) {
     if (positionals.length > 0) {
       throw usage('compare --stdin takes no arguments', 'Give the versions as lines of scheme<TAB>a<TAB>b.');
     }

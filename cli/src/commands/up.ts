@@ -1,13 +1,15 @@
 import type { Command } from 'commander';
+import { FeedStatus } from '@fixpoint/contract/audit.ts';
 import { rmSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { now, sleep, ticks } from '../clock.ts';
 import { localServerFile, type Connection } from '../connection.ts';
 import { dataFolder } from '../data-folder.ts';
 import { exitCodes, type ExitCode } from '../exit-codes.ts';
+import { fetchList } from '../list.ts';
 import { note, print } from '../output/stream.ts';
 import { styled } from '../output/terminal.ts';
-import { duration } from '../output/time.ts';
+import { duration, relative } from '../output/time.ts';
 import type { Child } from '../run-command.ts';
 import { awaitInventory, printFirstLook } from '../up/first-look.ts';
 import { agentLog, agentObstacle, endOrphan, enrolHere, startAgent, stopAgent } from '../up/local-agent.ts';
@@ -46,7 +48,9 @@ async function up(options: UpOptions): Promise<ExitCode> {
   const stopping = listenForEnd();
 
   print(`Fixpoint ${version}. Data folder: ${data}`);
-  print('Starting the database and the server …');
+  print(
+    'Starting the database and the server; the first time, knowledge is loaded too, which takes some seconds …',
+  );
   const server = await startLocalServer(data);
   let agent: Child | null = null;
   try {
@@ -58,7 +62,7 @@ async function up(options: UpOptions): Promise<ExitCode> {
     writeFileSync(localServerFile(), `${server.url}\n`, { mode: 0o644 });
     print(`The server answers at ${styled('bold', server.url)} (${duration(ticks() - started)}).`);
     if (server.administrator !== null) printAdministrator(server.administrator);
-    await loadKnowledge(server);
+    await printKnowledge(to);
     if (!stopping.signal.aborted) agent = await observeThisMachine(to, data, options.agent, stopping.signal);
     if (!stopping.signal.aborted) printNextSteps(server, agent !== null, ticks() - started);
     await stopping.asked;
@@ -121,24 +125,22 @@ function printAdministrator({
   print('');
 }
 
-async function loadKnowledge(server: LocalServer): Promise<void> {
-  const since = ticks();
-  let loaded = 0;
-  await server.loadKnowledge((outcome) => {
-    if (outcome.outcome === 'loaded') {
-      loaded++;
-      print(
-        `Knowledge: ${outcome.feed}: ${String(outcome.records)} records in ${outcome.seconds.toFixed(1)} s`,
-      );
-    } else if (outcome.outcome === 'refused') {
-      note(`warning: knowledge of ${outcome.feed} was not loaded: ${outcome.message}`);
-    }
-  });
-  print(
-    loaded > 0
-      ? `Knowledge is loaded (${duration(ticks() - since)}).`
-      : 'Knowledge is up to date with what Fixpoint carries.',
+/** What the server judges by, and how old that is. */
+async function printKnowledge(to: Connection): Promise<void> {
+  const { items } = await fetchList(to, '/api/v1/feeds', FeedStatus, {}, { all: true });
+  const held = items.filter((feed) => feed.records > 0);
+  const words = held.map(
+    (feed) =>
+      `${feed.id} ${String(feed.records)} (of ${relative(feed.published_at ?? feed.last_success_at)})`,
   );
+  print(
+    held.length > 0
+      ? `Knowledge, in records: ${words.join(', ')}.`
+      : 'There is no knowledge yet; fixpoint feed import adds some.',
+  );
+  for (const feed of items) {
+    if (feed.last_error !== null) note(`warning: the feed ${feed.id} failed: ${feed.last_error}`);
+  }
 }
 
 const inventoryTimeoutSeconds = 120;

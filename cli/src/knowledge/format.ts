@@ -2,19 +2,21 @@ import type { Decision } from '@fixpoint/core/knowledge/decision.ts';
 import type { FeedId } from '@fixpoint/core/knowledge/facts.ts';
 
 /**
- * The local knowledge of one release in one file, made to be read by a process that lives for a tenth of a second: read in
- * one piece, and only the lines of installed source packages are looked at.
+ * The local knowledge of one release in one file, made to be read by a process that lives for a twentieth of a second:
+ * read in one piece, and only the lines that can concern an installed version are parsed.
  *
  *     fixpoint-knowledge <format> <length of the header line in bytes, 8 digits>\n
  *     <header: KnowledgeHeader as JSON>\n
- *     <index: one line a source package, sorted: name TAB offset TAB length, both in bytes from the start of the body>
+ *     <index: one line a source package, sorted by name: KnowledgePlace, fields separated by tabs>
  *     <body: for each source package its decisions, one line each, fields separated by tabs>
  *
- * Text is UTF-8. Tabs and line ends inside values become spaces; an empty field is null. `record` is `=` when it equals
- * the vulnerability. The header tells the length and CRC-32 of index and body, so a cut or altered file is noticed.
+ * Of a source package, the decisions with a fixed version come first, in dpkg's order of these versions, so that the ones
+ * with a newer fix than an installed version are all that follow some line. Text is UTF-8. Tabs and line ends inside values
+ * become spaces; an empty field is null. `record` is `=` when it equals the vulnerability. The header tells the length
+ * and CRC-32 of index and body, so a cut or altered file is noticed.
  */
 
-export const knowledgeFormat = 1;
+export const knowledgeFormat = 2;
 export const knowledgeMagic = 'fixpoint-knowledge';
 
 export interface KnowledgeHeader {
@@ -85,13 +87,13 @@ const fixStateOf = new Map<string, Decision['fixState']>([
 const unitSeparator = '\u001F';
 const fieldCount = 14;
 
-/** One decision as a line, without the line feed. */
+/** One decision as a line, without the line feed. The fixed version is first: it is what is looked for. */
 export function decisionLine(decision: Decision, danger: Danger): string {
   return [
+    decision.fixedVersion ?? '',
     decision.vulnerability,
     statusLetters[decision.status],
     fixStateLetters[decision.fixState],
-    decision.fixedVersion ?? '',
     decision.feed,
     decision.record === decision.vulnerability ? '=' : decision.record,
     decision.advisory ?? '',
@@ -119,7 +121,7 @@ export function readDecisionLine(
 ): KnownDecision | null {
   const fields = line.split('\t');
   if (fields.length !== fieldCount) return null;
-  const [vulnerability = '', statusLetter = '', fixLetter = '', fixedVersion, feed = '', record = ''] =
+  const [fixedVersion, vulnerability = '', statusLetter = '', fixLetter = '', feed = '', record = ''] =
     fields;
   const status = statusOf.get(statusLetter);
   const fixState = fixStateOf.get(fixLetter);
@@ -147,6 +149,34 @@ export function readDecisionLine(
       ransomware: fields[11] === '1',
       title: orNull(fields[12]),
     },
+  };
+}
+
+/** Where in the body a source package stands. */
+export interface KnowledgePlace {
+  /** In bytes, from the start of the body. */
+  readonly offset: number;
+  /** Of the lines in the order of their fixed version, in bytes. */
+  readonly orderedBytes: number;
+  /** Of the lines that follow them: no fix, or a fixed version that is no version. */
+  readonly otherBytes: number;
+  /** The highest fixed version; null when there is none. */
+  readonly newest: string | null;
+}
+
+export function placeLine(source: string, place: KnowledgePlace): string {
+  const { offset, orderedBytes, otherBytes, newest } = place;
+  return `${source}\t${String(offset)}\t${String(orderedBytes)}\t${String(otherBytes)}\t${newest ?? ''}`;
+}
+
+/** The other way round. The checksum vouches for the form. */
+export function readPlaceLine(line: string): KnowledgePlace {
+  const [, offset, orderedBytes, otherBytes, newest] = line.split('\t');
+  return {
+    offset: Number(offset),
+    orderedBytes: Number(orderedBytes),
+    otherBytes: Number(otherBytes),
+    newest: orNull(newest),
   };
 }
 

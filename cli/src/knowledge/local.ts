@@ -1,6 +1,7 @@
 import { readFileSync, readdirSync, statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
+import type { OsRelease } from '@fixpoint/core/inventory/os-release.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { Failure } from '../failure.ts';
 import { codeOf } from '../output/stream.ts';
@@ -9,30 +10,48 @@ import { readKnowledge, type Knowledge } from './read.ts';
 
 /**
  * The knowledge that `scan` judges by. It is made once from the product's own extract of the feeds and kept in the user's
- * cache, in a folder named after what the extract is; a changed extract, or another file format, is another folder.
+ * cache, in a folder named after what it is made from; when that changes, it is another folder.
  */
 
-/** Folder of the published files that the product brings along; see server/src/feed/extract/. */
-export const extractFolder = join(import.meta.dirname, '../../../server/src/feed/extract');
+/**
+ * What a knowledge file depends on: the published files that the product brings along (server/src/feed/extract/), the
+ * parsers beside them, and the rule that unites what they say.
+ */
+const ingredients = ['../../../server/src/feed', '../../../core/src/knowledge'].map((folder) =>
+  join(import.meta.dirname, folder),
+);
 
 export function cacheFolder(): string {
   const base = process.env['XDG_CACHE_HOME'];
   return join(base === undefined || base === '' ? join(homedir(), '.cache') : base, 'fixpoint');
 }
 
+/** Where the knowledge made from the present ingredients is kept. */
+export function knowledgeFolder(): string {
+  return join(cacheFolder(), 'knowledge', ingredientsKey(ingredients));
+}
+
+export interface KnowledgeSourceOptions {
+  /** A knowledge file to use instead of our own. */
+  readonly file: string | null;
+  /** Of our own: {@link knowledgeFolder}. */
+  readonly folder: string;
+  /** Makes what belongs into the folder when it is empty; see make.ts. */
+  readonly make: (folder: string) => Promise<ReadonlyMap<string, Uint8Array>>;
+}
+
 /**
- * Knowledge of one release, from `file` if one is given.
+ * Knowledge of one release.
  *
  * @throws Failure `release_unknown` when there is none, `knowledge_…` when the file cannot be used
  */
 export async function localKnowledge(
-  os: string,
-  osRelease: string,
-  osTitle: string,
-  file: string | null,
+  { os, os_release: osRelease, os_title: osTitle }: OsRelease,
+  { file, folder, make }: KnowledgeSourceOptions,
 ): Promise<Knowledge> {
   if (file !== null) {
-    const knowledge = open(file, `Make it again, or leave --knowledge away.`);
+    const { crc32 } = process.getBuiltinModule('node:zlib');
+    const knowledge = open(file, crc32, 'Make it again, or leave --knowledge away.');
     if (knowledge === null) {
       throw new Failure(
         exitCodes.usage,
@@ -45,20 +64,18 @@ export async function localKnowledge(
     if (ecosystem === os && release === osRelease) return knowledge;
     throw unknownRelease(os, osRelease, osTitle, [`${ecosystem}-${release}`]);
   }
-  const folder = join(cacheFolder(), 'knowledge', extractKey(extractFolder));
   const name = `${os}-${osRelease}`;
   // Names come from the scanned root, which nobody vouches for.
   const path = /^[a-z0-9.-]+$/u.test(name) ? join(folder, name) : null;
   const remedy = `Remove ${folder}; it is made again.`;
-  const kept = path === null ? null : open(path, remedy);
+  const kept = path === null ? null : open(path, null, remedy);
   if (kept !== null) return kept;
   const known = list(folder);
   if (known.length > 0) throw unknownRelease(os, osRelease, osTitle, known);
-  const { makeKnowledge } = await import('./make.ts');
-  const made = await makeKnowledge(folder);
+  const made = await make(folder);
   const bytes = made.get(name);
   if (bytes === undefined) throw unknownRelease(os, osRelease, osTitle, [...made.keys()].sort());
-  return read(Buffer.from(bytes), name, remedy);
+  return read(Buffer.from(bytes), null, name, remedy);
 }
 
 function unknownRelease(os: string, osRelease: string, osTitle: string, known: readonly string[]): Failure {
@@ -71,7 +88,9 @@ function unknownRelease(os: string, osRelease: string, osTitle: string, known: r
   );
 }
 
-function open(path: string, whatToDo: string): Knowledge | null {
+type Checksum = ((bytes: Uint8Array) => number) | null;
+
+function open(path: string, checksum: Checksum, whatToDo: string): Knowledge | null {
   let bytes: Buffer;
   try {
     bytes = readFileSync(path);
@@ -84,11 +103,11 @@ function open(path: string, whatToDo: string): Knowledge | null {
       whatToDo,
     );
   }
-  return read(bytes, path, whatToDo);
+  return read(bytes, checksum, path, whatToDo);
 }
 
-function read(bytes: Buffer, path: string, whatToDo: string): Knowledge {
-  const answer = readKnowledge(bytes);
+function read(bytes: Buffer, checksum: Checksum, path: string, whatToDo: string): Knowledge {
+  const answer = readKnowledge(bytes, checksum);
   if (answer.ok) return answer.knowledge;
   throw new Failure(
     exitCodes.inputUnusable,
@@ -108,14 +127,16 @@ function list(folder: string): string[] {
 }
 
 /**
- * Names the state of the extract by the names, sizes and times of its files (as make does): reading and hashing megabytes
- * at every start would take longer than the scan. What the files hold is told by the digests inside.
+ * Names the state of the ingredients by the names, sizes and times of their files (as make does): reading and hashing
+ * megabytes at every start would take longer than the scan.
  */
-export function extractKey(folder: string): string {
+export function ingredientsKey(folders: readonly string[]): string {
   let state = `${String(knowledgeFormat)}\n`;
-  for (const entry of readdirSync(folder, { recursive: true, encoding: 'utf8' }).sort()) {
-    const { size, mtimeMs } = statSync(join(folder, entry));
-    state += `${entry} ${String(size)} ${String(Math.trunc(mtimeMs))}\n`;
+  for (const folder of folders) {
+    for (const entry of readdirSync(folder, { recursive: true, encoding: 'utf8' }).sort()) {
+      const { size, mtimeMs } = statSync(join(folder, entry));
+      state += `${entry} ${String(size)} ${String(Math.trunc(mtimeMs))}\n`;
+    }
   }
   return hash(state);
 }

@@ -28,7 +28,10 @@ export async function makeKnowledge(folder: string): Promise<ReadonlyMap<string,
   note(
     "note: preparing the local knowledge from Fixpoint's own data; this is needed once and takes some seconds",
   );
-  const files = await buildKnowledge(extractFacts());
+  const files = await buildKnowledge(
+    extractFacts(),
+    new Map(extractFiles.map((file) => [file.feed, file.asOf])),
+  );
   try {
     keep(folder, files);
   } catch (error) {

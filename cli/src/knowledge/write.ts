@@ -1,9 +1,11 @@
 import { crc32 } from 'node:zlib';
 import type { Decision } from '@fixpoint/core/knowledge/decision.ts';
+import { compareDpkg, parseDpkg, type DpkgVersion } from '@fixpoint/core/version/dpkg.ts';
 import {
   decisionLine,
   knowledgeFormat,
   knowledgeMagic,
+  placeLine,
   unknownDanger,
   type Danger,
   type KnowledgeHeader,
@@ -17,23 +19,33 @@ export function knowledgeFile(
   dangers: ReadonlyMap<string, Danger>,
   feeds: readonly KnowledgeSource[],
 ): Uint8Array {
-  const bySource = new Map<string, string[]>();
+  const bySource = Map.groupBy(decisions, (decision) => decision.package);
   let count = 0;
-  for (const decision of decisions) {
-    const line = `${decisionLine(decision, dangers.get(decision.vulnerability) ?? unknownDanger)}\n`;
-    const lines = bySource.get(decision.package);
-    if (lines === undefined) bySource.set(decision.package, [line]);
-    else lines.push(line);
-    count++;
-  }
   let index = '';
   let offset = 0;
   const blocks: Buffer[] = [];
   for (const source of [...bySource.keys()].sort()) {
-    const block = Buffer.from((bySource.get(source) ?? []).sort().join(''), 'utf8');
-    index += `${source}\t${String(offset)}\t${String(block.length)}\n`;
-    offset += block.length;
-    blocks.push(block);
+    const ordered: { readonly version: DpkgVersion; readonly line: string }[] = [];
+    const others: string[] = [];
+    for (const decision of bySource.get(source) ?? []) {
+      const line = `${decisionLine(decision, dangers.get(decision.vulnerability) ?? unknownDanger)}\n`;
+      const parsed = decision.status === 'fixed' ? parseDpkg(decision.fixedVersion ?? '') : null;
+      if (parsed?.ok === true) ordered.push({ version: parsed.version, line });
+      else others.push(line);
+      count++;
+    }
+    ordered.sort((a, b) => compareDpkg(a.version, b.version) || (a.line < b.line ? -1 : 1));
+    const orderedBlock = Buffer.from(ordered.map(({ line }) => line).join(''), 'utf8');
+    const otherBlock = Buffer.from(others.sort().join(''), 'utf8');
+    const place = {
+      offset,
+      orderedBytes: orderedBlock.length,
+      otherBytes: otherBlock.length,
+      newest: ordered.at(-1)?.version.text ?? null,
+    };
+    index += `${placeLine(source, place)}\n`;
+    offset += orderedBlock.length + otherBlock.length;
+    blocks.push(orderedBlock, otherBlock);
   }
   const indexBytes = Buffer.from(index, 'utf8');
   const rest = Buffer.concat([indexBytes, ...blocks]);

@@ -21,34 +21,41 @@ const gap = 2;
 /** A header and one line a row, each ending in a line feed. Empty when there are no rows. */
 export function table<Row>(columns: readonly Column<Row>[], rows: readonly Row[], limit = width()): string {
   if (rows.length === 0) return '';
-  const cells = rows.map((row) => columns.map((column) => harmless(column.of(row))));
+  const raw = rows.map((row) => columns.map((column) => column.of(row)));
+  // Nearly always all of it is printable ASCII, which one look at all of it tells: then nothing is to be made harmless, and
+  // a character is a terminal cell.
+  const plain = printableAscii.test(raw.map((line) => line.join('')).join(''));
+  const lines = plain ? raw : raw.map((line) => line.map(harmless));
+  const cellsOf = plain ? (text: string): number => text.length : columnsOf;
   const widths = columns.map((column, c) => {
     let widest = column.title.length;
-    for (const line of cells) widest = Math.max(widest, columnsOf(line[c] ?? ''));
+    for (const line of lines) widest = Math.max(widest, cellsOf(line[c] ?? ''));
     return widest;
   });
   fit(columns, widths, limit);
   const shown = columns.map((_, c) => c).filter((c) => (widths[c] ?? 0) > 0);
-  const line = (texts: readonly string[], style: (c: number) => Style | undefined): string => {
-    const parts = shown.map((c, position) => {
-      const text = cut(texts[c] ?? '', widths[c] ?? 0);
-      const fill = ' '.repeat(Math.max(0, (widths[c] ?? 0) - columnsOf(text)));
+  const write = (line: readonly string[], style: (c: number) => Style | undefined): string => {
+    const parts = shown.map((c) => {
+      const room = widths[c] ?? 0;
+      const whole = line[c] ?? '';
+      const text = cellsOf(whole) > room ? cut(whole, room) : whole;
+      const fill = ' '.repeat(Math.max(0, room - cellsOf(text)));
       const wanted = style(c);
       const ink = wanted === undefined ? text : styled(wanted, text);
-      if (columns[c]?.align === 'right') return fill + ink;
-      return position === shown.length - 1 ? ink : ink + fill;
+      return columns[c]?.align === 'right' ? fill + ink : ink + fill;
     });
-    return `${parts.join(' '.repeat(gap)).trimEnd()}\n`;
+    return `${parts.join('  ').trimEnd()}\n`;
   };
-  let text = line(
-    columns.map((column) => column.title),
-    () => 'bold',
+  const body = rows.map((row, r) => write(lines[r] ?? [], (c) => columns[c]?.style?.(row)));
+  return (
+    write(
+      columns.map((column) => column.title),
+      () => 'bold',
+    ) + body.join('')
   );
-  rows.forEach((row, r) => {
-    text += line(cells[r] ?? [], (c) => columns[c]?.style?.(row));
-  });
-  return text;
 }
+
+const printableAscii = /^[\u0020-\u007E]*$/u;
 
 /** Takes width from the columns that yield, most willing first: shrunk when that is enough, else left out. */
 function fit<Row>(columns: readonly Column<Row>[], widths: number[], limit: number): void {
@@ -68,7 +75,6 @@ function fit<Row>(columns: readonly Column<Row>[], widths: number[], limit: numb
   }
 }
 
-const ascii = /^[\u0020-\u007E]*$/u;
 // Characters that a terminal draws over two cells: CJK, Hangul, full-width forms, emoji.
 const wide =
   /[\u1100-\u115F\u2E80-\uA4CF\uAC00-\uD7A3\uF900-\uFAFF\uFE30-\uFE6F\uFF00-\uFF60\u{1F300}-\u{1FAFF}]/u;
@@ -76,19 +82,19 @@ const combining = /\p{Mark}/u;
 
 /** Terminal cells that a text takes. */
 function columnsOf(text: string): number {
-  if (ascii.test(text)) return text.length;
+  if (printableAscii.test(text)) return text.length;
   let cells = 0;
   for (const c of text) cells += combining.test(c) ? 0 : wide.test(c) ? 2 : 1;
   return cells;
 }
 
-function cut(text: string, cells: number): string {
-  if (columnsOf(text) <= cells) return text;
+/** As much of the text as fits beside an ellipsis. */
+function cut(text: string, room: number): string {
   let kept = '';
   let used = 0;
   for (const c of text) {
     const size = columnsOf(c);
-    if (used + size > cells - 1) break;
+    if (used + size > room - 1) break;
     kept += c;
     used += size;
   }

@@ -1,8 +1,21 @@
-import { styleText } from 'node:util';
+import { fstatSync } from 'node:fs';
 
 /** What stdout is: where colour, fitting to a width and progress that rewrites its line make sense. */
 
-export const isTerminal: boolean = process.stdout.isTTY;
+export const isTerminal: boolean = isTty(1);
+
+/** Loads what it needs only where the answer may be yes: that costs milliseconds, which a scan into a pipe can save. */
+function isTty(descriptor: number): boolean {
+  try {
+    const file = fstatSync(descriptor);
+    // Major number 1 on Linux: /dev/null and its like.
+    if (!file.isCharacterDevice() || file.rdev >> 8 === 1) return false;
+  } catch {
+    // Closed by whoever started us.
+    return false;
+  }
+  return process.getBuiltinModule('node:tty').isatty(descriptor);
+}
 
 /** Columns to fit into; unlimited when the output goes to a file or a program. */
 export function width(): number {
@@ -17,7 +30,8 @@ const colourIsWanted = isTerminal && (process.env['NO_COLOR'] ?? '') === '' && p
 export type Style = 'bold' | 'dim' | 'red' | 'yellow' | 'green' | 'cyan';
 
 export function styled(style: Style, text: string): string {
-  return colourIsWanted ? styleText(style, text, { validateStream: false }) : text;
+  if (!colourIsWanted) return text;
+  return process.getBuiltinModule('node:util').styleText(style, text, { validateStream: false });
 }
 
 /**

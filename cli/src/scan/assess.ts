@@ -1,3 +1,4 @@
+import type { Decision } from '@fixpoint/core/knowledge/decision.ts';
 import type { InstalledPackage } from '@fixpoint/core/inventory/inventory.ts';
 import { evidenceOf } from '@fixpoint/core/match/evidence.ts';
 import { isKernelImage, kernelRelease, lookUp, matchSoftware } from '@fixpoint/core/match/match.ts';
@@ -83,73 +84,66 @@ export function assess(
   for (const group of groups) {
     const [first] = group.software;
     if (first === undefined) continue;
-    const newest = newestPatch(group.source, knowledge);
+    const concerning = knowledge.concerning(group.source, group.version);
+    if (concerning.length === 0) continue;
+    const newest = knowledge.newestFix(group.source);
     const names = group.software.map((one) => `${one.name} ${one.version}`);
     const unjudged = new Map<string, ScanUndetermined>();
-    matchSoftware(first, knowledge, (kind, decision, comparison, rule) => {
-      if (kind === 'undetermined') {
-        const { sentence } = evidenceOf(first, { kind, decision, comparison, rule });
-        const reason = rule === 'installed_version_unparseable' ? rule : sentence;
-        const known = unjudged.get(reason);
-        if (known !== undefined) known.vulnerabilities.push(decision.vulnerability);
-        else {
-          unjudged.set(reason, {
-            package: group.source,
-            installed: names,
-            vulnerabilities: [decision.vulnerability],
-            reason: sentence,
-            what_to_do:
-              rule === 'installed_version_unparseable'
-                ? 'Install the package from the distribution, or ask whoever built it.'
-                : 'Look the vulnerability up at its source, and report the record to its publisher.',
-          });
+    matchSoftware(
+      first,
+      { size: concerning.length, of: () => concerning },
+      (kind, decision, comparison, rule) => {
+        if (kind === 'undetermined') {
+          const known = unjudged.get(rule);
+          if (known !== undefined) known.vulnerabilities.push(decision.vulnerability);
+          else unjudged.set(rule, notJudged(rule, group, names, decision));
+          return;
         }
-        return;
-      }
-      if (kind !== 'vulnerable') return;
-      for (const one of group.software) vulnerable.add(`${one.name}:${one.arch}`);
-      const key = `${decision.vulnerability}\t${group.source}`;
-      const same = findings.get(key);
-      const evidence = evidenceOf(first, { kind, decision, comparison, rule });
-      if (same !== undefined) {
-        same.installed.push(...names);
-        if (compareVersions('dpkg', group.version, same.installed_version) === 'less') {
-          same.installed_version = group.version;
-          same.why = evidence.sentence;
+        if (kind !== 'vulnerable') return;
+        for (const one of group.software) vulnerable.add(`${one.name}:${one.arch}`);
+        const key = `${decision.vulnerability}\t${group.source}`;
+        const same = findings.get(key);
+        const evidence = evidenceOf(first, { kind, decision, comparison, rule });
+        if (same !== undefined) {
+          same.installed.push(...names);
+          if (compareVersions('dpkg', group.version, same.installed_version) === 'less') {
+            same.installed_version = group.version;
+            same.why = evidence.sentence;
+          }
+          return;
         }
-        return;
-      }
-      const danger = knowledge.dangerOf(decision);
-      const isKernel = isKernelImage(first);
-      findings.set(key, {
-        vulnerability: decision.vulnerability,
-        title: danger.title,
-        package: group.source,
-        installed_version: group.version,
-        installed: [...names],
-        fix_state: decision.status === 'fixed' ? 'available' : decision.fixState,
-        fixed_version: decision.fixedVersion,
-        patch:
-          decision.fixedVersion === null || newest === null
-            ? null
-            : `${decision.ecosystem}:${decision.release}/${group.source}@${newest}`,
-        patch_version: decision.fixedVersion === null ? null : newest,
-        cvss: danger.cvss,
-        epss: danger.epss,
-        exploited: danger.exploitedSince !== null,
-        exploited_since: danger.exploitedSince,
-        ransomware: danger.ransomware,
-        source: { feed: evidence.feed, record: evidence.record, advisory: evidence.advisory },
-        why:
-          isKernel && counted === 'all'
-            ? `${evidence.sentence} Installed, not known to run.`
-            : evidence.sentence,
-        rule,
-        note: evidence.note,
-        disagreements: evidence.disagreements,
-        kernel: isKernel ? (counted === 'all' ? 'not_known_to_run' : 'running') : null,
-      });
-    });
+        const danger = knowledge.dangerOf(decision);
+        const isKernel = isKernelImage(first);
+        findings.set(key, {
+          vulnerability: decision.vulnerability,
+          title: danger.title,
+          package: group.source,
+          installed_version: group.version,
+          installed: [...names],
+          fix_state: decision.status === 'fixed' ? 'available' : decision.fixState,
+          fixed_version: decision.fixedVersion,
+          patch:
+            decision.fixedVersion === null || newest === null
+              ? null
+              : `${decision.ecosystem}:${decision.release}/${group.source}@${newest}`,
+          patch_version: decision.fixedVersion === null ? null : newest,
+          cvss: danger.cvss,
+          epss: danger.epss,
+          exploited: danger.exploitedSince !== null,
+          exploited_since: danger.exploitedSince,
+          ransomware: danger.ransomware,
+          source: { feed: evidence.feed, record: evidence.record, advisory: evidence.advisory },
+          why:
+            isKernel && counted === 'all'
+              ? `${evidence.sentence} Installed, not known to run.`
+              : evidence.sentence,
+          rule,
+          note: evidence.note,
+          disagreements: evidence.disagreements,
+          kernel: isKernel ? (counted === 'all' ? 'not_known_to_run' : 'running') : null,
+        });
+      },
+    );
     undetermined.push(...unjudged.values());
   }
   const sources = [...new Set(groups.map((group) => group.source))];
@@ -161,6 +155,35 @@ export function assess(
     source_packages: sources.length,
     unknown_source_packages: sources.filter((source) => !knowledge.knows(source)).sort(),
   };
+}
+
+function notJudged(
+  rule: string,
+  { source, version }: SourceGroup,
+  installed: readonly string[],
+  decision: Decision,
+): ScanUndetermined {
+  const judged = { package: source, installed, vulnerabilities: [decision.vulnerability] };
+  switch (rule) {
+    case 'installed_version_unparseable':
+      return {
+        ...judged,
+        reason: `The installed version “${version}” of ${source} is not a Debian version, so it cannot be compared.`,
+        what_to_do: 'Install the package from the distribution, or ask whoever built it.',
+      };
+    case 'vendor_has_not_looked':
+      return {
+        ...judged,
+        reason: `The vendor lists them for ${source} and has not said yet whether ${decision.ecosystem} ${decision.release} is affected.`,
+        what_to_do: 'Scan again when the vendor has looked, or read what upstream says.',
+      };
+    default:
+      return {
+        ...judged,
+        reason: `${decision.feed} names “${decision.fixedVersion ?? ''}” as the fixed version, which is not a Debian version.`,
+        what_to_do: 'Look the vulnerability up at its source, and report the record to its publisher.',
+      };
+  }
 }
 
 function mostDangerousFirst(a: ScanFinding, b: ScanFinding): number {
@@ -216,16 +239,4 @@ function kernelsThatCount(
     counted: 'running',
     inert: new Set(images.filter((image) => image !== running).map((image) => image.name)),
   };
-}
-
-/** The highest version that any decision about the package names as a fix: it supersedes all earlier patches. */
-function newestPatch(source: string, knowledge: Knowledge): string | null {
-  let newest: string | null = null;
-  for (const { decision, unparseable } of knowledge.of(source)) {
-    if (decision.fixedVersion === null || unparseable) continue;
-    if (newest === null || compareVersions('dpkg', decision.fixedVersion, newest) === 'greater') {
-      newest = decision.fixedVersion;
-    }
-  }
-  return newest;
 }

@@ -1,6 +1,5 @@
 import { mkdirSync, readFileSync } from 'node:fs';
 import { readConfig } from '@fixpoint/server/config.ts';
-import { loadCarriedKnowledge, type CarriedOutcome } from '@fixpoint/server/knowledge/carried.ts';
 import { startServer } from '@fixpoint/server/main.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { Failure } from '../failure.ts';
@@ -12,7 +11,6 @@ export interface LocalServer {
   readonly administrator: { readonly email: string; readonly password: string } | null;
   readonly operatorToken: string;
   readonly operatorTokenFile: string;
-  loadKnowledge(tell: (outcome: CarriedOutcome) => void): Promise<unknown>;
   stop(): Promise<void>;
 }
 
@@ -36,7 +34,6 @@ export async function startLocalServer(data: string): Promise<LocalServer> {
       administrator: server.administrator,
       operatorToken: readFileSync(server.operatorTokenFile, 'utf8').trim(),
       operatorTokenFile: server.operatorTokenFile,
-      loadKnowledge: (tell) => loadCarriedKnowledge(server.context, tell),
       stop: () => server.stop(),
     };
   } catch (error) {

@@ -1,0 +1,32 @@
+import { exitCodes } from './exit-codes.ts';
+import { Failure } from './failure.ts';
+import { note } from './output/stream.ts';
+
+/** Tells on stderr why a command ended, and answers its exit code. Every way to fail looks the same. */
+export function reportError(error: unknown, argv: readonly string[]): number {
+  if (error instanceof Failure) {
+    if (wantsJson(argv)) {
+      const problems = error.problems.length > 0 ? { problems: error.problems } : {};
+      const { code, message, whatToDo } = error;
+      note(JSON.stringify({ error: { code, message, what_to_do: whatToDo, ...problems } }));
+      return error.exitCode;
+    }
+    note(`error: ${error.message} (${error.code})`);
+    for (const { path, message } of error.problems) note(`  ${path === '' ? 'input' : path}: ${message}`);
+    note(`what to do: ${error.whatToDo}`);
+    return error.exitCode;
+  }
+  note(`error: ${error instanceof Error ? error.message : String(error)} (fault)`);
+  note(
+    'what to do: this is a fault of Fixpoint or of the machine under it; report it with the lines below if it repeats',
+  );
+  if (error instanceof Error && error.stack !== undefined) note(error.stack);
+  return exitCodes.fault;
+}
+
+function wantsJson(argv: readonly string[]): boolean {
+  const format = argv.indexOf('--format');
+  return (
+    argv.includes('--json') || argv.includes('--format=json') || (format >= 0 && argv[format + 1] === 'json')
+  );
+}
