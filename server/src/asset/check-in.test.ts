@@ -78,6 +78,25 @@ describe('a check-in', () => {
     expect(await row(agent)).toMatchObject({ last_seen_at: now, next_check_in_seconds: 60 });
   });
 
+  it('keeps and shows what the agent cannot read, until it can again', async () => {
+    const agent = await testAgent(test, { hostname: 'corrupt-1' });
+    await agent.report(inventory);
+    const problem = { code: 'dpkg_status_truncated', message: '/var/lib/dpkg/status ends inside a package' };
+    await checkIn(agent, { problems: [problem] });
+    const shown = async () =>
+      (
+        await test.app.inject({
+          url: '/api/v1/assets/corrupt-1',
+          headers: await test.bearer('viewer'),
+        })
+      ).json();
+    const told = await shown();
+    expect(told.asset.undetermined).toBeGreaterThan(0);
+    expect(JSON.stringify(told.undetermined)).toContain('dpkg_status_truncated');
+    await checkIn(agent);
+    expect(JSON.stringify((await shown()).undetermined)).not.toContain('dpkg_status_truncated');
+  });
+
   it('tells a newer agent', async () => {
     const agent = await testAgent(test);
     await checkIn(agent, { agent_version: '0.2.0' });

@@ -1,4 +1,5 @@
 import type { CheckInRequest, CheckInResponse } from '@fixpoint/contract/agent.ts';
+import { digestJson } from '@fixpoint/core/inventory/digest.ts';
 import type { ServerContext } from '../app.ts';
 import type { AgentIdentity } from '../auth/guard.ts';
 import { assetHeard, hasActiveTask, ordersFor } from '../deployment/commands.ts';
@@ -20,10 +21,13 @@ export async function checkIn(
   const { config } = context;
   const state = await assetState(context.db, agent.assetId);
   const isNewVersion = state.agent_version !== request.agent_version;
+  const problems = request.problems ?? [];
+  const problemsChanged = digestJson(problems) !== digestJson(state.problems);
   const work =
-    isNewVersion || state.has_open_task || request.tasks.length > 0
+    isNewVersion || problemsChanged || state.has_open_task || request.tasks.length > 0
       ? await transact(context.db, async (trx) => {
           if (isNewVersion) await updateAsset(trx, agent.assetId, { agent_version: request.agent_version });
+          if (problemsChanged) await updateAsset(trx, agent.assetId, { problems: JSON.stringify(problems) });
           await assetHeard(trx, context, agent.assetId);
           const { orders, cancelled } = await ordersFor(trx, context, { ...agent, tasks: request.tasks });
           return { orders, cancelled, active: await hasActiveTask(trx, agent.assetId) };

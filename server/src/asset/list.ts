@@ -75,7 +75,7 @@ async function views(
       packages: row.packages,
       open_findings: count.open,
       restart_pending_findings: count.restart_pending,
-      undetermined: count.undetermined,
+      undetermined: count.undetermined + row.problem_count,
     };
   });
 }
@@ -114,7 +114,15 @@ export async function assetDetail(
       packages: packages.toSorted((a, b) => compare(a.name, b.name) || compare(a.arch, b.arch)),
       candidates: whole.candidates,
       residue: whole.residue,
-      undetermined: [...(await undeterminedOfAsset(trx, row.id))],
+      undetermined: [
+        ...whole.problems.map((problem) => ({
+          subject: 'inventory',
+          reason: `The agent cannot read the host as a whole just now (${problem.code}): ${problem.message}`,
+          what_to_do:
+            'Mend what it names on the host; until then what is shown is the last inventory that could be read.',
+        })),
+        ...(await undeterminedOfAsset(trx, row.id)),
+      ],
     });
   });
 }

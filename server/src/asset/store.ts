@@ -47,12 +47,13 @@ export async function assetKey(
 export async function assetState(
   db: Kysely<Database>,
   id: number,
-): Promise<Pick<AssetRow, 'digests' | 'agent_version'> & { has_open_task: boolean }> {
+): Promise<Pick<AssetRow, 'digests' | 'agent_version' | 'problems'> & { has_open_task: boolean }> {
   return await db
     .selectFrom('asset')
     .select([
       'digests',
       'agent_version',
+      'problems',
       sql<boolean>`exists (select 1 from task where task.asset_id = asset.id and task.ended_at is null)`.as(
         'has_open_task',
       ),
@@ -129,6 +130,7 @@ export async function listAssets(
       'next_check_in_seconds',
       'inventory_at',
       sql<number>`cardinality(software)`.as('packages'),
+      sql<number>`jsonb_array_length(problems)`.as('problem_count'),
     ])
     .orderBy('hostname')
     .orderBy('id')

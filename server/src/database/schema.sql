@@ -92,6 +92,7 @@ create table asset (
   host jsonb,
   candidates jsonb default '[]'::jsonb not null,
   residue jsonb default '[]'::jsonb not null,
+  problems jsonb default '[]'::jsonb not null,
   last_sequence bigint default 0 not null,
   constraint asset_pkey PRIMARY KEY (id),
   constraint asset_public_key_key UNIQUE (public_key),
@@ -339,7 +340,7 @@ create table statement (
   note text,
   advisory text,
   stated_at timestamp with time zone,
-  constraint statement_status_check CHECK (status = ANY (ARRAY['fixed'::text, 'affected'::text, 'not_affected'::text])),
+  constraint statement_status_check CHECK (status = ANY (ARRAY['fixed'::text, 'affected'::text, 'not_affected'::text, 'undetermined'::text])),
   constraint statement_feed_record_fkey FOREIGN KEY (feed, record) REFERENCES feed_record(feed, record) ON DELETE CASCADE
 );
 CREATE INDEX statement_product ON public.statement USING btree (ecosystem, release, package);

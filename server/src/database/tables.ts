@@ -245,6 +245,7 @@ export interface AssetTable {
   host: ColumnType<Static<typeof HostFacts> | null, string | null | undefined, string | null>;
   candidates: ColumnType<Static<typeof Candidate>[], string | undefined, string>;
   residue: ColumnType<Static<typeof Residue>[], string | undefined, string>;
+  problems: ColumnType<{ code: string; message: string }[], string | undefined, string>;
   last_sequence: ColumnType<string, string | number | undefined, string | number>;
 }
 

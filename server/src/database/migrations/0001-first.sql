@@ -263,6 +263,8 @@ create table asset (
   host jsonb,
   candidates jsonb not null default '[]',
   residue jsonb not null default '[]',
+  -- [{ code, message }]: what the agent cannot read just now, so that the inventory may be out of date
+  problems jsonb not null default '[]',
   -- number of the last order signed for it
   last_sequence bigint not null default 0
 );
