@@ -79,14 +79,14 @@ describe('a check-in', () => {
   });
 
   it('keeps and shows what the agent cannot read, until it can again', async () => {
-    const agent = await testAgent(test, { hostname: 'corrupt-1' });
+    const agent = await testAgent(test);
     await agent.report(inventory);
     const problem = { code: 'dpkg_status_truncated', message: '/var/lib/dpkg/status ends inside a package' };
     await checkIn(agent, { problems: [problem] });
     const shown = async () =>
       (
         await test.app.inject({
-          url: '/api/v1/assets/corrupt-1',
+          url: `/api/v1/assets/${agent.uid}`,
           headers: await test.bearer('viewer'),
         })
       ).json();
