@@ -35,6 +35,33 @@ async function countOpen(product: Product): Promise<string> {
   return `${all.length} findings, ${fixable.length} with a patch that the hosts' repositories offer, ${waiting} waiting for a restart`;
 }
 
+/** A vulnerability from detection to verification, as the audit trail has it. */
+async function tellStory(
+  product: Product,
+  vulnerability: string,
+  tasks: readonly { id: string; asset_id: string; hostname: string }[],
+): Promise<void> {
+  heading(`5 · Audit: the story of ${vulnerability}`);
+  const nameOf = new Map(
+    tasks.flatMap((task) => [
+      [task.asset_id, task.hostname],
+      [task.id, `task of ${task.hostname}`],
+    ]),
+  );
+  for (const event of await trail(product, `vulnerability=${vulnerability}`)) {
+    const by = nameOf.get(event.actor) ?? event.actor;
+    const what = nameOf.get(event.subject) ?? event.subject_kind;
+    const line = [
+      String(event.sequence).padStart(4),
+      event.at.slice(11, 19),
+      event.event.padEnd(23),
+      what.padEnd(16),
+      `by ${by}`,
+    ];
+    console.log(`          ${line.join('  ')}`);
+  }
+}
+
 async function demonstrate(lab: Lab, product: Product, hostCount: number): Promise<boolean> {
   heading('1 · Detect: boot a fleet with vulnerable versions and enrol it');
   for (const past of lab.base.past) {
@@ -82,15 +109,11 @@ async function demonstrate(lab: Lab, product: Product, hostCount: number): Promi
       .join(', ')}`,
   );
   say(await countOpen(product));
-  const [example] = ended.tasks[0]?.fixes ?? [];
-  if (example !== undefined) {
-    heading(`5 · Audit: the story of ${example}`);
-    for (const event of await trail(product, `vulnerability=${example}`)) {
-      console.log(
-        `          ${String(event.sequence).padStart(5)}  ${event.at.slice(11, 19)}  ${event.event.padEnd(24)} ${event.actor}`,
-      );
-    }
-  }
+  const promised = new Set(ended.tasks.flatMap((task) => task.fixes));
+  const example = open.find(
+    (finding) => finding.package === 'openssl' && promised.has(finding.vulnerability),
+  );
+  if (example !== undefined) await tellStory(product, example.vulnerability, ended.tasks);
   return ended.tasks.every((task) => task.state === 'succeeded');
 }
 
