@@ -179,7 +179,9 @@ export async function runAgent(parts: AgentParts): Promise<void> {
       // A later generation replaces an earlier one that has not begun; one that has begun is seen to its end first.
       for (const earlier of tasks.find(order.task_id)) superseded.add(earlier);
       cancelled.delete(order.task_id);
-      tasks.accept(order, signed.payload);
+      tasks.accept(order, signed.payload, () => {
+        parts.taskParts.stopAt.pass('accepted');
+      });
       log('info', 'order accepted', {
         task_id: order.task_id,
         generation: order.generation,

@@ -8,7 +8,7 @@ import { writeFileAtomically } from './state-dir.ts';
  * - `STEP:running`: as soon as the step's process runs (steps of the package manager: refresh, simulate, download, install,
  *   repair);
  * - `STEP:done`: right after it was done, before the journal says so.
- * Steps are those of journal.ts.
+ * Steps are those of journal.ts. `accepted` and `ended` are written and not done: the place is right after the writing.
  */
 export interface StopAt {
   /** Does not return if this is the place. */

@@ -108,6 +108,7 @@ export async function verify(task: Task, context: TaskContext): Promise<void> {
       ...(data === undefined || wasTold ? {} : { detail: data }),
     },
   });
+  context.stopAt.pass('ended');
   context.wake();
 }
 

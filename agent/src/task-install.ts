@@ -92,7 +92,7 @@ export async function install(task: Task, executor: Executor, context: TaskConte
       context.stopAt.pass('install:done');
       await restoreMarks(task, executor, context.log);
       const detail = detailOf(result, dp);
-      const message = installedMessage(result, repaired);
+      const message = installedMessage(result, repaired, attempt);
       task.note('install', 'done', {
         event: {
           state: 'installed',
@@ -151,8 +151,12 @@ function needsRepair(result: DetachedResult): boolean {
   return result.kind !== 'exited' || (result.exitCode !== 0 && readDpkgStatus('/').unconfigured.length > 0);
 }
 
-function installedMessage(result: DetachedResult | null, repaired: boolean): string | null {
-  if (result === null || (result.kind === 'exited' && result.exitCode === 0)) return null;
+function installedMessage(result: DetachedResult | null, repaired: boolean, attempt: number): string | null {
+  if (result === null || (result.kind === 'exited' && result.exitCode === 0)) {
+    return attempt < 2
+      ? null
+      : `The installation was interrupted and begun again; attempt ${String(attempt)} succeeded.`;
+  }
   if (result.kind === 'exited') {
     return `The package manager exited with ${String(result.exitCode)}${repaired ? ' and was repaired' : ''}; every ordered package is at its version and configured.`;
   }

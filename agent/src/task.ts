@@ -110,7 +110,8 @@ export interface TaskList {
   isJournaled(order: Order, payload: string): boolean;
   /** The highest sequence obeyed; 0 before the first. */
   lastSequence(): number;
-  accept(order: Order, payload: string): Task;
+  /** @param onJournaled called once a crash no longer loses the order, before its sequence is written down */
+  accept(order: Order, payload: string, onJournaled?: () => void): Task;
   /** Forgets old tasks that have ended and are known to the server. */
   prune(): void;
 }
@@ -137,8 +138,9 @@ export function openTaskList(stateDir: string, clock: Clock): TaskList {
       return tasks.some((task) => task.order.task_id === order.task_id && task.payloadDigest === digest);
     },
     lastSequence: () => lastSequence,
-    accept(order, payload) {
+    accept(order, payload, onJournaled) {
       const task = acceptTask(stateDir, order, payload, clock);
+      onJournaled?.();
       lastSequence = Math.max(lastSequence, order.sequence);
       writeFileAtomically(sequencePath, String(lastSequence));
       tasks.push(task);
