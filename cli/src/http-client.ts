@@ -116,8 +116,8 @@ function refused(to: Connection, response: Response, text: string): Failure {
   const { code, message, what_to_do: whatToDo, problems } = value.error;
   if (response.status === 401) {
     const advice =
-      to.credential === null
-        ? `Sign in with fixpoint login, or give --token. On the server's own machine, run as the account that started it.`
+      to.credential === null && to.credentialFrom === 'nowhere'
+        ? "Sign in with fixpoint login, or give --token. On the server's own machine, run as the account that started it."
         : `${whatToDo} (The credentials came from ${to.credentialFrom}.)`;
     return new Failure(exitCodes.authentication, code, message, advice);
   }
@@ -154,9 +154,11 @@ const reasons: Readonly<Record<string, string>> = {
 };
 
 function reasonOf(error: unknown): string {
+  let last = String(error);
   for (let cause = error; cause instanceof Error; cause = cause.cause) {
     const code = codeOf(cause) || (cause instanceof AggregateError ? codeOf(cause.errors[0]) : '');
     if (code !== '') return reasons[code] ?? code;
+    last = cause.message;
   }
-  return error instanceof Error ? error.message : String(error);
+  return last;
 }

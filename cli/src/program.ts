@@ -52,7 +52,7 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
     .configureOutput({
       writeOut: (text) => void writeAll(1, text),
       writeErr: (text) => void writeAll(2, text),
-      outputError: (text) => note(`error: ${text.replace(/^error: /u, '').trim()}`),
+      outputError: (text) => note(`error: ${text.replace(/^error: /u, '').trim()} (usage)`),
     })
     .exitOverride();
   const wanted = argv.find((argument) => !argument.startsWith('-'));
@@ -67,8 +67,9 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
     return process.exitCode === undefined ? exitCodes.ok : Number(process.exitCode);
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
-    if (error.exitCode === 0 || error.code === 'commander.help')
-      return argv.length === 0 ? exitCodes.usage : exitCodes.ok;
+    if (error.exitCode === 0) return exitCodes.ok;
+    // Help was shown because no verb was given.
+    if (error.code === 'commander.help') return exitCodes.usage;
     note(`what to do: see fixpoint ${wanted !== undefined && wanted in nouns ? `${wanted} ` : ''}--help`);
     return exitCodes.usage;
   }

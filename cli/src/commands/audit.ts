@@ -132,6 +132,14 @@ async function verifyFile(
     lines.close();
   }
   const { ok, events, head, firstBad } = verifier.end();
+  if (events === 0) {
+    throw new Failure(
+      exitCodes.inputUnusable,
+      'audit_file_empty',
+      `${file} holds no audit event`,
+      'A trail holds at least the start of the server: export it again.',
+    );
+  }
   const first =
     firstBad === null
       ? null

@@ -37,7 +37,7 @@ function targetWords({ target }: PatchJobDefinition): string {
 interface CreateOptions extends ServerOptions {
   readonly patch: string[];
   readonly target: string[];
-  readonly exclude: string[];
+  readonly exclude?: string[];
   readonly name?: string;
   readonly leaveUnits?: boolean;
   readonly installTimeout: string;
@@ -49,26 +49,16 @@ interface CreateOptions extends ServerOptions {
   readonly reason?: string;
 }
 
-const collect = (value: string, before: string[]): string[] => [
+const collect = (value: string, before: string[] = []): string[] => [
   ...before,
   ...value.split(',').map((v) => v.trim()),
 ];
 
 export function register(noun: Command): void {
   forServer(noun.command('create').description('say what is to be deployed where'))
-    .requiredOption(
-      '--patch <patch>',
-      'such as debian:12/openssl@3.0.17-1~deb12u3; may be repeated',
-      collect,
-      [],
-    )
-    .requiredOption(
-      '--target <target>',
-      'tag:NAME, or an asset by id or hostname; may be repeated',
-      collect,
-      [],
-    )
-    .option('--exclude <asset>', 'an asset of the target that gets nothing; may be repeated', collect, [])
+    .requiredOption('--patch <patch>', 'such as debian:12/openssl@3.0.17-1~deb12u3; may be repeated', collect)
+    .requiredOption('--target <target>', 'tag:NAME, or an asset by id or hostname; may be repeated', collect)
+    .option('--exclude <asset>', 'an asset of the target that gets nothing; may be repeated', collect)
     .option('--name <text>', 'default: made from the patches')
     .option('--leave-units', 'do not restart units that still run replaced files')
     .option('--install-timeout <seconds>', 'for the package manager on each asset', '1800')
@@ -145,7 +135,7 @@ async function create(options: CreateOptions): Promise<void> {
       assets: options.target
         .filter((target) => !target.startsWith('tag:'))
         .map((target) => target.replace(/^asset:/u, '')),
-      exclude: options.exclude,
+      exclude: options.exclude ?? [],
     },
     units: options.leaveUnits === true ? 'leave' : 'restart',
     install_timeout_seconds: wholeNumber(options.installTimeout, '--install-timeout'),

@@ -13,7 +13,7 @@ export function register(noun: Command): void {
     .option('--server <url>', 'the server to sign in at (also FIXPOINT_SERVER)')
     .addHelpText('after', '\nThe password is asked for, or read from the first line of standard input.')
     .action(async (email: string | undefined, options: { server?: string }) => {
-      const to = { ...serverOf(options), credential: null };
+      const to = { ...serverOf(options), credential: null, credentialFrom: 'this sign-in' };
       const address = email ?? (await readLine('E-mail address: '));
       const password = await readSecret(`Password of ${address} at ${to.server}: `);
       const answer = await ask(to, '/api/v1/sign-in', SignInResponse, {

@@ -47,8 +47,9 @@ export async function scan(
   checkRoot(root);
   const os = readOsRelease(root);
   const packages = readPackages(root);
+  const named = process.env['FIXPOINT_KNOWLEDGE'] ?? '';
   const knowledge = await localKnowledge(os, {
-    file: values.knowledge ?? process.env['FIXPOINT_KNOWLEDGE'] ?? null,
+    file: values.knowledge ?? (named === '' ? null : named),
     ...own,
   });
   const assessment = assess(packages, knowledge, runningKernel(root));

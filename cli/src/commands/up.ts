@@ -163,9 +163,10 @@ async function observeThisMachine(
   }
   print('Enrolling this machine, assess-only: the agent reports and installs nothing …');
   const asset = await enrolHere(to, data);
+  const since = now();
   const agent = await startAgent(data);
   const gone = agent.ended.then(() => 'ended' as const);
-  const first = await Promise.race([awaitInventory(to, asset, inventoryTimeoutSeconds, signal), gone]);
+  const first = await Promise.race([awaitInventory(to, asset, since, inventoryTimeoutSeconds, signal), gone]);
   if (signal.aborted) return agent;
   if (first === true) await printFirstLook(to, asset);
   else {

@@ -77,11 +77,18 @@ const columns: readonly Column<ScanFinding>[] = [
   { title: 'CVSS', of: (f) => f.cvss?.toFixed(1) ?? '-', align: 'right', yields: 2, least: 4 },
   { title: 'PACKAGE', of: (f) => f.package },
   { title: 'INSTALLED', of: (f) => f.installed_version, yields: 3, least: 10 },
-  { title: 'FIXED', of: (f) => f.fixed_version ?? fixStateWords[f.fix_state] ?? f.fix_state },
+  { title: 'FIXED', of: fixedWords },
   { title: 'PATCH', of: (f) => f.patch ?? '-', yields: 5, least: 24 },
   { title: 'SOURCE', of: sourceWords, yields: 4, least: 14 },
   { title: 'WHY', of: (f) => f.why, style: () => 'dim', yields: 6, least: 40 },
 ];
+
+function fixedWords(f: ScanFinding): string {
+  if (f.fixed_version !== null) return f.fixed_version;
+  const state = fixStateWords[f.fix_state] ?? f.fix_state;
+  // Debian's own word for what it holds to be no danger in practice.
+  return f.note?.startsWith('unimportant') === true ? `${state} (unimportant)` : state;
+}
 
 /** The feed, and its record where that is not simply the vulnerability itself. */
 function sourceWords({ source, vulnerability }: ScanFinding): string {

@@ -11,17 +11,19 @@ import { dangerStyle, dangerWords, fixStateWords } from '../scan/report.ts';
 
 const topShown = 10;
 
-/** Waits for the first inventory of an asset; false when none came in time, or the wait was given up. */
+/** Waits until an asset has been heard since a moment, and its inventory is known; false when that did not come in time. */
 export async function awaitInventory(
   to: Connection,
   asset: string,
+  since: Date,
   timeoutSeconds: number,
   signal: AbortSignal,
 ): Promise<boolean> {
   const until = ticks() + timeoutSeconds * 1000;
   while (ticks() < until && !signal.aborted) {
-    const detail = await ask(to, `/api/v1/assets/${asset}`, AssetDetail);
-    if (detail.asset.inventory_at !== null) return true;
+    const { asset: state } = await ask(to, `/api/v1/assets/${asset}`, AssetDetail);
+    const heard = state.last_seen_at !== null && Date.parse(state.last_seen_at) >= since.getTime();
+    if (heard && state.inventory_at !== null) return true;
     await sleep(300, signal);
   }
   return false;

@@ -1,0 +1,256 @@
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+
+/** The real product by its command line: a server that `fixpoint up` starts, and the nouns against it. */
+
+const program = join(import.meta.dirname, '../bin/fixpoint');
+const folder = mkdtempSync(join(tmpdir(), 'fixpoint-up-test-'));
+// PostgreSQL does not run as root, and its own user has to reach its data.
+chmodSync(folder, 0o755);
+const data = join(folder, 'data');
+const environment = {
+  ...process.env,
+  FIXPOINT_DATA: data,
+  FIXPOINT_SERVER: '',
+  FIXPOINT_TOKEN: '',
+  XDG_CONFIG_HOME: join(folder, 'config'),
+  XDG_CACHE_HOME: join(folder, 'cache'),
+  DATABASE_URL: '',
+  COLUMNS: '',
+};
+const here = existsSync('/var/lib/dpkg/status');
+
+function run(args: readonly string[], input = '', changes: Record<string, string> = {}) {
+  const { stdout, stderr, status } = spawnSync(program, args, {
+    encoding: 'utf8',
+    input,
+    timeout: 30_000,
+    env: { ...environment, ...changes },
+  });
+  return { stdout, stderr, status };
+}
+
+function json(args: readonly string[]): unknown {
+  const { stdout, stderr, status } = run([...args, '--json']);
+  expect([status, stderr]).toEqual([0, '']);
+  return JSON.parse(stdout);
+}
+
+interface Up {
+  readonly child: ChildProcess;
+  output(): string;
+  readonly ended: Promise<number | null>;
+}
+
+function startUp(args: readonly string[] = []): Up {
+  const child = spawn(program, ['up', '--listen', '127.0.0.1:0', ...args], {
+    env: environment,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let output = '';
+  const collect = (chunk: Buffer): void => {
+    output += chunk.toString();
+  };
+  child.stdout.on('data', collect);
+  child.stderr.on('data', collect);
+  const ended = new Promise<number | null>((resolve) => {
+    child.on('exit', resolve);
+  });
+  return { child, output: () => output, ended };
+}
+
+async function until(up: Up, text: string, seconds = 90): Promise<void> {
+  for (let waited = 0; !up.output().includes(text); waited += 0.1) {
+    if (waited > seconds || up.child.exitCode !== null) throw new Error(`no "${text}" in:\n${up.output()}`);
+    await sleep(100);
+  }
+}
+
+let up: Up;
+beforeAll(async () => {
+  up = startUp();
+  await until(up, 'Ctrl-C stops.');
+}, 120_000);
+afterAll(async () => {
+  if (up.child.exitCode === null) {
+    up.child.kill('SIGINT');
+    await up.ended;
+  }
+  rmSync(folder, { recursive: true, force: true });
+});
+
+describe('up', () => {
+  test('tells the address, the first password, and what was found here', () => {
+    expect(up.output()).toMatch(/The server answers at http:\/\/127\.0\.0\.1:\d+/u);
+    expect(up.output()).toMatch(/password {2,}\S{12,}/u);
+    if (here) expect(up.output()).toMatch(/This machine has (\d+ finding|no known)/u);
+    else expect(up.output()).toContain('this machine is no asset');
+  });
+
+  test('a second one on the same folder says so', () => {
+    const { stdout, stderr, status } = run(['up', '--listen', '127.0.0.1:0']);
+    expect([status, stdout.includes('answers at')]).toEqual([10, false]);
+    expect(stderr).toContain('(data_folder_in_use)');
+    expect(stderr).toContain('what to do:');
+  });
+});
+
+describe('the nouns', () => {
+  test('without options they find the server of this machine, as its owner', () => {
+    expect(run(['feed', 'status']).stdout).toContain('debian-osv');
+    expect(json(['feed', 'status'])).toEqual(
+      expect.arrayContaining([expect.objectContaining({ id: 'epss' })]),
+    );
+  });
+
+  test.each([
+    ['asset'],
+    ['tag'],
+    ['finding'],
+    ['patch'],
+    ['job'],
+    ['deployment'],
+    ['alert'],
+    ['audit'],
+    ['token'],
+    ['person'],
+  ])('%s list answers, and its --json is a list', (noun) => {
+    expect(run([noun, 'list']).status).toBe(0);
+    expect(Array.isArray(json([noun, 'list']))).toBe(true);
+  });
+
+  test.skipIf(!here)('this machine: shown, tagged, previewed, and left alone because it only reports', () => {
+    const [asset] = json(['asset', 'list']) as { id: string; hostname: string; packages: number }[];
+    expect(asset?.packages).toBeGreaterThan(10);
+    const id = asset?.id ?? '';
+    expect(run(['asset', 'show', id]).stdout).toContain('assess (reports only');
+    expect(run(['tag', 'create', 'test/here']).status).toBe(0);
+    expect(run(['tag', 'add', 'test/here', id]).status).toBe(0);
+    const [patch] = json(['patch', 'list', '--asset', id]) as { id: string }[];
+    if (patch === undefined) return;
+    const job = ['job', 'create', '--patch', patch.id, '--target', 'tag:test/here', '--name', 'test'];
+    const preview = run([...job, '--preview']).stdout;
+    expect(preview).toContain('assess only');
+    expect(run(['job', 'start', 'test']).status).toBe(3);
+    const [finding] = json(['finding', 'list', '--asset', id, '--limit', '1']) as { vulnerability: string }[];
+    const why = run(['finding', 'why', id, finding?.vulnerability ?? '']);
+    expect(why.stdout).toMatch(/^rule {2,}\w+/mu);
+  });
+
+  test('refusals keep the code and advice of the server, and have their exit codes', () => {
+    const missing = run(['deployment', 'show', '00000000-0000-4000-8000-000000000000']);
+    expect([missing.status, missing.stdout]).toEqual([3, '']);
+    expect(missing.stderr).toMatch(/^error: .* \(\w+\)\nwhat to do: /u);
+    expect(run(['asset', 'list', '--token', 'wrong']).status).toBe(5);
+    expect(run(['asset', 'list', '--server', 'http://127.0.0.1:9']).status).toBe(4);
+    expect(run(['asset', 'list', '--server', 'nonsense:nonsense']).status).toBe(2);
+    expect(run(['asset', 'list', '--limit', '0']).status).toBe(2);
+    expect(run(['asset', 'lst']).status).toBe(2);
+    expect(run(['asset']).status).toBe(2);
+    expect(JSON.parse(run(['asset', 'list', '--token', 'wrong', '--json']).stderr)).toMatchObject({
+      error: { code: expect.any(String), what_to_do: expect.any(String) },
+    });
+  });
+
+  test('the token of this machine is not sent to another', () => {
+    const { stderr, status } = run(['asset', 'list', '--server', 'http://127.0.0.1.example.invalid:8420']);
+    expect(status).toBe(4);
+    expect(stderr).not.toContain('operator-token');
+  });
+
+  test('sign in, use the session, sign out', () => {
+    const password = /password {2,}(\S+)/u.exec(up.output())?.[1] ?? '';
+    expect(run(['login', 'admin@fixpoint.localhost'], 'wrong\n').status).toBe(5);
+    const signedIn = run(['login', 'admin@fixpoint.localhost'], `${password}\n`);
+    expect(signedIn.stderr).toBe('');
+    const file = join(folder, 'config/fixpoint/login.json');
+    expect(statSync(file).mode & 0o777).toBe(0o600);
+    // Without the folder of the server there is no operator token: the session is what answers.
+    expect(run(['asset', 'list'], '', { FIXPOINT_DATA: join(folder, 'elsewhere') }).status).toBe(0);
+    expect(run(['logout']).status).toBe(0);
+    expect(existsSync(file)).toBe(false);
+  });
+
+  test('a token of a tool: shown once, does only what it may, revoked', () => {
+    const { stdout } = run(['token', 'create', 'reader', '--permission', 'read']);
+    const secret = stdout.trim();
+    expect(secret).toMatch(/^fxt_/u);
+    expect(run(['asset', 'list'], '', { FIXPOINT_TOKEN: secret }).status).toBe(0);
+    expect(run(['tag', 'create', 'no'], '', { FIXPOINT_TOKEN: secret }).status).toBe(3);
+    const tokens = json(['token', 'list']) as { id: string; name: string }[];
+    const id = tokens.find(({ name }) => name === 'reader')?.id ?? '';
+    expect(run(['token', 'revoke', id]).status).toBe(0);
+    expect(run(['asset', 'list'], '', { FIXPOINT_TOKEN: secret }).status).toBe(5);
+  });
+
+  test('enroll prints the command with a token that was made for it', () => {
+    const { stdout } = run(['enroll', '--mode', 'manage', '--uses', '3']);
+    expect(stdout).toMatch(
+      /fixpoint-agent enroll --server http:\/\/127\.0\.0\.1:\d+ --token fxe_\S+ --mode manage/u,
+    );
+  });
+
+  test('a feed: a file that is not one is refused and changes nothing', () => {
+    const file = join(folder, 'not-a-feed.json');
+    writeFileSync(file, '{"nothing": true}\n');
+    const { status, stderr } = run(['feed', 'import', 'cisa-kev', file]);
+    expect(status).toBe(3);
+    expect(stderr).toContain('what to do:');
+    expect(run(['feed', 'import', 'cisa-kev', join(folder, 'absent')]).status).toBe(2);
+  });
+});
+
+describe('audit', () => {
+  test('verified by the server and offline; an altered, cut or other file is named', () => {
+    expect(run(['audit', 'verify']).stdout).toContain('The audit trail holds');
+    const file = join(folder, 'audit.jsonl');
+    expect(run(['audit', 'export', '--output', file]).status).toBe(0);
+    const held = run(['audit', 'verify', file]);
+    expect([held.status, held.stderr]).toEqual([0, '']);
+
+    const lines = readFileSync(file, 'utf8').trimEnd().split('\n');
+    const write = (changed: readonly string[]): void => writeFileSync(file, `${changed.join('\n')}\n`);
+    write(lines.map((line, i) => (i === 2 ? line.replace('"system"', '"person"') : line)));
+    const altered = run(['audit', 'verify', file]);
+    expect(altered.status).toBe(1);
+    expect(altered.stderr).toContain('event 3');
+
+    write(lines.toSpliced(1, 1));
+    expect(run(['audit', 'verify', file]).status).toBe(1);
+    write(['{"not":"an event"}']);
+    expect(run(['audit', 'verify', file]).status).toBe(7);
+    writeFileSync(file, '');
+    expect(run(['audit', 'verify', file]).status).toBe(7);
+    expect(run(['audit', 'verify', join(folder, 'absent')]).status).toBe(2);
+  });
+});
+
+// Last: it kills and stops the server that the tests above use.
+describe('up, stopped', () => {
+  test('kill -9 loses nothing: the next start ends the agent left behind and goes on', async () => {
+    const assets = json(['asset', 'list']);
+    up.child.kill('SIGKILL');
+    await up.ended;
+    up = startUp();
+    await until(up, 'Ctrl-C stops.');
+    if (here) expect(up.output()).toContain('that an earlier start left behind');
+    expect(up.output()).not.toContain('password');
+    expect((json(['asset', 'list']) as unknown[]).length).toBe((assets as unknown[]).length);
+  }, 120_000);
+
+  test('Ctrl-C stops the agent, the server and the database, in that order', async () => {
+    up.child.kill('SIGINT');
+    expect(await up.ended).toBe(0);
+    const output = up.output();
+    expect(output).toContain('The server and its database have stopped');
+    if (here)
+      expect(output.indexOf('The agent has stopped')).toBeLessThan(output.indexOf('The server and its'));
+    expect(existsSync(join(data, 'server-url'))).toBe(false);
+    expect(existsSync(join(data, 'agent/agent.lock'))).toBe(false);
+    expect(existsSync(join(data, 'postgres/data/postmaster.pid'))).toBe(false);
+  }, 30_000);
+});
