@@ -23,6 +23,7 @@ export interface Connection {
 /** Opens a pool of connections. It connects when first used, and again after the database was away. */
 export function connect(options: ConnectOptions): Connection {
   const { url, log, maximumConnections = 20 } = options;
+  let closed: Promise<void> | undefined;
   const pool = new Pool({
     connectionString: url,
     max: maximumConnections,
@@ -30,9 +31,11 @@ export function connect(options: ConnectOptions): Connection {
     application_name: 'fixpoint',
   });
   // Without a listener, the end of an idle connection (PostgreSQL restarted) would end this process.
-  pool.on('error', (error) => log.warn({ err: error }, 'lost an idle connection to the database'));
+  // While closing, the database may end a connection before we do. (The error carries the whole client: not for a log.)
+  pool.on('error', (error) => {
+    if (closed === undefined) log.warn({ reason: error.message }, 'lost an idle connection to the database');
+  });
   const db = new Kysely<Database>({ dialect: new PostgresDialect({ pool }) });
-  let closed: Promise<void> | undefined;
   return {
     db,
     pool,
