@@ -34,10 +34,20 @@ function run(args: readonly string[], input = '', changes: Record<string, string
   return { stdout, stderr, status };
 }
 
-function json(args: readonly string[]): unknown {
+/** What the tests read of the items of lists. */
+interface Item {
+  readonly id: string;
+  readonly name: string;
+  readonly hostname: string;
+  readonly packages: number;
+  readonly vulnerability: string;
+}
+
+function json(args: readonly string[]): Item[] {
   const { stdout, stderr, status } = run([...args, '--json']);
   expect([status, stderr]).toEqual([0, '']);
-  return JSON.parse(stdout);
+  const items: Item[] = JSON.parse(stdout);
+  return items;
 }
 
 interface Up {
@@ -124,19 +134,19 @@ describe('the nouns', () => {
   });
 
   test.skipIf(!here)('this machine: shown, tagged, previewed, and left alone because it only reports', () => {
-    const [asset] = json(['asset', 'list']) as { id: string; hostname: string; packages: number }[];
+    const [asset] = json(['asset', 'list']);
     expect(asset?.packages).toBeGreaterThan(10);
     const id = asset?.id ?? '';
     expect(run(['asset', 'show', id]).stdout).toContain('assess (reports only');
     expect(run(['tag', 'create', 'test/here']).status).toBe(0);
     expect(run(['tag', 'add', 'test/here', id]).status).toBe(0);
-    const [patch] = json(['patch', 'list', '--asset', id]) as { id: string }[];
+    const [patch] = json(['patch', 'list', '--asset', id]);
     if (patch === undefined) return;
     const job = ['job', 'create', '--patch', patch.id, '--target', 'tag:test/here', '--name', 'test'];
     const preview = run([...job, '--preview']).stdout;
     expect(preview).toContain('assess only');
     expect(run(['job', 'start', 'test']).status).toBe(3);
-    const [finding] = json(['finding', 'list', '--asset', id, '--limit', '1']) as { vulnerability: string }[];
+    const [finding] = json(['finding', 'list', '--asset', id, '--limit', '1']);
     const why = run(['finding', 'why', id, finding?.vulnerability ?? '']);
     expect(why.stdout).toMatch(/^rule {2,}\w+/mu);
   });
@@ -181,7 +191,7 @@ describe('the nouns', () => {
     expect(secret).toMatch(/^fxt_/u);
     expect(run(['asset', 'list'], '', { FIXPOINT_TOKEN: secret }).status).toBe(0);
     expect(run(['tag', 'create', 'no'], '', { FIXPOINT_TOKEN: secret }).status).toBe(3);
-    const tokens = json(['token', 'list']) as { id: string; name: string }[];
+    const tokens = json(['token', 'list']);
     const id = tokens.find(({ name }) => name === 'reader')?.id ?? '';
     expect(run(['token', 'revoke', id]).status).toBe(0);
     expect(run(['asset', 'list'], '', { FIXPOINT_TOKEN: secret }).status).toBe(5);
@@ -239,7 +249,7 @@ describe('up, stopped', () => {
     await until(up, 'Ctrl-C stops.');
     if (here) expect(up.output()).toContain('that an earlier start left behind');
     expect(up.output()).not.toContain('password');
-    expect((json(['asset', 'list']) as unknown[]).length).toBe((assets as unknown[]).length);
+    expect(json(['asset', 'list'])).toHaveLength(assets.length);
   }, 120_000);
 
   test('Ctrl-C stops the agent, the server and the database, in that order', async () => {

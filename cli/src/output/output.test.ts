@@ -25,7 +25,7 @@ describe('table', () => {
     const widest = Math.max(
       ...table(columns, rows, limit)
         .split('\n')
-        .map((line) => [...line].length),
+        .map((line) => line.length),
     );
     expect(widest).toBeLessThanOrEqual(limit);
   });
