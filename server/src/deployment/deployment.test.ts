@@ -238,6 +238,8 @@ describe('offers', () => {
     for (const agent of agents)
       for (const one of (await agent.checkIn()).orders) offered.add(one.order.task_id);
     expect(offered.size).toBe(2);
+    // What the others wait for is said by the next decision, which may be the one after those two offers.
+    await tick(fleet.context, fleet.clock.now());
     const states = Object.values(await fleet.states(deployment));
     expect(states.filter((state) => state.startsWith('offered'))).toHaveLength(2);
     expect(states.filter((state) => state === 'queued concurrency_reached')).toHaveLength(3);
