@@ -14,6 +14,12 @@ import { print, printJson } from '../output/stream.ts';
 import { facts, type Column } from '../output/table.ts';
 import { absolute, relative } from '../output/time.ts';
 
+/** The newest few of many identifiers, and how many more there are: `patch show` has all. */
+function some(vulnerabilities: readonly string[]): string {
+  const newest = vulnerabilities.toReversed().slice(0, 3).join(', ');
+  return vulnerabilities.length > 3 ? `${newest} and ${vulnerabilities.length - 3} more` : newest;
+}
+
 const columns: readonly Column<Patch>[] = [
   { title: 'PATCH', of: (p) => p.id },
   { title: 'CLOSES', of: (p) => String(p.findings), align: 'right' },
@@ -25,7 +31,7 @@ const columns: readonly Column<Patch>[] = [
     least: 9,
   },
   { title: 'SUPERSEDED BY', of: (p) => p.superseded_by ?? '-', yields: 3, least: 13 },
-  { title: 'FIXES', of: (p) => p.fixes.join(', '), yields: 4, least: 20 },
+  { title: 'FIXES', of: (p) => some(p.fixes), yields: 4, least: 20 },
 ];
 
 export function register(noun: Command): void {

@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { TokenCreated } from '@fixpoint/contract/access.ts';
+import { AssetDetail } from '@fixpoint/contract/asset.ts';
 import { sleep, ticks } from '../clock.ts';
 import type { Connection } from '../connection.ts';
 import { exitCodes } from '../exit-codes.ts';
@@ -66,7 +67,9 @@ export async function enrolHere(to: Connection, data: string): Promise<string> {
   const folder = agentFolder(data);
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   // The server may listen elsewhere than last time. The key stays, so the asset does too.
-  if (enrolment(folder)?.server !== to.server) rmSync(join(folder, 'enrolment.json'), { force: true });
+  const before = enrolment(folder);
+  if (before?.server === to.server && (await isAsset(to, before.asset))) return before.asset;
+  rmSync(join(folder, 'enrolment.json'), { force: true });
   const { secret } = await ask(to, '/api/v1/enrolment-tokens', TokenCreated, {
     method: 'POST',
     json: { name: 'fixpoint up, this machine', uses: 1, expires_in_minutes: 10, tags: [] },
@@ -81,6 +84,17 @@ export async function enrolHere(to: Connection, data: string): Promise<string> {
     `this machine could not be enrolled: ${output.trim().replaceAll(/\s*\n\s*/gu, '; ')}`,
     `Look at ${folder}; --no-agent starts without this machine as an asset.`,
   );
+}
+
+/** Whether the server knows this asset: its database may be another one than last time. */
+async function isAsset(to: Connection, id: string): Promise<boolean> {
+  try {
+    const { asset } = await ask(to, `/api/v1/assets/${id}`, AssetDetail);
+    return asset.contact !== 'retired';
+  } catch (error) {
+    if (error instanceof Failure && error.code === 'asset_unknown') return false;
+    throw error;
+  }
 }
 
 function enrolment(folder: string): { readonly server: string; readonly asset: string } | null {

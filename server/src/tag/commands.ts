@@ -37,7 +37,7 @@ const unknownTag = (names: readonly string[]) =>
       .slice(0, 5)
       .map((name) => name.slice(0, 63))
       .join(', ')}`,
-    'list them: fixpoint tag list, GET /api/v1/tags; make one: POST /api/v1/tags',
+    'list them: fixpoint tag list; make one: fixpoint tag create NAME',
   );
 
 export async function createTag(
