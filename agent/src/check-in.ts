@@ -143,6 +143,8 @@ export async function runAgent(parts: AgentParts): Promise<void> {
         .slice(0, 100),
       ...(problems.length === 0 ? {} : { problems }),
     };
+    // Before the question: a server that knew how these ended when it was asked hands none of them out again.
+    const settled = tasks.settled();
     const answer = await session.call('/agent/v1/check-in', request, CheckInResponse);
     if (!answer.ok) {
       throw new AgentFailure(
@@ -157,13 +159,13 @@ export async function runAgent(parts: AgentParts): Promise<void> {
     if (response.inventory === null || differ(response.inventory, collected.digests)) {
       await reporter.send(collected);
     }
-    for (const signed of bySequence(response.orders)) takeOrder(signed, collected);
+    for (const signed of bySequence(response.orders)) takeOrder(signed, collected, settled);
     await deliver();
     startWork();
     return response.next_check_in_seconds;
   }
 
-  function takeOrder(signed: SignedOrder, collected: CollectedInventory): void {
+  function takeOrder(signed: SignedOrder, collected: CollectedInventory, settled: ReadonlySet<string>): void {
     const decision = decideOrder(signed, {
       assetId: enrolment.asset_id,
       mode: enrolment.mode,
@@ -171,7 +173,7 @@ export async function runAgent(parts: AgentParts): Promise<void> {
       now: clock.now(),
       lastSequence: tasks.lastSequence(),
       installed: collected.inventory.packages,
-      isJournaled: (order, payload) => tasks.isJournaled(order, payload),
+      isJournaled: (order, payload) => tasks.isJournaled(order, payload) && !settled.has(sha256Hex(payload)),
     });
     if (decision.ok) {
       if ('repeated' in decision) return;

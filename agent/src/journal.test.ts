@@ -116,6 +116,18 @@ describe('the tasks of a host', () => {
     expect(openTaskList(dir, systemClock).lastSequence()).toBe(25);
   });
 
+  test('a task is settled when it has ended and the server knows how, not before', () => {
+    const list = openTaskList(dir, systemClock);
+    const one = order(1);
+    const task = list.accept(one, JSON.stringify(one));
+    expect(list.settled().size).toBe(0);
+    task.note('ended', 'done', { event: { state: 'failed', failure: 'agent_error' } });
+    expect(list.settled().size).toBe(0);
+    task.delivered(0);
+    expect([...list.settled()]).toEqual([task.payloadDigest]);
+    expect(openTaskList(dir, systemClock).settled()).toEqual(list.settled());
+  });
+
   test('what the server has not applied is still to be sent after a restart', () => {
     const list = openTaskList(dir, systemClock);
     const one = order(1);

@@ -108,6 +108,8 @@ export interface TaskList {
   undelivered(): readonly Task[];
   find(taskId: string): readonly Task[];
   isJournaled(order: Order, payload: string): boolean;
+  /** Payload digests of tasks that have ended and whose every event the server has applied, as of now. */
+  settled(): ReadonlySet<string>;
   /** The highest sequence obeyed; 0 before the first. */
   lastSequence(): number;
   /** @param onJournaled called once a crash no longer loses the order, before its sequence is written down */
@@ -137,6 +139,8 @@ export function openTaskList(stateDir: string, clock: Clock): TaskList {
       const digest = sha256Hex(payload);
       return tasks.some((task) => task.order.task_id === order.task_id && task.payloadDigest === digest);
     },
+    settled: () =>
+      new Set(tasks.filter((task) => task.hasEnded() && isDelivered(task)).map((task) => task.payloadDigest)),
     lastSequence: () => lastSequence,
     accept(order, payload, onJournaled) {
       const task = acceptTask(stateDir, order, payload, clock);

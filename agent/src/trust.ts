@@ -17,7 +17,7 @@ export interface TrustFacts {
   /** The highest sequence that this host has obeyed; 0 before the first. */
   readonly lastSequence: number;
   readonly installed: readonly InstalledPackage[];
-  /** Whether the journal holds exactly this order already. */
+  /** Whether the journal holds exactly this order already, and the server may still not know how it ended. */
   readonly isJournaled: (order: Order, payload: string) => boolean;
 }
 
