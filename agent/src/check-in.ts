@@ -8,6 +8,7 @@ import type { InventoryDigests } from '@fixpoint/core/inventory/inventory.ts';
 import { Type } from '@fixpoint/contract/schema.ts';
 import { backoffSeconds, jitteredSeconds } from './backoff.ts';
 import { toIso, type Clock } from './clock.ts';
+import { createServerContact } from './contact.ts';
 import type { DistributionPoint } from './execute/executor.ts';
 import { AgentFailure, codeOf, messageOf } from './failure.ts';
 import { sha256Hex } from './identity.ts';
@@ -51,6 +52,7 @@ export async function runAgent(parts: AgentParts): Promise<void> {
   const { clock, random, log, session, collector, reporter, tasks, refusals, signal, enrolment } = parts;
   const cancelled = new Set<string>();
   const superseded = new Set<Task>();
+  const contact = createServerContact(clock);
   let wakeUp = (): void => undefined;
   let awake = false;
   let delivering: Promise<void> = Promise.resolve();
@@ -75,6 +77,11 @@ export async function runAgent(parts: AgentParts): Promise<void> {
       } catch {
         return null;
       }
+    },
+    async serverWasOut(sinceSeconds) {
+      const out = await contact.wasOut(sinceSeconds, signal);
+      if (signal.aborted) throw new Ending();
+      return out;
     },
     async tryReport(waitSeconds) {
       const attempt = (async () => {
@@ -305,11 +312,15 @@ export async function runAgent(parts: AgentParts): Promise<void> {
   for (let nextAt = clock.elapsedSeconds(); !signal.aborted;) {
     try {
       if (clock.elapsedSeconds() >= nextAt) {
-        nextAt = clock.elapsedSeconds() + jitteredSeconds(await checkIn(), random);
+        const askedAt = clock.elapsedSeconds();
+        const seconds = await checkIn();
+        contact.answered(clock.elapsedSeconds() - askedAt);
+        nextAt = clock.elapsedSeconds() + jitteredSeconds(seconds, random);
       } else await deliver();
       failures = 0;
     } catch (error) {
       failures++;
+      contact.failed();
       const seconds = backoffSeconds(failures, random);
       nextAt = clock.elapsedSeconds() + seconds;
       log('warn', 'check-in failed', {

@@ -23,6 +23,11 @@ export interface TaskContext {
   distributionPoint(): Promise<DistributionPoint>;
   /** The same without waiting; null when the server cannot be reached. */
   distributionPointNow(): Promise<DistributionPoint | null>;
+  /**
+   * Whether the server was out of reach at some time since then (elapsed seconds); if so, returns when it can be reached
+   * again. Throws when the agent ends.
+   */
+  serverWasOut(sinceSeconds: number): Promise<boolean>;
   /** Sends events and inventory if the server can be reached within the time; never throws. */
   tryReport(waitSeconds: number): Promise<void>;
   /** Makes the server hold the present inventory, however long that takes. Throws only when the agent ends. */

@@ -226,8 +226,9 @@ async function stepOnce(
     const dp = await context.distributionPoint();
     executor.prepare(dp);
     const attempt = task.attempts(step);
+    const since = context.clock.elapsedSeconds();
     const result = await detached(task, step, step, attempt, executor, context);
-    if (result.kind === 'lost' && attempt < attemptsMaximum) {
+    if (result.kind === 'lost' && attempt - outages(task, step) < attemptsMaximum) {
       task.note(step, 'begin', { data: { attempt: attempt + 1 } });
       continue;
     }
@@ -250,8 +251,26 @@ async function stepOnce(
       };
     }
     const judged = executor.judge(step, result.exitCode, result.output, task.order.packages);
-    return judged.ok ? judged : { ...judged, detail };
+    if (judged.ok) return judged;
+    // Packages come by way of the server: while that is out of reach, the host is silent and its task has not failed.
+    if (networkFailures.has(judged.failure) && (await context.serverWasOut(since))) {
+      giveUpIfCancelled(task, context);
+      mayStillBegin(task.order, context);
+      task.note(step, 'begin', { data: { attempt: attempt + 1, after_outage: true } });
+      continue;
+    }
+    return { ...judged, detail };
   }
+}
+
+const networkFailures: ReadonlySet<TaskFailure> = new Set<TaskFailure>([
+  'repository_unreachable',
+  'download_failed',
+]);
+
+/** How often a step was begun again because the server had been out of reach: as often as need be, unlike what is lost. */
+function outages(task: Task, step: JournalStep): number {
+  return task.entries().filter((e) => e.step === step && e.data?.['after_outage'] === true).length;
 }
 
 /** Brings dpkg to rest. One round, not a loop: what fails twice needs a person. Tells whether dpkg is at rest now. */
