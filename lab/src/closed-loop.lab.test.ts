@@ -2,6 +2,9 @@
  * The closed loop on booted hosts: a real vulnerability is found, correlated with its patch, deployed by a job, verified by
  * the re-scan and closed, and the audit trail tells it. Then the ways in which it goes wrong.
  */
+import { readFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import { Type } from 'typebox';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { FeedImport } from '@fixpoint/contract/audit.ts';
 import { waitFor } from './clock.ts';
@@ -23,9 +26,13 @@ import {
 } from './patching.ts';
 import { describeMissing, prerequisites } from './prerequisites.ts';
 import { agentBinary, enrolHosts, startProduct, type Product } from './product.ts';
+import { cleanEnvironment, runCommand } from './run-command.ts';
 import { buildRepository, configureRepository, updateOnlyLabRepository } from './repository.ts';
 import { serveFolder, type RepositoryServer } from './repository-server.ts';
 
+const commandLine = resolve(import.meta.dirname, '../../cli/bin/fixpoint.mjs');
+/** As much of GET /api/v1/distribution as is looked at. */
+const Distribution = Type.Object({ served_bytes: Type.Number() });
 const missing = describeMissing(await prerequisites());
 if (missing !== undefined) process.stderr.write(`\n${missing}\n\n`);
 const tell = (hostname: string, state: string, message: string): void => {
@@ -167,19 +174,78 @@ describe.skipIf(missing !== undefined)('the closed loop', () => {
     expect(await findings(product, 'asset=fails-1&package=openssl&vulnerability=CVE-2026-54872')).toEqual([]);
   });
 
-  test('curl, with the restart of units by the job', async () => {
+  test('curl on a tag, by the command line as a person types it, through the distribution point', async () => {
+    const fixpoint = async (...words: string[]) =>
+      await runCommand([process.execPath, commandLine, ...words], {
+        timeoutSeconds: 180,
+        environment: {
+          ...cleanEnvironment,
+          FIXPOINT_SERVER: product.url,
+          FIXPOINT_TOKEN: (await readFile(`${product.dataFolder}/operator-token`, 'utf8')).trim(),
+        },
+      });
+    const kept = await product.api.get('/api/v1/distribution', Distribution);
+    const listed = await fixpoint('patch', 'list', '--package', 'curl', '--json');
+    expect(listed.exitCode).toBe(0);
     const patch = await newestPatch(product, 'curl');
-    const job = await createJob(product, { name: 'curl on web', patches: [patch], tags: ['lab'] });
-    const plan = await preview(product, job.id);
-    expect(plan.tasks.length).toBe(4);
-    const deployment = await startJob(product, job.id, plan.digest);
-    const ended = await watchDeployment(product, deployment, { timeoutSeconds: 120, onChange: tell });
-    expect(ended.deployment.state).toBe('completed');
-    expect(
-      ended.tasks
-        .map((task) => `${task.hostname} ${task.state} ${task.reason?.message ?? ''}`.trim())
-        .toSorted(),
-    ).toEqual(['diverts-1 succeeded', 'fails-1 succeeded', 'unfixed-1 succeeded', 'web-1 succeeded']);
+    expect(listed.stdout).toContain(patch);
+
+    const shown = await fixpoint(
+      'job',
+      'create',
+      '--name',
+      'seen',
+      '--patch',
+      patch,
+      '--target',
+      'tag:lab',
+      '--preview',
+    );
+    expect(shown.exitCode).toBe(0);
+    expect(shown.stdout).toContain('7.88.1-10+deb12u5');
+    for (const name of ids.keys()) expect(shown.stdout).toContain(name);
+    expect((await findings(product, 'package=curl&status=fixed')).length).toBe(0);
+
+    // Straight to the mirror there is no way: these hosts have no route.
+    const direct = await web.run(
+      ['apt-get', 'download', 'curl', '-o', 'Acquire::http::Timeout=3', '-o', 'Acquire::Retries=0'],
+      {
+        timeoutSeconds: 60,
+      },
+    );
+    expect(direct.exitCode).not.toBe(0);
+
+    const done = await fixpoint(
+      ...[
+        'job',
+        'create',
+        '--name',
+        'curl',
+        '--patch',
+        patch,
+        '--target',
+        'tag:lab',
+        '--exclude',
+        'unfixed-1',
+      ],
+      ...['--start', '--watch', '--reason', 'lab'],
+    );
+    expect(done.stderr).toBe('');
+    expect(done.exitCode).toBe(0);
+    for (const name of ['web-1', 'diverts-1', 'fails-1'])
+      expect(done.stdout).toMatch(new RegExp(`succeeded +${name}`));
+    const fixed = await findings(product, 'package=curl&status=fixed');
+    expect([...new Set(fixed.map((finding) => finding.hostname))].toSorted()).toEqual([
+      'diverts-1',
+      'fails-1',
+      'web-1',
+    ]);
+    const after = await product.api.get('/api/v1/distribution', Distribution);
+    expect(after.served_bytes).toBeGreaterThan(kept.served_bytes + 500_000);
+
+    const story = await fixpoint('audit', 'list', '--vulnerability', fixed[0]?.vulnerability ?? '');
+    expect(story.stdout).toMatch(/finding\.opened[^]*deployment\.created[^]*task\.offered[^]*task\.verified/);
+    expect((await fixpoint('audit', 'verify')).exitCode).toBe(0);
   });
 
   test.each([
