@@ -1,5 +1,14 @@
 import { spawn } from 'node:child_process';
-import { copyFileSync, mkdirSync, mkdtempSync, renameSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { homedir } from 'node:os';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -113,7 +122,8 @@ describe('a process that maps a replaced file', () => {
     copyFileSync('/bin/sleep', program());
     const child = spawn(program(), ['60'], { stdio: 'ignore' });
     try {
-      await systemClock.sleep(0.3);
+      // Until it is that program: on a busy machine a new process may not have begun to run it yet.
+      while (readlinkSync(`/proc/${String(child.pid)}/exe`) !== program()) await systemClock.sleep(0.02);
       const before = createProcessResidueCollector(dir, owners);
       const mine = (residue: readonly { process: { pid: number } | null }[]) =>
         residue.filter((r) => r.process?.pid === child.pid);

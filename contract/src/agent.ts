@@ -121,10 +121,9 @@ export const CheckInRequest = Type.Object(
     ),
     /** Why the digests may be out of date: what the agent cannot read just now (such as a corrupt package database). */
     problems: Type.Optional(
-      Type.Array(
-        Type.Object({ code: name, message: Type.String({ maxLength: 2_000 }) }, closed),
-        { maxItems: 20 },
-      ),
+      Type.Array(Type.Object({ code: name, message: Type.String({ maxLength: 2_000 }) }, closed), {
+        maxItems: 20,
+      }),
     ),
   },
   closed,

@@ -215,21 +215,8 @@ describe.skipIf(missing !== undefined)('the closed loop', () => {
     );
     expect(direct.exitCode).not.toBe(0);
 
-    const done = await fixpoint(
-      ...[
-        'job',
-        'create',
-        '--name',
-        'curl',
-        '--patch',
-        patch,
-        '--target',
-        'tag:lab',
-        '--exclude',
-        'unfixed-1',
-      ],
-      ...['--start', '--watch', '--reason', 'lab'],
-    );
+    const what = ['--name', 'curl', '--patch', patch, '--target', 'tag:lab', '--exclude', 'unfixed-1'];
+    const done = await fixpoint('job', 'create', ...what, '--start', '--watch', '--reason', 'lab');
     expect(done.stderr).toBe('');
     expect(done.exitCode).toBe(0);
     for (const name of ['web-1', 'diverts-1', 'fails-1'])

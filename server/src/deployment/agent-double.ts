@@ -206,13 +206,15 @@ export class AgentDouble {
     return { orders, cancelled: answer.cancelled_tasks, seconds: answer.next_check_in_seconds };
   }
 
-  /** Checks in and expects exactly one order. */
+  /** Checks in until an order comes, as agents do: a check-in that meets a decision under way gets none. Expects one. */
   async fetchOrder(): Promise<Order> {
-    const { orders } = await this.checkIn();
-    const [first] = orders;
-    if (first === undefined || orders.length > 1)
-      throw new Error(`${String(orders.length)} orders came instead of one`);
-    return first.order;
+    for (let attempt = 0; attempt < 20; attempt += 1) {
+      const { orders } = await this.checkIn();
+      const [first] = orders;
+      if (orders.length > 1) throw new Error(`${String(orders.length)} orders came instead of one`);
+      if (first !== undefined) return first.order;
+    }
+    throw new Error('no order came in 20 check-ins');
   }
 
   async report(order: Order, events: readonly Omit<TaskEvent, 'at'>[]): Promise<TaskEventsResponse> {
