@@ -18,12 +18,25 @@ export function readCursor(
   if (text === undefined) return { ok: true, cursor: null };
   const [, milliseconds, id] = /^(\d{1,15})\.([0-9a-f-]{36})$/u.exec(text) ?? [];
   if (milliseconds === undefined || id === undefined) {
-    return refuse(
-      400,
-      'cursor_invalid',
-      'after is not what an earlier page said',
-      'pass next of the page before, or nothing',
-    );
+    return invalidCursor();
   }
   return { ok: true, cursor: { at: new Date(Number(milliseconds)), id } };
+}
+
+/** A cursor of a list whose order is computed: the number of rows before it. */
+export function readOffset(
+  text: string | undefined,
+): { readonly ok: true; readonly offset: number } | Refusal {
+  const offset = text === undefined ? 0 : Number(text);
+  if (Number.isSafeInteger(offset) && offset >= 0) return { ok: true, offset };
+  return invalidCursor();
+}
+
+function invalidCursor(): Refusal {
+  return refuse(
+    400,
+    'cursor_invalid',
+    'after is not what an earlier page said',
+    'pass next of the page before, or nothing',
+  );
 }

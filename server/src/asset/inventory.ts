@@ -229,6 +229,7 @@ async function store(
     os: host.os,
     osRelease: host.os_release,
     host,
+    candidates: merged.candidates,
     residue: merged.residue,
     before: { software: asset.software, since: asset.since },
     after: { software: ids, since },

@@ -17,7 +17,10 @@ import { fixedFindings, sinceEpochSeconds } from './store.ts';
 
 const Told = Type.Object({
   status: Type.Optional(Type.String()),
-  vulnerabilities: Type.Array(Type.String()),
+  vulnerabilities: Type.Optional(Type.Array(Type.String())),
+  patches: Type.Optional(
+    Type.Array(Type.Object({ patch: Type.String(), vulnerabilities: Type.Array(Type.String()) })),
+  ),
 });
 
 const actor = { kind: 'system', name: 'test' } as const;
@@ -154,6 +157,13 @@ async function newAsset(hostname: string) {
           os: 'debian',
           osRelease: '12',
           host: more.host ?? host,
+          candidates: [
+            {
+              ...demo('3.0-1'),
+              repository: 'bookworm-security/main',
+              download_bytes: 1,
+            },
+          ],
           residue: more.residue ?? [],
           before: state,
           after: { software, since },
@@ -180,7 +190,10 @@ async function newAsset(hostname: string) {
         .execute();
       return rows.map((row) => {
         const after = Value.Parse(Told, row.after);
-        return `${row.event} ${after.status ?? ''} ${after.vulnerabilities.join(' ')}`.replaceAll('  ', ' ');
+        const patches =
+          after.patches?.map((p) => `${p.patch} for ${p.vulnerabilities.sort().join(' ')}`) ?? [];
+        const words = [row.event, after.status ?? [], after.vulnerabilities ?? [], patches];
+        return words.flat().join(' ');
       });
     },
   };
@@ -209,6 +222,7 @@ describe('a finding', () => {
     expect(await asset.fixed()).toEqual(['CVE-2026-1001: No process runs code of libdemo1 1.0-1 any more.']);
     expect(await asset.story()).toEqual([
       'finding.opened CVE-2026-1001 CVE-2026-1002 CVE-2026-1003',
+      'patch.correlated debian:12/demo@3.0-1 for CVE-2026-1001 CVE-2026-1002',
       'finding.status_changed restart_pending CVE-2026-1001',
       'finding.closed CVE-2026-1001',
     ]);
@@ -314,6 +328,7 @@ describe('a finding', () => {
         os: 'debian',
         osRelease: '99',
         host,
+        candidates: [],
         residue: [],
         before: { software: [], since: [] },
         after: { software, since: [0] },

@@ -5,9 +5,11 @@ import {
   type ExposureKind,
   type Undetermined,
 } from '@fixpoint/core/finding/exposure.ts';
+import { patchFor } from '@fixpoint/core/knowledge/patch.ts';
 import { isKernelImage } from '@fixpoint/core/match/match.ts';
+import { offeredVersions } from '@fixpoint/core/match/offered.ts';
 import type { VerdictEvidence } from '@fixpoint/core/match/evidence.ts';
-import type { HostFacts, Residue } from '@fixpoint/core/inventory/inventory.ts';
+import type { Candidate, HostFacts, Residue } from '@fixpoint/core/inventory/inventory.ts';
 import type { Actor } from '@fixpoint/core/audit/events.ts';
 import { appendAudits } from '../audit/commands.ts';
 import type { Context, Transact } from '../context.ts';
@@ -43,6 +45,7 @@ export interface ExposureChange {
   readonly os: string;
   readonly osRelease: string;
   readonly host: HostFacts | null;
+  readonly candidates: readonly Candidate[];
   readonly residue: readonly Residue[];
   readonly before: InstalledState;
   readonly after: InstalledState;
@@ -261,6 +264,26 @@ export async function exposuresChanged(
   await tell(trx, context, change, opened, changed, closedVulnerabilities, closed);
 }
 
+/** The patch that closes each of these on this asset, as it is known now; what has no fix has none. */
+async function patchesFor(
+  trx: Transact,
+  change: ExposureChange,
+  vulnerabilities: readonly string[],
+): Promise<{ patch: string; offered: boolean; vulnerabilities: string[] }[]> {
+  const found = await findingsOfAssets(trx, [change.assetId], { vulnerabilities });
+  const offered = offeredVersions(change.candidates);
+  const byPatch = new Map<string, { patch: string; offered: boolean; vulnerabilities: string[] }>();
+  for (const finding of found.get(change.assetId) ?? []) {
+    const product = { ecosystem: change.os, release: change.osRelease };
+    const patch = patchFor(product, finding.source, finding.fixedVersion, offered);
+    if (patch === null) continue;
+    const entry = byPatch.get(patch.id) ?? { patch: patch.id, offered: patch.offered, vulnerabilities: [] };
+    entry.vulnerabilities.push(finding.vulnerability);
+    byPatch.set(patch.id, entry);
+  }
+  return [...byPatch.values()].sort((a, b) => (a.patch < b.patch ? -1 : 1));
+}
+
 async function tell(
   trx: Transact,
   context: Context,
@@ -274,6 +297,8 @@ async function tell(
   const events: Parameters<typeof appendAudits>[2][number][] = [];
   if (opened.length > 0) {
     events.push({ ...base, event: 'finding.opened', after: { vulnerabilities: opened.toSorted() } });
+    const patches = await patchesFor(trx, change, opened);
+    if (patches.length > 0) events.push({ ...base, event: 'patch.correlated', after: { patches } });
   }
   if (changed.length > 0) {
     const byStep = Map.groupBy(changed, (c) => `${c.from}\t${c.to}`);

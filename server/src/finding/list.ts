@@ -1,10 +1,10 @@
 import type { Static } from 'typebox';
 import { findingStatuses, type Finding, type FindingQuery } from '@fixpoint/contract/finding.ts';
-import type { Candidate } from '@fixpoint/core/inventory/inventory.ts';
 import { patchFor } from '@fixpoint/core/knowledge/patch.ts';
-import { lookUp } from '@fixpoint/core/match/match.ts';
+import { offeredVersions } from '@fixpoint/core/match/offered.ts';
 import { assetRows, assetsByReference } from '../asset/commands.ts';
 import type { Transact } from '../context.ts';
+import { readOffset } from '../cursor.ts';
 import { answer, refuse, type Answer } from '../refusal.ts';
 import { softwareOf } from '../software/commands.ts';
 import {
@@ -40,15 +40,9 @@ export async function listFindings(
       `use one or more of: ${findingStatuses.join(', ')}`,
     );
   }
-  const offset = query.after === undefined ? 0 : Number(query.after);
-  if (!Number.isSafeInteger(offset) || offset < 0) {
-    return refuse(
-      400,
-      'bad_cursor',
-      'the cursor is not one of this list',
-      'pass the `next` of the page before, or leave `after` out',
-    );
-  }
+  const cursor = readOffset(query.after);
+  if (!cursor.ok) return cursor;
+  const { offset } = cursor;
   let assetIds: number[] | undefined;
   if (query.asset !== undefined) {
     const assets = await assetsByReference(trx, [query.asset]);
@@ -126,13 +120,3 @@ async function present(trx: Transact, rows: readonly FindingRow[]): Promise<Find
 }
 
 const fixStates = ['available', 'none_yet', 'will_not_fix', 'end_of_life', 'deferred'] as const;
-
-/** Source versions that an asset's repositories offer, kernels under their real source. */
-export function offeredVersions(
-  candidates: readonly Candidate[],
-): { source: string; source_version: string }[] {
-  return candidates.flatMap((candidate) => {
-    const target = lookUp(candidate);
-    return target === null ? [] : [{ source: target.source, source_version: target.version }];
-  });
-}

@@ -1,11 +1,12 @@
 import type { Static } from 'typebox';
 import type { Patch, PatchQuery } from '@fixpoint/contract/finding.ts';
 import { parsePatchId } from '@fixpoint/core/knowledge/patch.ts';
+import { offeredVersions } from '@fixpoint/core/match/offered.ts';
 import { compareVersions } from '@fixpoint/core/version/version.ts';
 import { assetRows, assetsByReference } from '../asset/commands.ts';
 import type { Transact } from '../context.ts';
+import { readOffset } from '../cursor.ts';
 import { fixable } from '../finding/commands.ts';
-import { offeredVersions } from '../finding/list.ts';
 import { answer, refuse, type Answer } from '../refusal.ts';
 import { patchFacts, type PatchFacts } from './commands.ts';
 
@@ -49,15 +50,9 @@ export async function listPatches(
   trx: Transact,
   query: Static<typeof PatchQuery>,
 ): Promise<Answer<PatchPage>> {
-  const offset = query.after === undefined ? 0 : Number(query.after);
-  if (!Number.isSafeInteger(offset) || offset < 0) {
-    return refuse(
-      400,
-      'bad_cursor',
-      'the cursor is not one of this list',
-      'pass the `next` of the page before, or leave `after` out',
-    );
-  }
+  const cursor = readOffset(query.after);
+  if (!cursor.ok) return cursor;
+  const { offset } = cursor;
   let assetIds: number[] | undefined;
   if (query.asset !== undefined) {
     const assets = await assetsByReference(trx, [query.asset]);
