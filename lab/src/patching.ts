@@ -14,6 +14,8 @@ export interface JobOptions {
   readonly assets?: readonly string[];
   readonly units?: 'restart' | 'leave';
   readonly concurrency?: number;
+  /** Default an hour. */
+  readonly expireAfterSeconds?: number;
 }
 
 /** The patch of a package that an asset's repositories offer and nothing supersedes. */
@@ -35,7 +37,7 @@ export async function createJob(product: Product, options: JobOptions): Promise<
       target: { tags: options.tags ?? [], assets: options.assets ?? [], exclude: [] },
       units: options.units ?? 'restart',
       install_timeout_seconds: 120,
-      expire_after_seconds: 3600,
+      expire_after_seconds: options.expireAfterSeconds ?? 3600,
       concurrency: options.concurrency ?? 100,
     },
     PatchJob,

@@ -1,0 +1,198 @@
+/**
+ * The agent dies (SIGKILL) at every step of its journal during an installation; then with everything that it started; then
+ * with the whole host. Each time the host must end consistent, with nothing run twice, and the task must tell the truth.
+ */
+import { readFile } from 'node:fs/promises';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { monotonicSeconds, waitFor } from './clock.ts';
+import {
+  auditVerifies,
+  explained,
+  hostFacts,
+  installedOnce,
+  installVulnerable,
+  jobOver,
+  journalOf,
+  slow,
+  startFaultLab,
+  statesOf,
+  untilInside,
+  wholeWay,
+  type FaultLab,
+} from './fault-lab.ts';
+import type { Host } from './host.ts';
+import { onlyTask, startJob, watchDeployment } from './patching.ts';
+import { describeMissing, prerequisites } from './prerequisites.ts';
+
+const missing = describeMissing(await prerequisites());
+if (missing !== undefined) process.stderr.write(`\n${missing}\n\n`);
+const say = (line: string): void => {
+  process.stdout.write(`lab: ${line}\n`);
+};
+
+type Script = 'preinst' | 'postinst';
+
+interface Fault {
+  readonly what: string;
+  /** Where the agent kills itself; see agent/src/stop-at.ts. */
+  readonly stopAt?: string;
+  /** Seconds that a script takes, so that the next agent comes while it is at work. */
+  readonly slow?: readonly [Script, number];
+  /** While that script sleeps: everything in the agent's control group is killed, or the host's plug is pulled. */
+  readonly inside?: 'kill_all' | 'power_off';
+}
+
+const packageManagerSteps = ['refresh', 'simulate', 'download', 'install'] as const;
+const ownSteps = ['report', 'restart', 'verify'] as const;
+
+/** Longest first, so that no host is left with a long one at the end. */
+const faults: readonly Fault[] = [
+  ...(['preinst', 'postinst'] as const).flatMap((script): Fault[] => [
+    { what: `power off inside ${script}`, slow: [script, 601], inside: 'power_off' },
+    { what: `agent and apt killed inside ${script}`, slow: [script, 601], inside: 'kill_all' },
+  ]),
+  // A repair is needed only where the package manager itself was killed before.
+  ...['repair', 'repair:running', 'repair:done'].map((stopAt): Fault => ({
+    what: stopAt,
+    stopAt,
+    slow: ['postinst', 601],
+    inside: 'kill_all',
+  })),
+  { what: 'install:running, slow preinst', stopAt: 'install:running', slow: ['preinst', 3] },
+  { what: 'install:running, slow postinst', stopAt: 'install:running', slow: ['postinst', 3] },
+  ...packageManagerSteps.flatMap((step) => [step, `${step}:running`, `${step}:done`]).map(stop),
+  ...ownSteps.flatMap((step) => [step, `${step}:done`]).map(stop),
+  ...['accepted', 'ended'].map(stop),
+];
+
+function stop(stopAt: string): Fault {
+  return { what: stopAt, stopAt };
+}
+
+const stateFolder = '/var/lib/fixpoint-agent';
+const names = ['k1', 'k2', 'k3', 'k4', 'k5', 'k6'] as const;
+
+test('every step of the journal is among the places to die at', async () => {
+  const source = await readFile(new URL('../../agent/src/journal.ts', import.meta.url), 'utf8');
+  const list = /journalSteps = \[(.+?)\]/s.exec(source)?.[1] ?? '';
+  const steps = [...list.matchAll(/'(\w+)'/g)].map((match) => match[1] ?? '');
+  expect(steps.length).toBeGreaterThan(5);
+  const places = new Set(faults.map((fault) => fault.stopAt));
+  expect(steps.filter((step) => !places.has(step))).toEqual([]);
+});
+
+describe.skipIf(missing !== undefined)('the agent dies', () => {
+  let faultLab: FaultLab;
+
+  beforeAll(async () => {
+    faultLab = await startFaultLab({ names, say });
+  });
+  afterAll(async () => {
+    await faultLab?.stop();
+  });
+
+  async function arm(host: Host, fault: Fault): Promise<void> {
+    const variable = fault.stopAt === undefined ? '' : `Environment=FIXPOINT_AGENT_STOP_AT=${fault.stopAt}\n`;
+    await host.writeFile(
+      '/etc/systemd/system/fixpoint-agent.service.d/stop-at.conf',
+      `[Service]\n${variable}`,
+    );
+    await host.runOrThrow(['rm', '-f', `${stateFolder}/stopped-once`]);
+    await host.runOrThrow(['systemctl', 'daemon-reload']);
+    await host.runOrThrow(['systemctl', 'restart', 'fixpoint-agent']);
+  }
+
+  const restarts = async (host: Host): Promise<number> =>
+    Number(await host.runOrThrow(['systemctl', 'show', '-P', 'NRestarts', 'fixpoint-agent']));
+
+  async function strike(host: Host, fault: Fault): Promise<void> {
+    if (fault.inside === undefined || fault.slow === undefined) return;
+    const [script, seconds] = fault.slow;
+    await untilInside(host, seconds);
+    // The repair that follows runs the script again, this time without the delay.
+    await slow(host, script, null);
+    if (fault.inside === 'power_off') {
+      await host.powerOff();
+      await host.powerOn();
+    } else {
+      await host.runOrThrow(['systemctl', 'kill', '--signal=KILL', '--kill-who=all', 'fixpoint-agent']);
+    }
+  }
+
+  async function suffer(host: Host, fault: Fault): Promise<void> {
+    const { product } = faultLab;
+    await installVulnerable(host);
+    if (fault.slow !== undefined) await slow(host, ...fault.slow);
+    await arm(host, fault);
+    const job = await jobOver(product, [host.name], { name: `${host.name}: ${fault.what}`.slice(0, 100) });
+    const restartsBefore = await restarts(host);
+    const deployment = await startJob(product, job);
+    await strike(host, fault);
+    await watchDeployment(product, deployment, { timeoutSeconds: 120 });
+    if (fault.stopAt === 'ended') {
+      // The task may be judged before the agent dies: wait for what is to be proved.
+      await waitFor(
+        'the agent to die after its task',
+        async () =>
+          (await host.run(['test', '-e', `${stateFolder}/stopped-once`])).exitCode === 0 ? true : undefined,
+        { timeoutSeconds: 20 },
+      );
+    }
+
+    // It happened, and there.
+    if (fault.stopAt !== undefined) {
+      expect(await host.readFile(`${stateFolder}/stopped-once`)).toBe(`${fault.stopAt}\n`);
+    }
+    if (fault.inside !== 'power_off') expect(await restarts(host)).toBeGreaterThan(restartsBefore);
+    // The host is whole, at the ordered version, and each script ran once.
+    expect(await hostFacts(host)).toEqual(installedOnce);
+
+    // The task tells the truth, and the server has heard all that the host wrote down.
+    const detail = await onlyTask(product, deployment);
+    expect(detail.task.reason).toBeNull();
+    expect(statesOf(detail)).toEqual(wholeWay);
+    expect(JSON.stringify(detail.events)).not.toContain('"refused"');
+    const journal = await journalOf(host, detail.task.id);
+    const told = detail.events.filter((event) => event.source === 'agent').map((event) => event.to);
+    expect(told).toEqual(journal.flatMap((entry) => entry.event?.state ?? []));
+    const begun = (step: string): number =>
+      journal.filter((entry) => entry.step === step && entry.phase === 'begin').length;
+    const installed = detail.events.find((event) => event.to === 'installed');
+    if (fault.inside === undefined) {
+      expect(begun('install')).toBe(1);
+      expect(begun('repair')).toBe(0);
+    } else {
+      expect(begun('repair')).toBe(1);
+      expect(installed?.message).toContain('interrupted');
+      expect(installed?.detail).toMatchObject({ resumed: true });
+    }
+  }
+
+  test('at every step, with what it started, with the host: each ends whole, done once, truly told', async () => {
+    const { product } = faultLab;
+    const waiting = [...faults];
+    const failed: string[] = [];
+    const started = monotonicSeconds();
+    await Promise.all(
+      names.map(async (name) => {
+        const host = faultLab.host(name);
+        for (let fault = waiting.shift(); fault !== undefined; fault = waiting.shift()) {
+          const { what } = fault;
+          const before = monotonicSeconds();
+          try {
+            await explained(product, [host], () => suffer(host, fault));
+            say(`${name}: ${what}: survived, ${(monotonicSeconds() - before).toFixed(1)} s`);
+          } catch (error) {
+            failed.push(`${what} on ${name}: ${String(error)}`);
+            say(`${name}: ${what}: FAILED ${String(error)}`);
+            return;
+          }
+        }
+      }),
+    );
+    say(`${faults.length} faults in ${(monotonicSeconds() - started).toFixed(0)} s`);
+    expect(failed).toEqual([]);
+    expect(waiting).toEqual([]);
+    expect(await auditVerifies(product)).toMatchObject({ ok: true, first_bad: null });
+  });
+});
