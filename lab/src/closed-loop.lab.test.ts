@@ -136,6 +136,7 @@ describe.skipIf(missing !== undefined)('the closed loop', () => {
     const story = (await trail(product, 'vulnerability=CVE-2026-54872')).map((event) => event.event);
     const steps = [
       'finding.opened',
+      'patch.correlated',
       'deployment.created',
       'finding.status_changed',
       'finding.closed',

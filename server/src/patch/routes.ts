@@ -19,19 +19,24 @@ export const routes: Room = (app, context) => {
     async (request, reply) =>
       send(reply, await context.db.transaction().execute((trx) => listPatches(trx, request.query))),
   );
-  // The id holds a slash (debian:12/openssl@…), so it comes as a wildcard rather than one segment.
+  // The id holds one slash: debian:12/openssl@3.0.22-1~deb12u2.
   app.get(
-    '/api/v1/patches/*',
+    '/api/v1/patches/:product/:patch',
     {
       config: { permission: 'read' },
       schema: {
         summary: 'One patch, by its id',
         tags: ['patch'],
-        params: Type.Object({ '*': Type.String({ maxLength: 1024 }) }),
+        params: Type.Object({
+          product: Type.String({ maxLength: 100 }),
+          patch: Type.String({ maxLength: 900 }),
+        }),
         response: { 200: Patch },
       },
     },
-    async (request, reply) =>
-      send(reply, await context.db.transaction().execute((trx) => patchDetail(trx, request.params['*']))),
+    async (request, reply) => {
+      const id = `${request.params.product}/${request.params.patch}`;
+      return send(reply, await context.db.transaction().execute((trx) => patchDetail(trx, id)));
+    },
   );
 };
