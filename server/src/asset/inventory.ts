@@ -19,7 +19,7 @@ import { appendAudit } from '../audit/commands.ts';
 import type { AgentIdentity } from '../auth/guard.ts';
 import type { Transact } from '../context.ts';
 import { afterInventory } from '../deployment/commands.ts';
-import { exposuresChanged } from '../finding/commands.ts';
+import { exposuresChanged } from '../finding/change.ts';
 import { productOf } from '../knowledge/commands.ts';
 import { candidatesSeen } from '../patch/commands.ts';
 import { answer, refuse, type Answer } from '../refusal.ts';

@@ -10,7 +10,8 @@ import { importFeed } from '../knowledge/import.ts';
 import { systemRandom } from '../random.ts';
 import { internSoftware } from '../software/commands.ts';
 import type { PackageToIntern } from '../software/store.ts';
-import { exposuresChanged, findingCounts, findingsOfAssets, undeterminedOfAsset } from './commands.ts';
+import { exposuresChanged } from './change.ts';
+import { findingCounts, findingsOfAssets, undeterminedOfAsset } from './commands.ts';
 import { fixedFindings, sinceEpochSeconds } from './store.ts';
 
 /** A finding's whole life on one asset, with statements of a made-up package beside the rules of real ones. */

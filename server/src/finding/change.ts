@@ -1,0 +1,320 @@
+import {
+  kernelExposure,
+  residueSentence,
+  statusOf,
+  type ExposureKind,
+  type Undetermined,
+} from '@fixpoint/core/finding/exposure.ts';
+import { patchFor } from '@fixpoint/core/knowledge/patch.ts';
+import { isKernelImage } from '@fixpoint/core/match/match.ts';
+import { offeredVersions } from '@fixpoint/core/match/offered.ts';
+import type { Candidate, HostFacts, Residue } from '@fixpoint/core/inventory/inventory.ts';
+import type { Actor } from '@fixpoint/core/audit/events.ts';
+import { appendAudits } from '../audit/commands.ts';
+import type { Context, Transact } from '../context.ts';
+import { isProductKnown } from '../knowledge/commands.ts';
+import { internSoftware, softwareOf, sourceVersionOf, type SoftwareRow } from '../software/commands.ts';
+import {
+  addHistory,
+  carriedVulnerabilities,
+  exposureOf,
+  saveExposure,
+  sinceEpochSeconds,
+  type ClosedExposure,
+  type Exposure,
+  type StaleSoftware,
+} from './store.ts';
+import { findingsOfAssets } from './commands.ts';
+
+/** What an asset has installed: software ids and, in parallel, since when (seconds since 2020-01-01 UTC). */
+export interface InstalledState {
+  readonly software: readonly number[];
+  readonly since: readonly number[];
+}
+
+export interface ExposureChange {
+  readonly assetId: number;
+  /** As people see it. */
+  readonly uid: string;
+  readonly actor: Actor;
+  readonly os: string;
+  readonly osRelease: string;
+  readonly host: HostFacts | null;
+  readonly candidates: readonly Candidate[];
+  readonly residue: readonly Residue[];
+  readonly before: InstalledState;
+  readonly after: InstalledState;
+}
+
+interface Counted {
+  readonly software: number;
+  readonly since: number;
+  readonly kind: ExposureKind;
+}
+
+/** What counts as exposed: installed software that is not inert, and replaced software that is still there. */
+function counted(state: InstalledState, exposure: Exposure): Counted[] {
+  const inert = new Set(exposure.inert);
+  const list: Counted[] = [];
+  state.software.forEach((software, i) => {
+    if (!inert.has(software)) list.push({ software, since: state.since[i] ?? 0, kind: 'installed' });
+  });
+  for (const stale of exposure.stale) list.push(stale);
+  return list;
+}
+
+/** Resolves what a host reports as still there to the software it came from; what cannot be resolved is undetermined. */
+async function staleSoftware(
+  trx: Transact,
+  context: Context,
+  change: ExposureChange,
+  earlier: Exposure,
+): Promise<{ stale: StaleSoftware[]; undetermined: Undetermined[] }> {
+  const product = { ecosystem: change.os, release: change.osRelease };
+  const stale = new Map<string, StaleSoftware>();
+  const undetermined: Undetermined[] = [];
+  const sinceBefore = new Map<number, number>();
+  change.before.software.forEach((id, i) => sinceBefore.set(id, change.before.since[i] ?? 0));
+  for (const s of earlier.stale) sinceBefore.set(s.software, s.since);
+  const now = Math.floor(context.clock.now().getTime() / 1000) - sinceEpochSeconds;
+
+  for (const residue of change.residue) {
+    const built =
+      residue.version === null
+        ? null
+        : residue.source_version === null
+          ? await sourceVersionOf(trx, product, { ...residue, version: residue.version })
+          : { source: residue.source, source_version: residue.source_version };
+    if (residue.version === null || built === null) {
+      undetermined.push({
+        subject: `${residue.name} ${residue.version ?? '(earlier version)'}`,
+        reason: `${residueSentence(residue)} Which version that code is from, and so what it is vulnerable to, is not known.`,
+        what_to_do: 'Restart the process or the host.',
+      });
+      continue;
+    }
+    const [software] = await internSoftware(trx, context, product, [
+      { name: residue.name, arch: residue.arch, version: residue.version, ...built },
+    ]);
+    if (software === undefined) continue;
+    const reason = residueSentence(residue);
+    const key = `${software}\t${residue.kind}`;
+    const same = stale.get(key);
+    stale.set(key, {
+      software,
+      since: sinceBefore.get(software) ?? now,
+      kind: residue.kind,
+      reason:
+        same === undefined ? reason : same.reason.length > 900 ? same.reason : `${same.reason} ${reason}`,
+    });
+  }
+  return { stale: [...stale.values()], undetermined };
+}
+
+/** A kernel that runs on after its package was removed is as exposed as before. */
+function removedKernel(change: ExposureChange, earlier: Exposure, software: number | null): StaleSoftware[] {
+  if (software === null) return [];
+  const at = change.before.software.indexOf(software);
+  const since = at >= 0 ? change.before.since[at] : earlier.stale.find((s) => s.software === software)?.since;
+  const reason = `The kernel ${change.host?.running_kernel ?? ''} still runs although its package has been removed.`;
+  return [{ software, since: since ?? 0, kind: 'kernel', reason }];
+}
+
+interface CarriedBy {
+  readonly exposures: readonly (Counted & { readonly openedAt: Date })[];
+  readonly status: 'open' | 'restart_pending' | 'reboot_pending';
+}
+
+async function vulnerabilitiesOf(
+  trx: Transact,
+  state: readonly Counted[],
+  nextKernel: number | null,
+): Promise<Map<string, CarriedBy>> {
+  const ids = new Set(state.map((s) => s.software));
+  const carried = await carriedVulnerabilities(trx, nextKernel === null ? [...ids] : [...ids, nextKernel]);
+  const inNextKernel = new Set<string>();
+  const bySoftware = new Map<number, { vulnerability: string; since: Date }[]>();
+  for (const row of carried) {
+    if (row.software_id === nextKernel) inNextKernel.add(row.vulnerability);
+    const list = bySoftware.get(row.software_id);
+    if (list === undefined) bySoftware.set(row.software_id, [row]);
+    else list.push(row);
+  }
+  const kernels = new Set(
+    nextKernel === null ? [] : (await softwareOf(trx, [...ids])).filter(isKernelImage).map((s) => s.id),
+  );
+  const exposures = new Map<string, (Counted & { openedAt: Date; fixedInNextKernel: boolean })[]>();
+  for (const one of state) {
+    for (const { vulnerability, since } of bySoftware.get(one.software) ?? []) {
+      const installedAt = new Date((one.since + sinceEpochSeconds) * 1000);
+      const entry = {
+        ...one,
+        openedAt: installedAt > since ? installedAt : since,
+        fixedInNextKernel: kernels.has(one.software) && !inNextKernel.has(vulnerability),
+      };
+      const list = exposures.get(vulnerability);
+      if (list === undefined) exposures.set(vulnerability, [entry]);
+      else list.push(entry);
+    }
+  }
+  const result = new Map<string, CarriedBy>();
+  for (const [vulnerability, list] of exposures) {
+    result.set(vulnerability, { exposures: list, status: statusOf(list) });
+  }
+  return result;
+}
+
+/** How an exposure ended, from what is there now under the same package name. */
+function closingEvidence(
+  before: SoftwareRow,
+  kind: Counted['kind'],
+  now: SoftwareRow | undefined,
+): ClosedExposure['evidence'] {
+  const was = `${before.name} ${before.version}`;
+  if (kind === 'process') {
+    return { reason: 'restarted', sentence: `No process runs code of ${was} any more.` };
+  }
+  if (kind === 'file') {
+    return { reason: 'files_replaced', sentence: `The files of ${was} are gone from the disk.` };
+  }
+  if (kind === 'kernel' || (isKernelImage(before) && now !== undefined && now.version === before.version)) {
+    return { reason: 'rebooted', sentence: `The kernel ${before.version} does not run any more.` };
+  }
+  if (now === undefined) return { reason: 'removed', sentence: `${was} is no longer installed.` };
+  return {
+    reason: 'upgraded',
+    sentence: `${was} was replaced by ${now.version}, and nothing runs the old code any more.`,
+  };
+}
+
+/**
+ * Takes an asset from one state to the next: decides what counts as exposed, writes ended exposures to history and tells
+ * the audit trail which findings opened, changed their status and closed. To be called in the transaction that stores the
+ * new inventory.
+ */
+export async function exposuresChanged(
+  trx: Transact,
+  context: Context,
+  change: ExposureChange,
+): Promise<void> {
+  const earlier = await exposureOf(trx, change.assetId);
+  const rows = await softwareOf(trx, [...new Set([...change.before.software, ...change.after.software])]);
+  const byId = new Map(rows.map((row) => [row.id, row]));
+  const installedRows = change.after.software.flatMap((id) => byId.get(id) ?? []);
+  const staleRows = await softwareOf(
+    trx,
+    earlier.stale.map((s) => s.software),
+  );
+  for (const row of staleRows) byId.set(row.id, row);
+  const gone = [...change.before.software, ...staleRows.map((row) => row.id)].flatMap(
+    (id) => byId.get(id) ?? [],
+  );
+  const kernel = kernelExposure(change.host, installedRows, gone);
+  const residue = await staleSoftware(trx, context, change, earlier);
+  const undetermined: Undetermined[] = [...kernel.undetermined, ...residue.undetermined];
+  if (!(await isProductKnown(trx, { ecosystem: change.os, release: change.osRelease }))) {
+    undetermined.push({
+      subject: `${change.os} ${change.osRelease}`.trim(),
+      reason: `No vulnerability data is loaded for this system, so none of its ${change.after.software.length} packages could be judged.`,
+      what_to_do:
+        'Import a feed that covers this release; until then do not read the absence of findings as safety.',
+    });
+  }
+  const exposure: Exposure = {
+    inert: kernel.inert,
+    nextKernel: kernel.nextKernel,
+    stale: [...residue.stale, ...removedKernel(change, earlier, kernel.removedRunning)],
+    undetermined,
+  };
+  await saveExposure(trx, change.assetId, exposure);
+
+  const before = await vulnerabilitiesOf(trx, counted(change.before, earlier), earlier.nextKernel);
+  const after = await vulnerabilitiesOf(trx, counted(change.after, exposure), exposure.nextKernel);
+  const opened: string[] = [];
+  const changed: { vulnerability: string; from: string; to: string }[] = [];
+  for (const [vulnerability, now] of after) {
+    const was = before.get(vulnerability);
+    if (was === undefined) opened.push(vulnerability);
+    else if (was.status !== now.status) changed.push({ vulnerability, from: was.status, to: now.status });
+  }
+  const nowByName = new Map(installedRows.map((row) => [`${row.name}:${row.arch}`, row]));
+  const closed: ClosedExposure[] = [];
+  const closedVulnerabilities: string[] = [];
+  for (const [vulnerability, was] of before) {
+    if (after.has(vulnerability)) continue;
+    closedVulnerabilities.push(vulnerability);
+    for (const one of was.exposures) {
+      const software = byId.get(one.software);
+      if (software === undefined) continue;
+      const now = nowByName.get(`${software.name}:${software.arch}`);
+      closed.push({
+        software_id: one.software,
+        vulnerability,
+        opened_at: one.openedAt,
+        evidence: closingEvidence(software, one.kind, now),
+      });
+    }
+  }
+  await addHistory(trx, change.assetId, closed, context.clock.now());
+  await tell(trx, context, change, opened, changed, closedVulnerabilities, closed);
+}
+
+/** The patch that closes each of these on this asset, as it is known now; what has no fix has none. */
+async function patchesFor(
+  trx: Transact,
+  change: ExposureChange,
+  vulnerabilities: readonly string[],
+): Promise<{ patch: string; offered: boolean; vulnerabilities: string[] }[]> {
+  const found = await findingsOfAssets(trx, [change.assetId], { vulnerabilities });
+  const offered = offeredVersions(change.candidates);
+  const byPatch = new Map<string, { patch: string; offered: boolean; vulnerabilities: string[] }>();
+  for (const finding of found.get(change.assetId) ?? []) {
+    const product = { ecosystem: change.os, release: change.osRelease };
+    const patch = patchFor(product, finding.source, finding.fixedVersion, offered);
+    if (patch === null) continue;
+    const entry = byPatch.get(patch.id) ?? { patch: patch.id, offered: patch.offered, vulnerabilities: [] };
+    entry.vulnerabilities.push(finding.vulnerability);
+    byPatch.set(patch.id, entry);
+  }
+  return [...byPatch.values()].sort((a, b) => (a.patch < b.patch ? -1 : 1));
+}
+
+async function tell(
+  trx: Transact,
+  context: Context,
+  change: ExposureChange,
+  opened: readonly string[],
+  changed: readonly { vulnerability: string; from: string; to: string }[],
+  closed: readonly string[],
+  evidence: readonly ClosedExposure[],
+): Promise<void> {
+  const base = { actor: change.actor, subjectKind: 'asset', subject: change.uid } as const;
+  const events: Parameters<typeof appendAudits>[2][number][] = [];
+  if (opened.length > 0) {
+    events.push({ ...base, event: 'finding.opened', after: { vulnerabilities: opened.toSorted() } });
+    const patches = await patchesFor(trx, change, opened);
+    if (patches.length > 0) events.push({ ...base, event: 'patch.correlated', after: { patches } });
+  }
+  if (changed.length > 0) {
+    const byStep = Map.groupBy(changed, (c) => `${c.from}\t${c.to}`);
+    for (const [step, list] of byStep) {
+      const [from, to] = step.split('\t');
+      const vulnerabilities = list.map((c) => c.vulnerability).sort();
+      events.push({
+        ...base,
+        event: 'finding.status_changed',
+        before: { status: from },
+        after: { status: to, vulnerabilities },
+      });
+    }
+  }
+  if (closed.length > 0) {
+    const sentences = [...new Set(evidence.map((e) => e.evidence.sentence))].sort();
+    events.push({
+      ...base,
+      event: 'finding.closed',
+      after: { vulnerabilities: closed.toSorted(), evidence: sentences },
+    });
+  }
+  await appendAudits(trx, context, events);
+}
