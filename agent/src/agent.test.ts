@@ -161,6 +161,16 @@ describe('a running agent', () => {
     expect((await ended).code).toBe(0);
   });
 
+  test('told to end during a check-in, it does not sleep over it', async () => {
+    await enroll();
+    const { child, ended } = agent('run', '--state', dir);
+    await until(() => server.inventory() !== null, 'the first inventory');
+    server.nextCheckInSeconds = 3600;
+    server.duringCheckIn = () => child.kill('SIGTERM');
+    await until(() => child.exitCode !== null, 'the end, within the time of a test and not an hour');
+    expect((await ended).code).toBe(0);
+  });
+
   test('outlives a server that fails, and backs off', async () => {
     await enroll();
     server.failWith = 503;

@@ -305,8 +305,9 @@ export async function runAgent(parts: AgentParts): Promise<void> {
   }
 
   let failures = 0;
+  // Not only whoever sleeps now: an end that is asked for during a check-in must not be slept over after it.
   signal.addEventListener('abort', () => {
-    wakeUp();
+    context.wake();
   });
   startWork();
   for (let nextAt = clock.elapsedSeconds(); !signal.aborted;) {

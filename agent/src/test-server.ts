@@ -40,6 +40,8 @@ export interface TestServer {
   orders: SignedOrder[];
   cancelled: string[];
   nextCheckInSeconds: number;
+  /** Called while a check-in waits for its answer. */
+  duringCheckIn: () => void;
   /** Answers every call with this status while set. */
   failWith: number | null;
   sign(order: Order | string): SignedOrder;
@@ -147,6 +149,7 @@ export async function startTestServer(
       case '/agent/v1/check-in':
         return withBody(CheckInRequest, (value: CheckInRequest) => {
           test.checkIns.push(value);
+          test.duringCheckIn();
           return {
             status: 200,
             body: {
@@ -254,6 +257,7 @@ export async function startTestServer(
     orders: [],
     cancelled: [],
     nextCheckInSeconds: 0.3,
+    duringCheckIn: () => undefined,
     failWith: null,
     sign(order) {
       const payload = typeof order === 'string' ? order : JSON.stringify(order);
