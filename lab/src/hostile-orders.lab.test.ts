@@ -137,7 +137,7 @@ describe.skipIf(missing !== undefined)('an order that is not to be obeyed', () =
       const count = proxyOf('victim').orders.length;
       inEveryAnswer('victim', (order) => ({ ...order, key_id: 'another-key' }));
       const deployment = await start('victim');
-      await refused('victim', 'key_unknown', await orderAfter('victim', count));
+      expect(await refused('victim', 'key_unknown', await orderAfter('victim', count))).toBe('critical');
       await watch(deployment);
       const first = await onlyTask(product, deployment);
       expect(first.task).toMatchObject({ state: 'failed', reason: { code: 'order_refused' } });
@@ -147,7 +147,8 @@ describe.skipIf(missing !== undefined)('an order that is not to be obeyed', () =
         signature: `${order.signature.startsWith('A') ? 'B' : 'A'}${order.signature.slice(1)}`,
       }));
       await act(deployment, 'retry_failed');
-      await refused('victim', 'signature_invalid', await orderAfter('victim', count + 1));
+      const second = await orderAfter('victim', count + 1);
+      expect(await refused('victim', 'signature_invalid', second)).toBe('critical');
       await watch(deployment);
       expect((await onlyTask(product, deployment)).task.state).toBe('failed');
 

@@ -259,15 +259,17 @@ export async function reportRefusal(
 
 function refusalAlert(agent: ReportingAgent, name: string, report: RefusalReport, ours: boolean): NewAlert {
   const explanation = explainRefusal(report.reason);
+  // Our own text under a signature or key that is not ours was changed on its way as surely as a text of somebody else's.
+  const tampered = !ours || report.reason === 'signature_invalid' || report.reason === 'key_unknown';
   return {
     kind: 'order_refused',
-    severity: ours ? 'warning' : 'critical',
+    severity: tampered ? 'critical' : 'warning',
     subjectKind: 'asset',
     subject: agent.uid,
     message: ours
       ? `${name} refused an order (${report.reason}): ${explanation.message}`
       : `${name} refused an order that this server did not issue (${report.reason}): ${explanation.message}`,
-    whatToDo: ours
+    whatToDo: !tampered
       ? explanation.whatToDo
       : 'Somebody or something between server and host sends orders or changes them. Find out who.',
     detail: { message: report.message, task: report.task_id, payload_digest: report.payload_digest },
