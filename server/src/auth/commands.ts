@@ -12,6 +12,7 @@ import { appendAudit } from '../audit/commands.ts';
 import type { Context, Transact } from '../context.ts';
 import { answer, refuse, type Answer } from '../refusal.ts';
 import { knownTags } from '../tag/commands.ts';
+import { transact } from '../transact.ts';
 import {
   allTokens,
   insertToken,
@@ -46,9 +47,9 @@ export async function createToken(
       'leave these permissions out, or ask somebody who has them',
     );
   }
-  return await context.db
-    .transaction()
-    .execute(async (trx) => answer(await addToolToken(trx, context, creator.actor, request)));
+  return await transact(context.db, async (trx) =>
+    answer(await addToolToken(trx, context, creator.actor, request)),
+  );
 }
 
 async function addToolToken(
@@ -89,7 +90,7 @@ export async function createEnrolmentToken(
 ): Promise<Answer<TokenCreated>> {
   const secret = newSecret(context);
   const now = context.clock.now();
-  return await context.db.transaction().execute(async (trx) => {
+  return await transact(context.db, async (trx) => {
     const tags = await knownTags(trx, request.tags);
     if (!tags.ok) return tags;
     const row = await insertToken(trx, {
@@ -130,7 +131,7 @@ export async function revokeToken(
   id: string,
   kind: Token['kind'] | null,
 ): Promise<Answer<Token>> {
-  return await context.db.transaction().execute(async (trx) => {
+  return await transact(context.db, async (trx) => {
     const found = await tokenById(trx, id);
     if (found === null || (kind !== null && found.kind !== kind)) {
       return refuse(404, 'token_unknown', 'there is no token with this id', 'list them: GET /api/v1/tokens');
@@ -211,7 +212,7 @@ export async function operatorToken(
   permissions: readonly Permission[],
   existing: string | null,
 ): Promise<string> {
-  return await context.db.transaction().execute(async (trx) => {
+  return await transact(context.db, async (trx) => {
     await lockKeys(trx);
     const row = existing === null ? null : await tokenByHash(trx, 'tool', hashSecret(existing));
     if (

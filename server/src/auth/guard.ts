@@ -136,7 +136,8 @@ function isOwnOrigin(origin: string, host: string): boolean {
 }
 
 async function personOrTool(context: ServerContext, request: FastifyRequest): Promise<Answer<Identity>> {
-  const secret = bearerOf(request) ?? cookieOf(request);
+  // Whoever sends Authorization means it: refusedOrigin trusts that the cookie is not used then.
+  const secret = request.headers.authorization === undefined ? cookieOf(request) : bearerOf(request);
   const howTo =
     'sign in (fixpoint login, POST /api/v1/sign-in) or send a tool token as "Authorization: Bearer …"';
   if (secret === null) return unauthenticated(howTo);

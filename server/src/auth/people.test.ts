@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { permissionsOfRole } from '@fixpoint/contract/access.ts';
+import { permissions, permissionsOfRole } from '@fixpoint/contract/access.ts';
 import { listAudit } from '../audit/commands.ts';
 import { testApp, type TestApp } from '../test-app.ts';
 import { createPerson, firstAdministrator, firstAdministratorEmail } from './person-commands.ts';
@@ -12,7 +12,7 @@ beforeAll(async () => {
 afterAll(async () => await test.close());
 
 const password = 'correct horse battery';
-const system = { kind: 'system', name: 'test' } as const;
+const system = { actor: { kind: 'system', name: 'test' }, permissions } as const;
 
 async function person(role: 'administrator' | 'operator' | 'viewer', email: string) {
   const created = await createPerson(test.context, system, { email, name: 'Ada', role, password });
@@ -214,6 +214,55 @@ describe('people', () => {
     } finally {
       await fresh.close();
     }
+  });
+
+  it('are not made, nor removed, by who may do less than they', async () => {
+    const fresh = await testApp([routes]);
+    try {
+      const make = async (headers: { authorization: string }, email: string, role: string) =>
+        await fresh.app.inject({
+          method: 'POST',
+          url: '/api/v1/people',
+          headers,
+          payload: { email, name: 'N', role, password },
+        });
+      const reception = await fresh.bearer(['read', 'people.write']);
+      const refused = await make(reception, 'mine@example.org', 'administrator');
+      expect([refused.statusCode, refused.json().error.code]).toEqual([403, 'permissions_exceeded']);
+      expect((await make(reception, 'mine@example.org', 'operator')).statusCode).toBe(403);
+      expect((await make(reception, 'guest@example.org', 'viewer')).statusCode).toBe(201);
+      const all = await fresh.bearer('administrator');
+      await make(all, 'first@example.org', 'administrator');
+      const second = (await make(all, 'second@example.org', 'administrator')).json().id;
+      const removed = await fresh.app.inject({
+        method: 'DELETE',
+        url: `/api/v1/people/${second}`,
+        headers: reception,
+      });
+      expect([removed.statusCode, removed.json().error.code]).toEqual([403, 'permissions_exceeded']);
+      // Two at once with one address: one is made, the other is refused.
+      const twice = await Promise.all([
+        make(all, 'twin@example.org', 'viewer'),
+        make(all, 'twin@example.org', 'viewer'),
+      ]);
+      expect(twice.map((response) => response.statusCode).toSorted((a, b) => a - b)).toEqual([201, 409]);
+    } finally {
+      await fresh.close();
+    }
+  });
+
+  it('are who the Authorization header says, not who the cookie says', async () => {
+    const signedIn = await person('administrator', 'cookie@example.org');
+    const cookie = `fixpoint_session=${encodeURIComponent(signedIn.authorization.slice('Bearer '.length))}`;
+    expect((await me({ cookie })).statusCode).toBe(200);
+    // A browser sends Basic by itself once it has it: a page elsewhere must not act by the cookie that comes with it.
+    const response = await test.app.inject({
+      method: 'POST',
+      url: '/api/v1/people',
+      headers: { cookie, authorization: 'Basic YTpi', 'sec-fetch-site': 'cross-site' },
+      payload: { email: 'forged@example.org', name: 'F', role: 'administrator', password },
+    });
+    expect(response.statusCode).toBe(401);
   });
 
   it('change their own password, which ends their other sessions', async () => {

@@ -1,9 +1,17 @@
-import type { Person, PersonRequest, SignInResponse } from '@fixpoint/contract/access.ts';
+import {
+  permissionsOfRole,
+  type Permission,
+  type Person,
+  type PersonRequest,
+  type Role,
+  type SignInResponse,
+} from '@fixpoint/contract/access.ts';
 import type { Actor } from '@fixpoint/core/audit/events.ts';
 import type { ServerContext } from '../app.ts';
 import { appendAudit } from '../audit/commands.ts';
 import type { Context, Transact } from '../context.ts';
 import { answer, refuse, type Answer } from '../refusal.ts';
+import { transact } from '../transact.ts';
 import { closeSession, openSession, replacePassword, roleOf, storePerson, storedToken } from './people.ts';
 import { allPeople, deleteOtherSessions, deletePerson, lockKeys, lockPeople } from './store.ts';
 
@@ -19,7 +27,7 @@ export async function signIn(
     readonly address: string;
   },
 ): Promise<Answer<SignInResponse>> {
-  return await context.db.transaction().execute(async (trx) => {
+  return await transact(context.db, async (trx) => {
     const opened = await openSession(trx, context, request);
     const actor: Actor = { kind: 'person', name: opened?.person.email ?? request.email.toLowerCase() };
     if (opened === null) {
@@ -62,12 +70,38 @@ export async function signOut(
   return answer({ signed_out: true });
 }
 
+/** Whoever acts on other people's accounts, with what they may do themselves. */
+export interface Acting {
+  readonly actor: Actor;
+  readonly permissions: readonly Permission[];
+}
+
+/** What a role may do that this actor may not: nobody makes, or removes, somebody who may do more than themselves. */
+function beyond(acting: Acting, role: Role): Permission[] {
+  return permissionsOfRole[role].filter((permission) => !acting.permissions.includes(permission));
+}
+
+const roleExceeded = (role: Role, missing: readonly Permission[]) =>
+  refuse(
+    403,
+    'permissions_exceeded',
+    `an account with the role ${role} may do what you may not: ${missing.join(', ')}`,
+    'ask an administrator to do it',
+  );
+
+/** Lets somebody sign in. They can do no more than whoever makes the account. */
 export async function createPerson(
   context: ServerContext,
-  actor: Actor,
+  acting: Acting,
   request: PersonRequest,
 ): Promise<Answer<Person>> {
-  return await context.db.transaction().execute(async (trx) => await addPerson(trx, context, actor, request));
+  const missing = beyond(acting, request.role);
+  if (missing.length > 0) return roleExceeded(request.role, missing);
+  return await transact(context.db, async (trx) => {
+    // Two accounts of one address at once: the second is refused, not broken off.
+    await lockPeople(trx);
+    return await addPerson(trx, context, acting.actor, request);
+  });
 }
 
 async function addPerson(
@@ -100,10 +134,10 @@ async function addPerson(
 /** Removes an account; its sessions end at once. Tokens that the person made stay: they belong to the tools. */
 export async function removePerson(
   context: Context,
-  actor: Actor,
+  acting: Acting,
   id: string,
 ): Promise<Answer<{ id: string; email: string }>> {
-  return await context.db.transaction().execute(async (trx) => {
+  return await transact(context.db, async (trx) => {
     await lockPeople(trx);
     const people = await allPeople(trx);
     const person = people.find((one) => one.id === id);
@@ -115,6 +149,8 @@ export async function removePerson(
         'list them: GET /api/v1/people',
       );
     }
+    const missing = beyond(acting, roleOf(person.role));
+    if (missing.length > 0) return roleExceeded(roleOf(person.role), missing);
     const administrators = people.filter((one) => roleOf(one.role) === 'administrator');
     if (administrators.length === 1 && administrators[0]?.id === id) {
       return refuse(
@@ -126,7 +162,7 @@ export async function removePerson(
     }
     await deletePerson(trx, id);
     await appendAudit(trx, context, {
-      actor,
+      actor: acting.actor,
       event: 'person.removed',
       subjectKind: 'person',
       subject: person.email,
@@ -142,7 +178,7 @@ export async function changePassword(
   person: { readonly actor: Actor; readonly session: string },
   passwords: { readonly current: string; readonly next: string },
 ): Promise<Answer<{ changed: true }>> {
-  return await context.db.transaction().execute(async (trx) => {
+  return await transact(context.db, async (trx) => {
     if (!(await replacePassword(trx, context, person.session, passwords))) {
       return refuse(403, 'password_wrong', 'the current password is another one', 'check it and try again');
     }
@@ -176,7 +212,7 @@ export const firstAdministratorEmail = 'admin@fixpoint.localhost';
 export async function firstAdministrator(
   context: ServerContext,
 ): Promise<{ email: string; password: string } | null> {
-  return await context.db.transaction().execute(async (trx) => {
+  return await transact(context.db, async (trx) => {
     await lockKeys(trx);
     if ((await allPeople(trx)).length > 0) return null;
     const password = Buffer.from(context.random.bytes(15)).toString('base64url');

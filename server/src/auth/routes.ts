@@ -1,3 +1,4 @@
+import type { FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import {
   EnrolmentTokenRequest,
@@ -21,7 +22,7 @@ import {
   signOut,
 } from './person-commands.ts';
 import { createEnrolmentToken, createToken, listTokens, revokeToken } from './commands.ts';
-import { sessionCookie } from './guard.ts';
+import { sessionCookie, type Identity } from './guard.ts';
 import { sessionHours } from './people.ts';
 
 const PasswordRequest = Type.Object(
@@ -33,6 +34,12 @@ const PasswordRequest = Type.Object(
 );
 const id = Type.Object({ id: Type.String({ format: 'uuid' }) });
 const tags = ['access'];
+
+/** Who is at a route for people and tools. */
+function personOrTool({ identity }: FastifyRequest): Exclude<Identity, { kind: 'agent' }> {
+  if (identity === null || identity.kind === 'agent') throw new Error('the guard let an agent through');
+  return identity;
+}
 
 export const routes: Room = (app, context) => {
   const cookie = (value: string, seconds: number) =>
@@ -85,8 +92,7 @@ export const routes: Room = (app, context) => {
     '/api/v1/me',
     { config: { permission: 'signed_in' }, schema: { tags, summary: 'Who one is', response: { 200: Me } } },
     async (request) => {
-      const identity = request.identity;
-      if (identity === null || identity.kind === 'agent') throw new Error('the guard let an agent through');
+      const identity = personOrTool(request);
       return {
         kind: identity.kind,
         name: identity.actor.name,
@@ -114,7 +120,8 @@ export const routes: Room = (app, context) => {
       config: { permission: 'people.write' },
       schema: { tags, summary: 'Let somebody sign in', body: PersonRequest, response: { 201: Person } },
     },
-    async (request, reply) => send(reply, await createPerson(context, request.actor, request.body), 201),
+    async (request, reply) =>
+      send(reply, await createPerson(context, personOrTool(request), request.body), 201),
   );
 
   app.delete(
@@ -128,7 +135,8 @@ export const routes: Room = (app, context) => {
         response: { 200: Type.Object({ id: Type.String(), email: Type.String() }) },
       },
     },
-    async (request, reply) => send(reply, await removePerson(context, request.actor, request.params.id)),
+    async (request, reply) =>
+      send(reply, await removePerson(context, personOrTool(request), request.params.id)),
   );
 
   app.post(
@@ -182,11 +190,8 @@ export const routes: Room = (app, context) => {
         response: { 201: TokenCreated },
       },
     },
-    async (request, reply) => {
-      const identity = request.identity;
-      if (identity === null || identity.kind === 'agent') throw new Error('the guard let an agent through');
-      return send(reply, await createToken(context, identity, request.body), 201);
-    },
+    async (request, reply) =>
+      send(reply, await createToken(context, personOrTool(request), request.body), 201),
   );
   app.delete(
     '/api/v1/tokens/:id',
