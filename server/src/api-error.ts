@@ -1,3 +1,4 @@
+import type { Duplex } from 'node:stream';
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import type { ApiError } from '@fixpoint/contract/error.ts';
 import type { App } from './app.ts';
@@ -45,6 +46,46 @@ const sqlStateOf = (error: unknown): string | null =>
 const unstorableTextStates = new Set(['22021', '22P05']);
 /** The server is starting, stopping, out of connections, or two transactions met: the same request may do better soon. */
 const retryStates = /^(57P0[123]|08[0-9A-Z]{3}|53[0-9A-Z]{3}|40001|40P01)$/;
+
+/**
+ * Answers what never reaches a route, because it is no HTTP that could be read. The connection is closed: where the next
+ * request would begin is not known.
+ */
+export function answerClientError(error: { readonly code?: string }, socket: Duplex): void {
+  if (error.code === 'ECONNRESET' || socket.destroyed || !socket.writable) return void socket.destroy();
+  const [status, answer] =
+    error.code === 'HPE_HEADER_OVERFLOW'
+      ? ([
+          '431 Request Header Fields Too Large',
+          body('headers_too_large', 'the headers of the request are too large', 'send fewer or shorter ones'),
+        ] as const)
+      : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
+        ? ([
+            '408 Request Timeout',
+            body('request_timeout', 'the request did not arrive in time', 'send it again'),
+          ] as const)
+        : ([
+            '400 Bad Request',
+            body('malformed_http', 'this is not HTTP that could be read', 'speak HTTP/1.1 to this port'),
+          ] as const);
+  const text = JSON.stringify(answer);
+  socket.end(
+    `HTTP/1.1 ${status}\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: ${Buffer.byteLength(text)}\r\nConnection: close\r\n\r\n${text}`,
+  );
+}
+
+/** Answers a request that the router could not even look up: its address is not one. */
+export function answerRouterError(request: FastifyRequest, reply: FastifyReply): void {
+  void sendError(
+    reply,
+    400,
+    body(
+      'malformed_address',
+      `the address is not one: ${request.url.slice(0, 200).toWellFormed()}`,
+      'escape bytes of UTF-8 by %XX, and % itself as %25',
+    ),
+  );
+}
 
 /** Makes every error of the application an ApiError, and refuses JSON that cannot be stored. */
 export function registerErrors(app: App): void {

@@ -15,7 +15,7 @@ import Fastify, {
 import type { Permission } from '@fixpoint/contract/access.ts';
 import type { Actor } from '@fixpoint/core/audit/events.ts';
 import { routes as landing } from './landing.ts';
-import { registerErrors, RefusedError } from './api-error.ts';
+import { answerClientError, answerRouterError, registerErrors, RefusedError } from './api-error.ts';
 import { serializeChecked, serializeJson, validate } from './validation.ts';
 import { registerGuard, type AgentIdentity, type Identity } from './auth/guard.ts';
 import type { ServerKeys } from './auth/keys.ts';
@@ -87,6 +87,8 @@ export async function buildApp(context: ServerContext, options: AppOptions): Pro
     // The same JSON parser everywhere refuses __proto__; see validation.ts for what else it refuses.
     onProtoPoisoning: 'error',
     onConstructorPoisoning: 'error',
+    clientErrorHandler: answerClientError,
+    frameworkErrors: (_error, request, reply) => answerRouterError(request, reply),
     ...(options.tls === undefined ? {} : { https: { ...options.tls, minVersion: 'TLSv1.2' } }),
   };
   // The type of an HTTPS instance differs in the type of its socket only, which no room looks at.

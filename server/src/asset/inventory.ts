@@ -140,12 +140,15 @@ function merge(held: Held, report: InventoryReport): Answer<Merged> {
     host,
     residue: report.residue ?? held.residue,
   };
-  if (held.packages.length > 0 && packages.length === 0) {
+  // No package, no finding: it would read as safe. There is no host without packages, only one that could not be read.
+  if (packages.length === 0) {
     return refuse(
       422,
       'inventory_implausible',
-      `the host had ${held.packages.length} packages and now reports none`,
-      'look at the package database of the host (dpkg --audit); the last good inventory is kept',
+      held.packages.length === 0
+        ? 'the host reports no package at all'
+        : `the host had ${held.packages.length} packages and now reports none`,
+      'look at the package database of the host (dpkg --audit); the last good inventory, if any, is kept',
     );
   }
   const twice = repeated(packages);

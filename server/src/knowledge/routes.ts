@@ -1,12 +1,37 @@
+import type { IncomingMessage } from 'node:http';
 import { Readable } from 'node:stream';
 import { Type } from 'typebox';
 import { FeedImport, FeedStatus } from '@fixpoint/contract/audit.ts';
 import { List } from '@fixpoint/contract/list.ts';
+import { RefusedError } from '../api-error.ts';
 import { send, type Room } from '../app.ts';
 import { feeds } from '../feed/feeds.ts';
 import { refuse } from '../refusal.ts';
 import { feedStatus, rejectionsOf } from './commands.ts';
 import { importFeed } from './import.ts';
+
+const tooLarge = refuse(
+  413,
+  'body_too_large',
+  'the file is larger than 2 GiB, and no feed is',
+  'check that it is the file that the publisher of the feed names',
+);
+
+/** The stream, ended by an error where it goes on beyond the limit: who sends in chunks announces no length. */
+function bounded(payload: IncomingMessage): Readable {
+  return Readable.from(
+    (async function* () {
+      let bytes = 0;
+      for await (const chunk of payload) {
+        // Without an encoding, a request's body comes as bytes.
+        const piece: Buffer = chunk;
+        bytes += piece.length;
+        if (bytes > feedBodyLimit) throw new RefusedError(tooLarge);
+        yield piece;
+      }
+    })(),
+  );
+}
 
 /** Large enough for the largest published feed, small enough to end a runaway upload. */
 const feedBodyLimit = 2 * 1024 ** 3;
@@ -14,7 +39,11 @@ const feedBodyLimit = 2 * 1024 ** 3;
 export const routes: Room = (app, context) => {
   // Feeds come as published, whatever their type: the body is handed on as a stream and never held as a whole.
   app.removeAllContentTypeParsers();
-  app.addContentTypeParser('*', (_request, payload, done) => done(null, payload));
+  app.addContentTypeParser('*', (request, payload, done) => {
+    const announced = Number(request.headers['content-length'] ?? 0);
+    if (announced > feedBodyLimit) return done(new RefusedError(tooLarge));
+    done(null, bounded(payload));
+  });
   const params = Type.Object({ id: Type.String({ minLength: 1, maxLength: 50 }) });
   const feedById = (id: string) => feeds.find((feed) => feed.id === id);
   const unknownFeed = (id: string) =>
