@@ -21,7 +21,8 @@ export function observationOf(
     state: task.state,
     resumeState: task.resumeState,
     expiresAt: task.expiresAt?.getTime() ?? null,
-    heardAt: heard === null || since === null ? heard : Math.max(heard, since),
+    // Contacts are written in batches: who has an order and is not written down yet was heard a moment ago.
+    heardAt: since === null ? heard : Math.max(heard ?? since, since),
     checkInSeconds: task.nextCheckInSeconds,
     retired: task.retiredAt !== null,
     asking,
