@@ -44,8 +44,11 @@ const sqlStateOf = (error: unknown): string | null =>
 
 /** Text that PostgreSQL cannot hold, which came in through an address (bodies are checked when parsed). */
 const unstorableTextStates = new Set(['22021', '22P05']);
-/** The server is starting, stopping, out of connections, or two transactions met: the same request may do better soon. */
-const retryStates = /^(57P0[123]|08[0-9A-Z]{3}|53[0-9A-Z]{3}|40001|40P01)$/;
+/**
+ * The server is starting, stopping, out of connections, at an import (55P03: a lock was not to be had in time), or two
+ * transactions met: the same request may do better soon.
+ */
+const retryStates = /^(57P0[123]|08[0-9A-Z]{3}|53[0-9A-Z]{3}|55P03|40001|40P01)$/;
 
 /**
  * Answers what never reaches a route, because it is no HTTP that could be read. The connection is closed: where the next

@@ -15,9 +15,17 @@ export async function updateAsset(trx: Transact, id: number, changes: Updateable
   await trx.updateTable('asset').set(changes).where('id', '=', id).execute();
 }
 
-/** Locks the asset, so that what is decided by its row still holds when it is written. */
+/**
+ * Locks the asset, so that what is decided by its row still holds when it is written. Not its key: an import that writes
+ * the history of its findings refers to the asset, and must not wait for who may be waiting for the import.
+ */
 export async function lockAsset(trx: Transact, id: number): Promise<AssetRow> {
-  return await trx.selectFrom('asset').selectAll().where('id', '=', id).forUpdate().executeTakeFirstOrThrow();
+  return await trx
+    .selectFrom('asset')
+    .selectAll()
+    .where('id', '=', id)
+    .forNoKeyUpdate()
+    .executeTakeFirstOrThrow();
 }
 
 export async function assetByPublicKey(trx: Transact, publicKey: string): Promise<AssetRow | null> {
@@ -25,7 +33,7 @@ export async function assetByPublicKey(trx: Transact, publicKey: string): Promis
     .selectFrom('asset')
     .selectAll()
     .where('public_key', '=', publicKey)
-    .forUpdate()
+    .forNoKeyUpdate()
     .executeTakeFirst();
   return row ?? null;
 }

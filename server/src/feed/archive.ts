@@ -69,28 +69,36 @@ function findDirectory(name: string, zip: Buffer): { offset: number; count: numb
   throw truncated(name, 'the directory at the end of the zip is missing');
 }
 
+/** Archives name each record's file by its id: `CVE-2023-5363.json`. */
+export function recordOfEntry(name: string): string | null {
+  return /([^/]+)\.json$/u.exec(name)?.[1] ?? null;
+}
+
 function readZipEntry(zip: Buffer, header: number, name: string): ArchiveEntry | FeedRejection {
   const position = `entry ${name}`;
+  const record = recordOfEntry(name);
   const flags = zip.readUInt16LE(header + 8);
   const method = zip.readUInt16LE(header + 10);
   const checksum = zip.readUInt32LE(header + 16);
   const compressedSize = zip.readUInt32LE(header + 20);
   const size = zip.readUInt32LE(header + 24);
   const local = zip.readUInt32LE(header + 42);
-  if ((flags & 1) !== 0) return rejection(position, 'entry_encrypted', 'the entry is encrypted', name);
+  if ((flags & 1) !== 0)
+    return rejection(position, 'entry_encrypted', 'the entry is encrypted', name, record);
   if (method !== 0 && method !== 8) {
     return rejection(
       position,
       'entry_method_unknown',
       `compression method ${String(method)} is not supported`,
       name,
+      record,
     );
   }
   if (size > feedLimits.documentBytes) {
-    return rejection(position, 'entry_too_large', `${String(size)} bytes are above the limit`, name);
+    return rejection(position, 'entry_too_large', `${String(size)} bytes are above the limit`, name, record);
   }
   if (local + 30 > zip.length || zip.readUInt32LE(local) !== localHeader) {
-    return rejection(position, 'entry_damaged', 'the entry is not where the directory says', name);
+    return rejection(position, 'entry_damaged', 'the entry is not where the directory says', name, record);
   }
   const start = local + 30 + zip.readUInt16LE(local + 26) + zip.readUInt16LE(local + 28);
   const compressed = zip.subarray(start, start + compressedSize);
@@ -98,12 +106,12 @@ function readZipEntry(zip: Buffer, header: number, name: string): ArchiveEntry |
     const bytes =
       method === 0 ? compressed : inflateRawSync(compressed, { maxOutputLength: feedLimits.documentBytes });
     if (bytes.length !== size || crc32(bytes) !== checksum) {
-      return rejection(position, 'entry_damaged', 'the checksum of the entry is wrong', name);
+      return rejection(position, 'entry_damaged', 'the checksum of the entry is wrong', name, record);
     }
     return { outcome: 'entry', name, bytes };
   } catch (error) {
     const detail = error instanceof Error ? error.message : String(error);
-    return rejection(position, 'entry_damaged', `the entry cannot be decompressed: ${detail}`, name);
+    return rejection(position, 'entry_damaged', `the entry cannot be decompressed: ${detail}`, name, record);
   }
 }
 
@@ -144,7 +152,13 @@ export async function* tarEntries(
     else if ((type === '0' || type === '') && wanted(name)) {
       yield keep
         ? { outcome: 'entry', name, bytes: body.subarray(0, size) }
-        : rejection(`entry ${name}`, 'entry_too_large', `${String(size)} bytes are above the limit`, name);
+        : rejection(
+            `entry ${name}`,
+            'entry_too_large',
+            `${String(size)} bytes are above the limit`,
+            name,
+            recordOfEntry(name),
+          );
     }
   }
 }

@@ -1,5 +1,5 @@
 /** JSON records one by one, from a zip or tar of `.json` files, from JSON lines, or from a file that is one record. */
-import { isTar, isZip, tarEntries, zipEntries } from './archive.ts';
+import { isTar, isZip, recordOfEntry, tarEntries, zipEntries } from './archive.ts';
 import type { FeedFile, FeedRejection } from './feed.ts';
 import {
   feedLimits,
@@ -29,7 +29,7 @@ export async function* jsonDocuments(file: FeedFile): AsyncGenerator<JsonDocumen
   if (isZip(input.head) || isTar(input.head)) {
     for await (const entry of (isZip(input.head) ? zipEntries : tarEntries)(input, isJson)) {
       yield entry.outcome === 'entry'
-        ? document(`entry ${entry.name}`, new TextDecoder().decode(entry.bytes))
+        ? document(`entry ${entry.name}`, new TextDecoder().decode(entry.bytes), recordOfEntry(entry.name))
         : entry;
     }
     return;
@@ -72,10 +72,20 @@ function isJson(name: string): boolean {
   return name.endsWith('.json');
 }
 
-function document(position: string, text: string): JsonDocument | FeedRejection {
+function document(
+  position: string,
+  text: string,
+  record: string | null = null,
+): JsonDocument | FeedRejection {
   try {
     return { outcome: 'document', position, text, value: parseJson(text) };
   } catch (error) {
-    return rejection(position, 'json_invalid', error instanceof Error ? error.message : String(error), text);
+    return rejection(
+      position,
+      'json_invalid',
+      error instanceof Error ? error.message : String(error),
+      text,
+      record,
+    );
   }
 }

@@ -47,6 +47,11 @@ export interface FeedRejection {
   readonly message: string;
   /** Start of the offending text, at most 300 characters. */
   readonly excerpt: string;
+  /**
+   * The record that it is about, by the id that the record has when it can be read; null when not even that is known. What
+   * a complete feed said of it before stays: a record that has become unreadable has not been withdrawn.
+   */
+  readonly record: string | null;
 }
 
 /** The file as a whole cannot be read as this feed. Nothing of the store is changed by it. */

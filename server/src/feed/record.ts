@@ -9,8 +9,22 @@ export function isCve(text: string): boolean {
   return cvePattern.test(text);
 }
 
-export function rejection(position: string, code: string, message: string, text: string): FeedRejection {
-  return { outcome: 'rejection', position, code, message, excerpt: text.slice(0, 300).toWellFormed() };
+/** `record`: the id of the record that is refused, or refused in part, where that much of it can be read. */
+export function rejection(
+  position: string,
+  code: string,
+  message: string,
+  text: string,
+  record: string | null = null,
+): FeedRejection {
+  return {
+    outcome: 'rejection',
+    position,
+    code,
+    message,
+    excerpt: text.slice(0, 300).toWellFormed(),
+    record,
+  };
 }
 
 /**

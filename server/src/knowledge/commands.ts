@@ -6,6 +6,7 @@ import { feeds } from '../feed/feeds.ts';
 import {
   feedRejections,
   feedRows,
+  holdKnowledge,
   isEcosystem,
   isReleaseKnown,
   statementsOf,
@@ -38,6 +39,15 @@ function sourced(row: StatementRow): SourcedStatement {
     statedAt: row.stated_at?.toISOString() ?? null,
   };
   return { feed: row.feed, record: row.record, statement };
+}
+
+/**
+ * Keeps knowledge as it is until the transaction ends, for whoever judges software by it for the first time: an import that
+ * commits in between has not seen that software, and would leave it judged by what was known before. To be called before
+ * any row is written that others may wait for.
+ */
+export async function keepKnowledge(trx: Transact): Promise<void> {
+  await holdKnowledge(trx);
 }
 
 /** What all feeds together say of these source packages. */

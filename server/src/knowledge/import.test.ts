@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { pino } from 'pino';
 import type { Context } from '../context.ts';
 import { testDatabase, type TestDatabase } from '../database/test-database.ts';
+import type { FeedId } from '@fixpoint/core/knowledge/facts.ts';
 import type { FeedFile } from '../feed/feed.ts';
 import { feedOf } from '../feed/feeds.ts';
 import { systemRandom } from '../random.ts';
@@ -106,33 +107,119 @@ describe('the knowledge that the product carries', () => {
   });
 });
 
+/** Verdicts on one software, as `CVE-… fixed in`, sorted. */
+async function verdictsOn(id: number): Promise<string[]> {
+  const rows = await inTransaction((trx) => verdictsOf(trx, [id]));
+  return rows.map((v) => `${v.vulnerability} ${v.fixed_version}`).sort();
+}
+
+async function take(feed: FeedId, lines: string[]) {
+  const result = await importFeed(context, feedOf(feed), file('made-up', lines.join('\n')), {
+    actor,
+    allowShrink: true,
+  });
+  if (!result.ok) throw new Error(result.message);
+  return result.value;
+}
+
+const madeUp = (name: string) => ({
+  name,
+  arch: 'amd64',
+  version: '1.0-1',
+  source: name,
+  source_version: '1.0-1',
+});
+
+describe('nothing becomes safe by itself', () => {
+  const about = (name: string, id: string, fixed: string | null, more: object = {}) =>
+    osv(id, fixed, more).replaceAll('"demo"', JSON.stringify(name));
+
+  test('a record that has become unreadable has not been withdrawn', async () => {
+    const [id = 0] = await inTransaction((trx) =>
+      internSoftware(trx, context, debian12, [madeUp('brittle')]),
+    );
+    const first = about('brittle', 'CVE-2026-92001', '1.1-1');
+    const second = about('brittle', 'CVE-2026-92002', '1.1-1');
+    await take('debian-osv', [first, second]);
+    expect(await verdictsOn(id)).toHaveLength(2);
+    const broken = '{"id": "CVE-2026-92001", "modified": "2026-01-01T00:00:00Z", "affected": 7}';
+    expect(await take('debian-osv', [broken, second])).toMatchObject({ rejected: 1, withdrawn: 0 });
+    expect(await verdictsOn(id)).toEqual(['CVE-2026-92001 1.1-1', 'CVE-2026-92002 1.1-1']);
+    // Which record this was nobody can tell, so nothing is taken for withdrawn.
+    expect(await take('debian-osv', ['{ no JSON }', second])).toMatchObject({ rejected: 1, withdrawn: 0 });
+    expect(await verdictsOn(id)).toHaveLength(2);
+    expect(await take('debian-osv', [second])).toMatchObject({ rejected: 0, withdrawn: 1 });
+    expect(await verdictsOn(id)).toEqual(['CVE-2026-92002 1.1-1']);
+  });
+
+  test('what one source withdrew and takes back is in force again for all of them', async () => {
+    const [id = 0] = await inTransaction((trx) =>
+      internSoftware(trx, context, debian12, [madeUp('revived')]),
+    );
+    const releases = { bookworm: { status: 'open', repositories: {}, urgency: 'not yet assigned' } };
+    const tracker = JSON.stringify({ revived: { 'CVE-2026-92003': { releases } } });
+    await take('debian-tracker', [tracker]);
+    expect(await verdictsOn(id)).toEqual(['CVE-2026-92003 null']);
+    const other = about('another', 'CVE-2026-92003', '1.1-1');
+    const withdrawn = about('another', 'CVE-2026-92003', null, { withdrawn: '2026-02-01T00:00:00Z' });
+    await take('debian-osv', [withdrawn]);
+    expect(await verdictsOn(id)).toEqual([]);
+    await take('debian-osv', [other]);
+    expect(await verdictsOn(id)).toEqual(['CVE-2026-92003 null']);
+    await take('debian-osv', [withdrawn]);
+    expect(await verdictsOn(id)).toEqual([]);
+    await take('debian-osv', [about('another', 'CVE-2026-92004', '1.1-1')]);
+    expect(await verdictsOn(id)).toEqual(['CVE-2026-92003 null']);
+  });
+
+  test('software that a host brings while an import is under way is judged by what was imported', async () => {
+    let go = (): void => undefined;
+    const held = new Promise<void>((resolve) => {
+      go = resolve;
+    });
+    let interned = (_id: number): void => undefined;
+    const id = new Promise<number>((resolve) => {
+      interned = resolve;
+    });
+    const host = inTransaction(async (trx) => {
+      const [one = 0] = await internSoftware(trx, context, debian12, [madeUp('racing')]);
+      interned(one);
+      await held;
+    });
+    const software = await id;
+    const imported = take('debian-osv', [about('racing', 'CVE-2026-92005', '1.1-1')]);
+    await new Promise((resolve) => {
+      setTimeout(resolve, 300);
+    });
+    go();
+    await Promise.all([host, imported]);
+    expect(await verdictsOn(software)).toEqual(['CVE-2026-92005 1.1-1']);
+  });
+});
+
 describe('imports', () => {
   test('idempotent, incremental, and software is matched again when knowledge changes', async () => {
     const demo = { name: 'demo', arch: 'amd64', version: '1.0-1', source: 'demo', source_version: '1.0-1' };
     const [id = 0] = await inTransaction((trx) => internSoftware(trx, context, debian12, [demo]));
-    const verdicts = async () =>
-      (await inTransaction((trx) => verdictsOf(trx, [id])))
-        .map((v) => `${v.vulnerability} ${v.fixed_version}`)
-        .sort();
-    const take = async (lines: string[]) => {
-      const result = await importFeed(context, feedOf('debian-osv'), file('demo.jsonl', lines.join('\n')), {
-        actor,
-        allowShrink: true,
-      });
-      if (!result.ok) throw new Error(result.message);
-      const { read, added, changed, unchanged, withdrawn, rejected } = result.value;
-      return { read, added, changed, unchanged, withdrawn, rejected };
-    };
     const a = osv('CVE-2026-90001', '1.1-1');
     const b = osv('CVE-2026-90002', null);
-    await take([a, b]);
-    expect(await verdicts()).toEqual(['CVE-2026-90001 1.1-1', 'CVE-2026-90002 null']);
-    expect(await take([a, b])).toMatchObject({ read: 2, added: 0, changed: 0, unchanged: 2, withdrawn: 0 });
-    expect(await take([a, osv('CVE-2026-90002', '1.0-1')])).toMatchObject({ changed: 1, unchanged: 1 });
-    expect(await verdicts()).toEqual(['CVE-2026-90001 1.1-1']);
-    expect(await take([a])).toMatchObject({ withdrawn: 1 });
-    await take([osv('CVE-2026-90001', '1.1-1', { withdrawn: '2026-02-01T00:00:00Z' })]);
-    expect(await verdicts()).toEqual([]);
+    await take('debian-osv', [a, b]);
+    expect(await verdictsOn(id)).toEqual(['CVE-2026-90001 1.1-1', 'CVE-2026-90002 null']);
+    expect(await take('debian-osv', [a, b])).toMatchObject({
+      read: 2,
+      added: 0,
+      changed: 0,
+      unchanged: 2,
+      withdrawn: 0,
+    });
+    expect(await take('debian-osv', [a, osv('CVE-2026-90002', '1.0-1')])).toMatchObject({
+      changed: 1,
+      unchanged: 1,
+    });
+    expect(await verdictsOn(id)).toEqual(['CVE-2026-90001 1.1-1']);
+    expect(await take('debian-osv', [a])).toMatchObject({ withdrawn: 1 });
+    await take('debian-osv', [osv('CVE-2026-90001', '1.1-1', { withdrawn: '2026-02-01T00:00:00Z' })]);
+    expect(await verdictsOn(id)).toEqual([]);
   });
 
   test('one bad record is reported and skipped, the others count', async () => {

@@ -11,6 +11,7 @@ import { dropVerdicts, rematch } from '../software/commands.ts';
 import type { Product } from './commands.ts';
 import {
   insertRecords,
+  lockKnowledge,
   productsOfRecords,
   productsOfVulnerabilities,
   recordDigests,
@@ -18,6 +19,7 @@ import {
   replaceRejections,
   saveFeed,
   touchFeed,
+  withdrawnByRecords,
   type RecordToStore,
 } from './store.ts';
 
@@ -55,6 +57,29 @@ class ImplausibleLoss extends Error {
     this.lost = lost;
     this.held = held;
   }
+}
+
+/** Rejections that are kept for people to read; the rest is counted. */
+const keptRejections = 10_000;
+
+/** What of a file was refused, and which of the records held could be among it. */
+function refusals(held: ReadonlyMap<string, string>) {
+  const kept: FeedRejection[] = [];
+  const records = new Set<string>();
+  let count = 0;
+  let unnamed = false;
+  return {
+    kept,
+    count: () => count,
+    add(item: FeedRejection) {
+      count += 1;
+      if (kept.length < keptRejections) kept.push(item);
+      if (item.record === null) unnamed = true;
+      else if (held.has(item.record)) records.add(item.record);
+    },
+    /** Whether a record that is not in the file may be one that was refused. */
+    mayBe: (id: string) => unnamed || records.has(id),
+  };
 }
 
 /** Sets of products, each once. */
@@ -159,17 +184,22 @@ async function importInto(
   const seen = new Set<string>();
   const touched = new Products();
   const withdrawn = new Set<string>();
-  const rejections: FeedRejection[] = [];
+  const rejections = refusals(held);
   let read = 0;
   let added = 0;
   let changed = 0;
   let batch = new Map<string, RecordToStore>();
 
+  /** Removes records. What they withdrew comes back into force, so the products that it concerns are matched again too. */
+  const takeBack = async (records: readonly string[]) => {
+    touched.add(await productsOfRecords(trx, feed.id, records));
+    for (const id of await withdrawnByRecords(trx, feed.id, records)) withdrawn.add(id);
+    await removeRecords(trx, feed.id, records);
+  };
   const flush = async () => {
     const records = [...batch.values()];
     const replaced = records.filter((r) => held.has(r.id)).map((r) => r.id);
-    touched.add(await productsOfRecords(trx, feed.id, replaced));
-    await removeRecords(trx, feed.id, replaced);
+    await takeBack(replaced);
     await insertRecords(trx, feed.id, records, started);
     for (const record of records) {
       for (const fact of record.facts) {
@@ -186,7 +216,7 @@ async function importInto(
 
   for await (const item of feed.parse(file)) {
     if (item.outcome === 'rejection') {
-      rejections.push(item);
+      rejections.add(item);
       continue;
     }
     read += 1;
@@ -200,9 +230,13 @@ async function importInto(
   await flush();
 
   let gone = 0;
+  let unreadable = 0;
   if (feed.complete) {
-    const missing = [...held.keys()].filter((id) => !seen.has(id));
+    const absent = [...held.keys()].filter((id) => !seen.has(id));
+    // A record that has become unreadable has not been withdrawn: what it said before stays.
+    const missing = absent.filter((id) => !rejections.mayBe(id));
     gone = missing.length;
+    unreadable = absent.length - gone;
     if (
       gone > implausibleLossRecords &&
       gone > heldCount * implausibleLossShare &&
@@ -210,18 +244,19 @@ async function importInto(
     ) {
       throw new ImplausibleLoss(gone, heldCount);
     }
-    touched.add(await productsOfRecords(trx, feed.id, missing));
-    await removeRecords(trx, feed.id, missing);
+    await takeBack(missing);
   }
   touched.add(await productsOfVulnerabilities(trx, [...withdrawn]));
-  await replaceRejections(trx, feed.id, rejections, started);
+  await replaceRejections(trx, feed.id, rejections.kept, started);
   const counts = {
     added,
     changed,
     unchanged: read - added - changed,
     withdrawn: gone,
-    rejected: rejections.length,
+    rejected: rejections.count(),
   };
+  // From here to the commit nobody adds software by what was known before: it would stay judged by that.
+  await lockKnowledge(trx);
   const effect = await applyTouched(trx, context, feed.id, touched, options.actor);
   const now = context.clock.now();
   await saveFeed(trx, feed.id, {
@@ -231,8 +266,8 @@ async function importInto(
     last_error: null,
     source_name: file.name,
     source_digest: sourceDigest(),
-    records: feed.complete ? seen.size : held.size,
-    rejected: rejections.length,
+    records: feed.complete ? seen.size + unreadable : held.size,
+    rejected: rejections.count(),
     ...(options.publishedAt === undefined ? {} : { published_at: options.publishedAt.toISOString() }),
   });
   await appendAudit(trx, context, {
@@ -240,7 +275,13 @@ async function importInto(
     event: 'feed.imported',
     subjectKind: 'feed',
     subject: feed.id,
-    after: { file: file.name, read, ...counts, ...effect },
+    after: {
+      file: file.name,
+      read,
+      ...counts,
+      ...(unreadable === 0 ? {} : { kept_unreadable: unreadable }),
+      ...effect,
+    },
   });
   return { feed: feed.id, read, ...counts, seconds: (now.getTime() - started.getTime()) / 1000 };
 }

@@ -48,6 +48,42 @@ export async function productsOfVulnerabilities(
     .execute();
 }
 
+/** Vulnerabilities that these records say are withdrawn. */
+export async function withdrawnByRecords(
+  trx: Transact,
+  feed: FeedId,
+  records: readonly string[],
+): Promise<string[]> {
+  if (records.length === 0) return [];
+  const rows = await trx
+    .selectFrom('vulnerability')
+    .select('id')
+    .distinct()
+    .where('feed', '=', feed)
+    .where('record', '=', sql<string>`any(${records})`)
+    .where('withdrawn_at', 'is not', null)
+    .execute();
+  return rows.map((row) => row.id);
+}
+
+/** Any number; the same in every replica. */
+const knowledgeLock = 4_206_003;
+
+/** Waits for those who are adding software, and keeps others from it until the transaction ends. */
+export async function lockKnowledge(trx: Transact): Promise<void> {
+  await sql`select pg_advisory_xact_lock(${knowledgeLock})`.execute(trx);
+}
+
+/**
+ * Keeps what is known as it is until the transaction ends. While an import is matching, which can take a while, it waits a
+ * few seconds and then fails with 55P03, which the caller of the API hears as "try again".
+ */
+export async function holdKnowledge(trx: Transact): Promise<void> {
+  await sql`select set_config('lock_timeout', '5s', true)`.execute(trx);
+  await sql`select pg_advisory_xact_lock_shared(${knowledgeLock})`.execute(trx);
+  await sql`select set_config('lock_timeout', '0', true)`.execute(trx);
+}
+
 /** Removes records with all their facts. */
 export async function removeRecords(trx: Transact, feed: FeedId, records: readonly string[]): Promise<void> {
   if (records.length === 0) return;
@@ -129,7 +165,7 @@ export async function replaceRejections(
   at: Date,
 ): Promise<void> {
   await trx.deleteFrom('feed_rejection').where('feed', '=', feed).execute();
-  const kept = rejections.slice(0, 10_000).map((r, ordinal) => ({
+  const kept = rejections.map((r, ordinal) => ({
     feed,
     ordinal,
     position: r.position,
@@ -230,7 +266,10 @@ export async function statementsOf(
     .execute();
 }
 
-/** Releases of an ecosystem about which anything is known. */
+/** Feeds that list everything that is known of a release. Changelogs tell of single fixes, so they alone make nothing known. */
+const listingFeeds: readonly FeedId[] = ['debian-osv', 'debian-tracker'];
+
+/** Whether what is vulnerable in a release is known as a whole. */
 export async function isReleaseKnown(
   trx: Transact,
   product: { ecosystem: string; release: string },
@@ -240,6 +279,7 @@ export async function isReleaseKnown(
     .select('package')
     .where('ecosystem', '=', product.ecosystem)
     .where('release', '=', product.release)
+    .where('feed', 'in', listingFeeds)
     .limit(1)
     .executeTakeFirst();
   return row !== undefined;

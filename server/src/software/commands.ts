@@ -1,7 +1,7 @@
 import { evidenceOf } from '@fixpoint/core/match/evidence.ts';
 import { concerns, indexDecisions, lookUp, type DecisionIndex } from '@fixpoint/core/match/match.ts';
 import type { Context, Transact } from '../context.ts';
-import { decisionsFor, type Product } from '../knowledge/commands.ts';
+import { decisionsFor, keepKnowledge, type Product } from '../knowledge/commands.ts';
 import {
   addSoftware,
   findSoftware,
@@ -55,6 +55,7 @@ export async function internSoftware(
   let ids = await findSoftware(trx, product, packages);
   const missing = packages.filter((_, i) => ids[i] === null);
   if (missing.length > 0) {
+    await keepKnowledge(trx);
     const now = context.clock.now();
     const added = await addSoftware(trx, product, missing, now);
     const sources = new Set(added.flatMap((one) => lookUp(one)?.source ?? []));

@@ -56,12 +56,13 @@ async function* parseCatalogue(file: FeedFile): AsyncGenerator<FeedRecord | Feed
         'record_not_kev',
         schemaComplaint(validEntry.Errors(entry)),
         raw,
+        idOf(entry),
       );
       continue;
     }
     if (!isDay(entry.dateAdded) || (entry.dueDate !== undefined && !isDay(entry.dueDate))) {
       const message = `${entry.dateAdded} or ${entry.dueDate ?? ''} is not a day of the calendar`;
-      yield rejection(`vulnerabilities[${String(index)}]`, 'day_invalid', message, raw);
+      yield rejection(`vulnerabilities[${String(index)}]`, 'day_invalid', message, raw, entry.cveID);
       continue;
     }
     yield {
@@ -84,4 +85,11 @@ async function* parseCatalogue(file: FeedFile): AsyncGenerator<FeedRecord | Feed
       ],
     };
   }
+}
+
+/** The id of what is not an entry as a whole, if it has one. */
+function idOf(entry: unknown): string | null {
+  return typeof entry === 'object' && entry !== null && 'cveID' in entry && typeof entry.cveID === 'string'
+    ? entry.cveID
+    : null;
 }

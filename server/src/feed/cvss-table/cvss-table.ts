@@ -56,11 +56,12 @@ function readRow(line: Line): FeedRecord | FeedRejection {
       line.text,
     );
   }
+  const id = `${vulnerability}/${scorer}/${vector}`;
   const result = cvssFact(vulnerability, scorer, vector);
-  if (!result.ok) return rejection(position, 'cvss_vector_invalid', result.message, line.text);
+  if (!result.ok) return rejection(position, 'cvss_vector_invalid', result.message, line.text, id);
   return {
     outcome: 'record',
-    id: `${vulnerability}/${scorer}/${vector}`,
+    id,
     raw: line.text,
     facts: [result.fact],
   };

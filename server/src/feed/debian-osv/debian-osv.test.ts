@@ -168,7 +168,9 @@ describe('what an entry becomes', () => {
     'a range that is not "from 0, fixed once" is rejected, the rest of the record kept: %j',
     async (events) => {
       const { records, rejections } = await readFeed(debianOsv, madeUpFile(record(affected(events))));
-      expect(records.flatMap(({ facts }) => facts.map(({ kind }) => kind))).toEqual(['vulnerability']);
+      const facts = records.flatMap((one) => one.facts);
+      expect(facts.map(({ kind }) => kind)).toEqual(['vulnerability', 'statement']);
+      expect(facts[1]).toMatchObject({ status: 'undetermined', fixedVersion: null });
       expect(rejections).toMatchObject([{ code: 'range_unsupported' }]);
     },
   );

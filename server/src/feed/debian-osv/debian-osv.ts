@@ -70,24 +70,37 @@ async function* parseDocuments(
 
 function* readRecord({ position, text, value }: JsonDocument): Generator<FeedRecord | FeedRejection> {
   if (!validOsv.Check(value)) {
-    yield rejection(position, 'record_not_osv', schemaComplaint(validOsv.Errors(value)), text);
+    yield rejection(position, 'record_not_osv', schemaComplaint(validOsv.Errors(value)), text, idOf(value));
     return;
   }
   for (const time of [value.modified, value.published, value.withdrawn]) {
     if (typeof time === 'string' && parseInstant(time) === null) {
-      yield rejection(position, 'time_invalid', `${value.id}: ${time} is not a time of RFC 3339`, text);
+      yield rejection(
+        position,
+        'time_invalid',
+        `${value.id}: ${time} is not a time of RFC 3339`,
+        text,
+        value.id,
+      );
       return;
     }
   }
   const complaints: FeedRejection[] = [];
   const complain = (code: string, message: string): void => {
-    complaints.push(rejection(position, code, `${value.id}: ${message}`, text));
+    complaints.push(rejection(position, code, `${value.id}: ${message}`, text, value.id));
   };
   const facts = /^(?:DSA|DLA|DTSA)-/u.test(value.id)
     ? advisoryFacts(value, complain)
     : vulnerabilityFacts(value, complain);
   if (facts.length > 0) yield { outcome: 'record', id: value.id, raw: text, facts };
   yield* complaints;
+}
+
+/** The id of what is not a record as a whole, if it has one. */
+function idOf(value: unknown): string | null {
+  return typeof value === 'object' && value !== null && 'id' in value && typeof value.id === 'string'
+    ? value.id
+    : null;
 }
 
 type Complain = (code: string, message: string) => void;
@@ -196,6 +209,22 @@ function statements(
         'range_unsupported',
         `the range for ${name} in Debian ${release} is not "from 0, fixed in one version"`,
       );
+      // Which versions are affected is not known, so it is said that this is not known.
+      for (const vulnerability of vulnerabilities) {
+        facts.push({
+          kind: 'statement',
+          vulnerability,
+          ecosystem: 'debian',
+          release,
+          package: name,
+          status: 'undetermined',
+          fixedVersion: null,
+          fixState: 'none_yet',
+          note: 'the affected range in the record cannot be read',
+          advisory,
+          statedAt: advisory === null ? record.modified : (record.published ?? record.modified),
+        });
+      }
       continue;
     }
     const stated = affected.ecosystem_specific?.urgency ?? null;

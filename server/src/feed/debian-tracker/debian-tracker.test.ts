@@ -101,7 +101,7 @@ describe('bad input', () => {
     ]);
     expect(records.map(({ id, facts }) => [id, facts.length])).toEqual([
       ['curl/TEMP-0000000-8BA7A3', 1],
-      ['openssl/CVE-2023-5363', 2],
+      ['openssl/CVE-2023-5363', 5],
     ]);
   });
 

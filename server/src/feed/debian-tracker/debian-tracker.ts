@@ -85,13 +85,14 @@ function entriesOf(value: unknown): [string, unknown][] {
 
 function* readIssue(name: string, id: string, issue: unknown): Generator<FeedRecord | FeedRejection> {
   const position = `${name} ${id}`;
+  const record = `${name}/${id}`;
   const raw = JSON.stringify({ [name]: { [id]: issue } });
   if (!isCve(id) && !/^(?:TEMP|CVE)-[0-9A-Za-z-]+$/u.test(id)) {
-    yield rejection(position, 'id_unknown', `${id} is not an id that the tracker gives`, raw);
+    yield rejection(position, 'id_unknown', `${id} is not an id that the tracker gives`, raw, record);
     return;
   }
   if (!validIssue.Check(issue)) {
-    yield rejection(position, 'record_not_tracker', schemaComplaint(validIssue.Errors(issue)), raw);
+    yield rejection(position, 'record_not_tracker', schemaComplaint(validIssue.Errors(issue)), raw, record);
     return;
   }
   const facts: Fact[] = [
@@ -106,20 +107,16 @@ function* readIssue(name: string, id: string, issue: unknown): Generator<FeedRec
     },
   ];
   for (const [codename, release] of Object.entries(issue.releases)) {
+    let statement: ReturnType<typeof readStatement> = null;
     if (!validRelease.Check(release)) {
-      yield rejection(
-        `${position} ${codename}`,
-        'record_not_tracker',
-        schemaComplaint(validRelease.Errors(release)),
-        raw,
-      );
-      continue;
-    }
-    const statement = readStatement(release);
-    if (statement === null) {
-      const message = `status ${release.status} with fixed version ${release.fixed_version ?? '(none)'} is not known`;
-      yield rejection(`${position} ${codename}`, 'status_unknown', message, raw);
-      continue;
+      const complaint = schemaComplaint(validRelease.Errors(release));
+      yield rejection(`${position} ${codename}`, 'record_not_tracker', complaint, raw, record);
+    } else {
+      statement = readStatement(release);
+      if (statement === null) {
+        const message = `status ${release.status} with fixed version ${release.fixed_version ?? '(none)'} is not known`;
+        yield rejection(`${position} ${codename}`, 'status_unknown', message, raw, record);
+      }
     }
     facts.push({
       kind: 'statement',
@@ -128,13 +125,21 @@ function* readIssue(name: string, id: string, issue: unknown): Generator<FeedRec
       // sid and names that are newer than the table stay as they are: they match no numbered host, and hide nothing.
       release: releaseOfCodename(codename) ?? codename,
       package: name,
-      ...statement,
+      // The tracker lists it and what it says cannot be read: that is not known, and not the same as safe.
+      ...(statement ?? unreadable),
       advisory: null,
       statedAt: null,
     });
   }
-  yield { outcome: 'record', id: `${name}/${id}`, raw, facts };
+  yield { outcome: 'record', id: record, raw, facts };
 }
+
+const unreadable = {
+  status: 'undetermined',
+  fixedVersion: null,
+  fixState: 'none_yet',
+  note: 'what the tracker says of this release cannot be read',
+} as const;
 
 function readStatement(
   release: Release,

@@ -56,7 +56,13 @@ function readScore(line: Line, assertedOn: string): FeedRecord | FeedRejection {
   const percentile = fractionOf(percentileText);
   if (fields.length !== 3 || !isCve(cve) || probability === null || percentile === null) {
     const message = 'the line is not a CVE id and two numbers from 0 to 1';
-    return rejection(`line ${String(line.number)}`, 'line_invalid', message, line.text);
+    return rejection(
+      `line ${String(line.number)}`,
+      'line_invalid',
+      message,
+      line.text,
+      isCve(cve) ? cve : null,
+    );
   }
   return {
     outcome: 'record',
