@@ -33,6 +33,7 @@ import { testApp, type TestApp } from './test-app.ts';
 
 type Response = Awaited<ReturnType<TestApp['app']['inject']>>;
 type Headers = Record<string, string>;
+type Credential = { authorization: string };
 
 const nobody = '00000000-0000-4000-8000-000000000000';
 const digest = 'a'.repeat(64);
@@ -107,11 +108,11 @@ const importRoute = 'POST /api/v1/feeds/:id/import';
 let test: TestApp;
 let agent: TestAgent;
 let credentials: {
-  administrator: Headers;
-  viewer: Headers;
-  person: Headers;
-  agent: Headers;
-  enrolment: Headers;
+  administrator: Credential;
+  viewer: Credential;
+  person: Credential;
+  agent: Credential;
+  enrolment: Credential;
 };
 
 beforeAll(async () => {
@@ -506,11 +507,9 @@ describe('an address', () => {
 describe('wrong token', () => {
   it('of any other kind opens no route', async () => {
     const flipped = (text: string) => text.slice(0, -2) + (text.endsWith('AA') ? 'BB' : 'AA');
-    const { administrator = '', person = '' } = {
-      administrator: credentials.administrator['authorization'],
-      person: credentials.person['authorization'],
-    };
-    const session = credentials.agent['authorization'] ?? '';
+    const administrator = credentials.administrator.authorization;
+    const person = credentials.person.authorization;
+    const session = credentials.agent.authorization;
     const everywhere: readonly (readonly [string, Headers])[] = [
       ['nothing', {}],
       ['nonsense', { authorization: 'nonsense' }],

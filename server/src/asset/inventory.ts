@@ -15,7 +15,7 @@ import {
   type Residue,
 } from '@fixpoint/core/inventory/inventory.ts';
 import type { ServerContext } from '../app.ts';
-import { appendAudit } from '../audit/commands.ts';
+import { appendAudits } from '../audit/commands.ts';
 import type { AgentIdentity } from '../auth/guard.ts';
 import type { Transact } from '../context.ts';
 import { afterInventory } from '../deployment/commands.ts';
@@ -221,11 +221,8 @@ async function store(
   });
   if (added.length > 0 || removed.length > 0)
     await insertChange(trx, { asset_id: asset.id, added, removed, at: now });
-  if (held.digests?.candidates !== report.digests.candidates) {
-    await candidatesSeen(trx, context, product, merged.candidates);
-  }
   const actor = { kind: 'agent', name: agent.uid } as const;
-  await exposuresChanged(trx, context, {
+  const story = await exposuresChanged(trx, context, {
     assetId: asset.id,
     uid: agent.uid,
     actor,
@@ -237,13 +234,20 @@ async function store(
     before: { software: asset.software, since: asset.since },
     after: { software: ids, since },
   });
-  await appendAudit(trx, context, {
-    actor,
-    event: 'asset.inventory_changed',
-    subjectKind: 'asset',
-    subject: agent.uid,
-    ...packageChanges(held, merged, report.digests),
-  });
+  // After all software is known: rows of patches are written by imports too, which then hold what is known.
+  if (held.digests?.candidates !== report.digests.candidates) {
+    await candidatesSeen(trx, context, product, merged.candidates);
+  }
+  await appendAudits(trx, context, [
+    {
+      actor,
+      event: 'asset.inventory_changed',
+      subjectKind: 'asset',
+      subject: agent.uid,
+      ...packageChanges(held, merged, report.digests),
+    },
+    ...story,
+  ]);
   await afterInventory(trx, context, asset.id);
 }
 

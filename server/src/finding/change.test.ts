@@ -3,6 +3,7 @@ import { pino } from 'pino';
 import { Type } from 'typebox';
 import { Value } from 'typebox/value';
 import type { HostFacts, Residue } from '@fixpoint/core/inventory/inventory.ts';
+import { appendAudits } from '../audit/commands.ts';
 import type { Context, Transact } from '../context.ts';
 import { testDatabase, type TestDatabase } from '../database/test-database.ts';
 import { feedOf } from '../feed/feeds.ts';
@@ -150,8 +151,8 @@ async function newAsset(hostname: string) {
           const at = state.software.indexOf(one);
           return at >= 0 ? (state.since[at] ?? 0) : Math.floor(now.getTime() / 1000) - sinceEpochSeconds;
         });
-        await trx.updateTable('asset').set({ software, since }).where('id', '=', id).execute();
-        await exposuresChanged(trx, context, {
+        await trx.updateTable('asset').set({ software, since, digests: '{}' }).where('id', '=', id).execute();
+        const story = await exposuresChanged(trx, context, {
           assetId: id,
           uid,
           actor,
@@ -169,6 +170,7 @@ async function newAsset(hostname: string) {
           before: state,
           after: { software, since },
         });
+        await appendAudits(trx, context, story);
         state = { software, since };
       });
     },
@@ -322,20 +324,54 @@ describe('a finding', () => {
       const software = await internSoftware(trx, context, { ecosystem: 'debian', release: '99' }, [
         demo('1.0-1'),
       ]);
-      await exposuresChanged(trx, context, {
-        assetId: asset.id,
-        uid: asset.uid,
-        actor,
-        os: 'debian',
-        osRelease: '99',
-        host,
-        candidates: [],
-        residue: [],
-        before: { software: [], since: [] },
-        after: { software, since: [0] },
-      });
+      await trx
+        .updateTable('asset')
+        .set({ os_release: '99', software, since: [0], digests: '{}' })
+        .where('id', '=', asset.id)
+        .execute();
     });
+    const subjects = async () =>
+      (await inTransaction((trx) => undeterminedOfAsset(trx, asset.id))).map((u) => u.subject);
+    expect(await subjects()).toEqual(['debian 99']);
+    expect((await inTransaction((trx) => findingCounts(trx, [asset.id]))).get(asset.id)).toMatchObject({
+      undetermined: 1,
+    });
+    // What changelogs say of single fixes makes no release known; what a listing feed says does, at once.
+    const state = async (feed: 'debian-changelog' | 'debian-osv') =>
+      await inTransaction(async (trx) => {
+        await trx
+          .insertInto('feed')
+          .values({ id: feed })
+          .onConflict((c) => c.doNothing())
+          .execute();
+        const record = { feed, record: 'r99', digest: 'x', raw: '', imported_at: now };
+        await trx.insertInto('feed_record').values(record).execute();
+        await trx
+          .insertInto('statement')
+          .values({
+            feed,
+            record: 'r99',
+            vulnerability: 'CVE-2026-9999',
+            ecosystem: 'debian',
+            release: '99',
+            package: 'other',
+            status: 'fixed',
+            fixed_version: '1',
+            fix_state: 'available',
+            note: null,
+            advisory: null,
+          })
+          .execute();
+      });
+    await state('debian-changelog');
+    expect(await subjects()).toEqual(['debian 99']);
+    await state('debian-osv');
+    expect(await subjects()).toEqual([]);
+  });
+
+  test('an asset that has never reported is undetermined, not free of findings', async () => {
+    const asset = await newAsset('silent');
     const undetermined = await inTransaction((trx) => undeterminedOfAsset(trx, asset.id));
-    expect(undetermined.map((u) => u.subject)).toEqual(['debian 99']);
+    expect(undetermined.map((u) => u.subject)).toEqual(['inventory']);
   });
 });

@@ -10,9 +10,8 @@ import { isKernelImage } from '@fixpoint/core/match/match.ts';
 import { offeredVersions } from '@fixpoint/core/match/offered.ts';
 import type { Candidate, HostFacts, Residue } from '@fixpoint/core/inventory/inventory.ts';
 import type { Actor } from '@fixpoint/core/audit/events.ts';
-import { appendAudits } from '../audit/commands.ts';
+import type { NewAuditEvent } from '../audit/commands.ts';
 import type { Context, Transact } from '../context.ts';
-import { isProductKnown } from '../knowledge/commands.ts';
 import { internSoftware, softwareOf, sourceVersionOf, type SoftwareRow } from '../software/commands.ts';
 import {
   addHistory,
@@ -188,15 +187,15 @@ function closingEvidence(
 }
 
 /**
- * Takes an asset from one state to the next: decides what counts as exposed, writes ended exposures to history and tells
- * the audit trail which findings opened, changed their status and closed. To be called in the transaction that stores the
- * new inventory.
+ * Takes an asset from one state to the next: decides what counts as exposed and writes ended exposures to history. Answers,
+ * for the caller to append after its own event, which findings opened, changed their status and closed. To be called in
+ * the transaction that stores the new inventory.
  */
 export async function exposuresChanged(
   trx: Transact,
   context: Context,
   change: ExposureChange,
-): Promise<void> {
+): Promise<NewAuditEvent[]> {
   const earlier = await exposureOf(trx, change.assetId);
   const rows = await softwareOf(trx, [...new Set([...change.before.software, ...change.after.software])]);
   const byId = new Map(rows.map((row) => [row.id, row]));
@@ -211,20 +210,11 @@ export async function exposuresChanged(
   );
   const kernel = kernelExposure(change.host, installedRows, gone);
   const residue = await staleSoftware(trx, context, change, earlier);
-  const undetermined: Undetermined[] = [...kernel.undetermined, ...residue.undetermined];
-  if (!(await isProductKnown(trx, { ecosystem: change.os, release: change.osRelease }))) {
-    undetermined.push({
-      subject: `${change.os} ${change.osRelease}`.trim(),
-      reason: `No vulnerability data is loaded for this system, so none of its ${change.after.software.length} packages could be judged.`,
-      what_to_do:
-        'Import a feed that covers this release; until then do not read the absence of findings as safety.',
-    });
-  }
   const exposure: Exposure = {
     inert: kernel.inert,
     nextKernel: kernel.nextKernel,
     stale: [...residue.stale, ...removedKernel(change, earlier, kernel.removedRunning)],
-    undetermined,
+    undetermined: [...kernel.undetermined, ...residue.undetermined],
   };
   await saveExposure(trx, change.assetId, exposure);
 
@@ -256,7 +246,7 @@ export async function exposuresChanged(
     }
   }
   await addHistory(trx, change.assetId, closed, context.clock.now());
-  await tell(trx, context, change, opened, changed, closedVulnerabilities, closed);
+  return await story(trx, change, opened, changed, closedVulnerabilities, closed);
 }
 
 /** The patch that closes each of these on this asset, as it is known now; what has no fix has none. */
@@ -279,17 +269,16 @@ async function patchesFor(
   return [...byPatch.values()].sort((a, b) => (a.patch < b.patch ? -1 : 1));
 }
 
-async function tell(
+async function story(
   trx: Transact,
-  context: Context,
   change: ExposureChange,
   opened: readonly string[],
   changed: readonly { vulnerability: string; from: string; to: string }[],
   closed: readonly string[],
   evidence: readonly ClosedExposure[],
-): Promise<void> {
+): Promise<NewAuditEvent[]> {
   const base = { actor: change.actor, subjectKind: 'asset', subject: change.uid } as const;
-  const events: Parameters<typeof appendAudits>[2][number][] = [];
+  const events: NewAuditEvent[] = [];
   if (opened.length > 0) {
     events.push({ ...base, event: 'finding.opened', after: { vulnerabilities: opened.toSorted() } });
     const patches = await patchesFor(trx, change, opened);
@@ -316,5 +305,5 @@ async function tell(
       after: { vulnerabilities: closed.toSorted(), evidence: sentences },
     });
   }
-  await appendAudits(trx, context, events);
+  return events;
 }

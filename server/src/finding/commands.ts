@@ -1,14 +1,15 @@
 import { type Undetermined } from '@fixpoint/core/finding/exposure.ts';
 import type { VerdictEvidence } from '@fixpoint/core/match/evidence.ts';
 import type { Context, Transact } from '../context.ts';
+import { isProductKnown, productOf } from '../knowledge/commands.ts';
 import { softwareOf, type SoftwareRow } from '../software/commands.ts';
 import {
   closeByKnowledge,
   countAssets,
   fixableFindings,
-  exposedFindings,
-  exposureOf,
+  everyFinding,
   findingTotals,
+  judgedByProduct,
 } from './store.ts';
 
 /** A finding of one asset as the deployment judges by it. */
@@ -29,12 +30,11 @@ export async function findingsOfAssets(
   assetIds: readonly number[],
   filter: { vulnerabilities?: readonly string[] } = {},
 ): Promise<Map<number, AssetFinding[]>> {
-  const rows = await exposedFindings(trx, { assetIds, ...filter, limit: 1_000_000, offset: 0 });
+  const rows = await everyFinding(trx, { assetIds, ...filter });
   const software = await softwareOf(trx, [...new Set(rows.flatMap((row) => row.software))]);
   const byId = new Map(software.map((row) => [row.id, row]));
   const result = new Map<number, AssetFinding[]>(assetIds.map((id) => [id, []]));
   for (const row of rows) {
-    if (row.status === 'fixed') continue;
     result.get(row.asset_id)?.push({
       vulnerability: row.vulnerability,
       source: row.package,
@@ -49,8 +49,40 @@ export async function findingsOfAssets(
   return result;
 }
 
+/** What of each asset could not be judged: of itself, or because nothing is known of its system (any more, or yet). */
+async function undeterminedOf(
+  trx: Transact,
+  assetIds: readonly number[],
+): Promise<Map<number, Undetermined[]>> {
+  const known = new Map<string, boolean>();
+  const result = new Map<number, Undetermined[]>();
+  for (const row of await judgedByProduct(trx, assetIds)) {
+    const list = [...row.undetermined];
+    const system = `${row.os} ${row.os_release}`.trim();
+    const product = productOf(row.os, row.os_release);
+    let isKnown = known.get(system);
+    if (isKnown === undefined) known.set(system, (isKnown = await isProductKnown(trx, product)));
+    if (!row.has_inventory) {
+      list.push({
+        subject: 'inventory',
+        reason: 'The asset has sent no inventory yet, so nothing of it could be judged.',
+        what_to_do: 'See whether its agent runs and what it says: systemctl status, journalctl -u.',
+      });
+    } else if (!isKnown) {
+      list.push({
+        subject: system,
+        reason: `No vulnerability data is loaded for this system, so none of its ${row.packages} packages could be judged.`,
+        what_to_do:
+          'Import a feed that covers this release; until then do not read the absence of findings as safety.',
+      });
+    }
+    result.set(row.asset_id, list);
+  }
+  return result;
+}
+
 export async function undeterminedOfAsset(trx: Transact, assetId: number): Promise<readonly Undetermined[]> {
-  return (await exposureOf(trx, assetId)).undetermined;
+  return (await undeterminedOf(trx, [assetId])).get(assetId) ?? [];
 }
 
 /** Writes to history what a change of knowledge takes away from assets; to be called before the verdicts are dropped. */
@@ -86,7 +118,10 @@ export async function findingCounts(
     else if (row.status === 'undetermined') entry.undetermined += row.findings;
     else entry.restart_pending += row.findings;
   }
-  for (const [id, entry] of counts) entry.undetermined += (await exposureOf(trx, id)).undetermined.length;
+  for (const [id, list] of await undeterminedOf(trx, assetIds)) {
+    const entry = counts.get(id);
+    if (entry !== undefined) entry.undetermined += list.length;
+  }
   return counts;
 }
 

@@ -44,6 +44,35 @@ export async function exposureOf(trx: Transact, assetId: number): Promise<Exposu
   };
 }
 
+/** What is undetermined of assets by themselves, and by which system's data they are judged. */
+export async function judgedByProduct(
+  trx: Transact,
+  assetIds: readonly number[],
+): Promise<
+  {
+    asset_id: number;
+    os: string;
+    os_release: string;
+    packages: number;
+    has_inventory: boolean;
+    undetermined: Undetermined[];
+  }[]
+> {
+  const { rows } = await sql<{
+    asset_id: number;
+    os: string;
+    os_release: string;
+    packages: number;
+    has_inventory: boolean;
+    undetermined: Undetermined[];
+  }>`
+    select a.id as asset_id, a.os, a.os_release, cardinality(a.software) as packages,
+      a.digests is not null as has_inventory, coalesce(e.undetermined, '[]') as undetermined
+    from asset a left join asset_exposure e on e.asset_id = a.id
+    where a.id = any(${[...assetIds]}::integer[])`.execute(trx);
+  return rows;
+}
+
 export async function saveExposure(trx: Transact, assetId: number, exposure: Exposure): Promise<void> {
   const row = {
     inert: [...exposure.inert],
@@ -103,6 +132,10 @@ export async function closeByKnowledge(
   at: Date,
 ): Promise<number> {
   if (gone.length === 0) return 0;
+  const ids = [...new Set(gone.map((g) => g.softwareId))];
+  const scope = sql`a.retired_at is null and a.id in (
+    select id from asset where software && ${ids}::integer[]
+    union select asset_id from asset_exposure where stale_software && ${ids}::integer[])`;
   const result = await sql`insert into exposure_history
       (asset_id, software_id, vulnerability, opened_at, closed_at, evidence)
     select e.asset_id, e.software_id, v.vulnerability,
@@ -110,7 +143,7 @@ export async function closeByKnowledge(
     from jsonb_to_recordset(${JSON.stringify(gone)}::jsonb) as x("softwareId" integer, vulnerability text)
     join software_verdict v on v.software_id = x."softwareId" and v.vulnerability = x.vulnerability
       and v.verdict = 'vulnerable'
-    join (${exposedRows(sql`a.retired_at is null and a.software && ${gone.map((g) => g.softwareId)}::integer[]`)}) e
+    join (${exposedRows(scope)}) e
       on e.software_id = v.software_id`.execute(trx);
   return Number(result.numAffectedRows ?? 0);
 }
@@ -133,11 +166,14 @@ function exposedRows(scope: RawBuilder<unknown>): RawBuilder<unknown> {
 /** The source package as the vendor's data names it: signed kernels are built from `linux`. */
 const sourcePackage = sql`case when s.source like 'linux-signed-%' then 'linux' else s.source end`;
 
-export interface FindingFilter {
+interface FindingScope {
   readonly assetIds?: readonly number[];
   readonly tag?: string;
   readonly vulnerabilities?: readonly string[];
   readonly package?: string;
+}
+
+export interface FindingFilter extends FindingScope {
   readonly statuses?: readonly string[];
   readonly limit: number;
   readonly offset: number;
@@ -167,7 +203,7 @@ export interface FindingRow {
   readonly total: string;
 }
 
-function assetScope(filter: FindingFilter): RawBuilder<unknown> {
+function assetScope(filter: FindingScope): RawBuilder<unknown> {
   const parts = [sql`a.retired_at is null`];
   if (filter.assetIds !== undefined) parts.push(sql`a.id = any(${filter.assetIds}::integer[])`);
   if (filter.tag !== undefined) {
@@ -193,7 +229,7 @@ const mostDangerousFirst = sql`order by t.exploited desc, t.epss desc nulls last
   f.vulnerability desc, a.hostname, a.id, f.package`;
 
 /** The common table expression `f`: one row per finding that is not fixed, without what its vulnerability is. */
-function findingsExpression(filter: FindingFilter): RawBuilder<unknown> {
+function findingsExpression(filter: FindingScope): RawBuilder<unknown> {
   const vulnerabilities =
     filter.vulnerabilities === undefined ? sql`true` : sql`v.vulnerability = any(${filter.vulnerabilities})`;
   const packages =
@@ -246,6 +282,31 @@ export async function exposedFindings(trx: Transact, filter: FindingFilter): Pro
   return rows.rows;
 }
 
+export interface BareFinding {
+  readonly asset_id: number;
+  readonly vulnerability: string;
+  readonly package: string;
+  readonly status: ExposedStatus | 'undetermined';
+  readonly reasons: string[] | null;
+  readonly software: number[];
+  readonly fix_state: string;
+  readonly fixed_version: string | null;
+  readonly evidence: VerdictEvidence;
+}
+
+/** All findings of these assets that are not fixed, without how dangerous each is: for plans and verifications. */
+export async function everyFinding(
+  trx: Transact,
+  filter: { readonly assetIds: readonly number[]; readonly vulnerabilities?: readonly string[] },
+): Promise<BareFinding[]> {
+  const { rows } = await sql<BareFinding>`
+    with ${findingsExpression(filter)}
+    select f.asset_id, f.vulnerability, f.package, f.status, f.reasons, f.software, w.fix_state, w.fixed_version, w.evidence
+    from f join software_verdict w on w.software_id = f.spokesman and w.vulnerability = f.vulnerability
+    order by f.asset_id, f.vulnerability, f.package`.execute(trx);
+  return rows;
+}
+
 /** Findings whose exposures have all ended, with what ended the last one. */
 export async function fixedFindings(trx: Transact, filter: FindingFilter): Promise<FindingRow[]> {
   const vulnerabilities =
@@ -294,14 +355,14 @@ export async function findingTotals(
   assetIds: readonly number[],
 ): Promise<{ asset_id: number; status: FindingRow['status']; findings: number }[]> {
   const rows = await sql<{ asset_id: number; status: FindingRow['status']; findings: number }>`
-    with ${findingsExpression({ assetIds, limit: 0, offset: 0 })}
+    with ${findingsExpression({ assetIds })}
     select asset_id, status, count(*)::integer as findings from f group by asset_id, status`.execute(trx);
   return rows.rows;
 }
 
 export async function countAssets(trx: Transact, vulnerability: string): Promise<number> {
   const rows = await sql<{ assets: number }>`
-    with ${findingsExpression({ vulnerabilities: [vulnerability], limit: 0, offset: 0 })}
+    with ${findingsExpression({ vulnerabilities: [vulnerability] })}
     select count(distinct asset_id)::integer as assets from f`.execute(trx);
   return rows.rows[0]?.assets ?? 0;
 }
@@ -328,7 +389,7 @@ export async function fixableFindings(
     asset_id: number;
     vulnerability: string;
   }>`
-    with ${findingsExpression({ ...filter, limit: 0, offset: 0 })}
+    with ${findingsExpression(filter)}
     select a.os, a.os_release, f.package, w.fixed_version, f.asset_id, f.vulnerability
     from f join asset a on a.id = f.asset_id
       join software_verdict w on w.software_id = f.spokesman and w.vulnerability = f.vulnerability
