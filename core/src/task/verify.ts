@@ -42,6 +42,8 @@ export interface VerificationInput {
   readonly expectedVersions: readonly ExpectedVersion[];
   /** Replaced code that is still there. What is of a known version is in `after`; of an unknown one, only here. */
   readonly residue: readonly Residue[];
+  /** Why nothing about the asset can be judged now, as a sentence; null when it can: see {@link verify}. */
+  readonly unjudged: string | null;
 }
 
 export type VerificationOutcome =
@@ -80,6 +82,9 @@ export interface Verification {
 /**
  * Decides a task. `succeeded` only when every ordered package is exactly at its version and no expected vulnerability is
  * reported any more, in whatever status. What is there but cannot be judged is `undetermined`, never success and never failure.
+ *
+ * Where there is no data for the system of the asset, or its agent cannot read the host, nothing is reported either: that is
+ * `unjudged`, and `undetermined` whatever else is there.
  */
 export function verify(input: VerificationInput): Verification {
   const expected = new Set(input.expectedGone);
@@ -88,7 +93,7 @@ export function verify(input: VerificationInput): Verification {
   const wrongVersions = wrongVersionsOf(input.installed, input.expectedVersions);
   const gone = [...expected].filter((vulnerability) => !stillThere.has(vulnerability)).sort();
   const unknown = unknownResidue(input);
-  const outcome = decideOutcome(remaining, wrongVersions, unknown);
+  const outcome = input.unjudged === null ? decideOutcome(remaining, wrongVersions, unknown) : 'undetermined';
   return {
     outcome,
     evidence: {
@@ -98,7 +103,7 @@ export function verify(input: VerificationInput): Verification {
       gone,
       wrong_versions: wrongVersions,
       unknown_residue: unknown.map(residueWords),
-      sentence: sentenceOf(outcome, remaining, wrongVersions, unknown, expected.size),
+      sentence: input.unjudged ?? sentenceOf(outcome, remaining, wrongVersions, unknown, expected.size),
     },
   };
 }

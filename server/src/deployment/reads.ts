@@ -233,16 +233,31 @@ export async function taskWithAsset(
   return row === undefined ? undefined : Object.assign(withAssetOf(row), { hostname: row.hostname });
 }
 
-/** Tasks that wait for their verification since before `since` although the asset has checked in after. */
-export async function overdueVerifications(db: Kysely<Database>, since: Date, limit: number) {
+/**
+ * Tasks that wait for their verification since before `since` although the asset has checked in after, and those that could
+ * not be decided when they were judged last, before `undecidedSince`.
+ */
+export async function overdueVerifications(
+  db: Kysely<Database>,
+  since: Date,
+  undecidedSince: Date,
+  limit: number,
+) {
   return db
     .selectFrom('task')
     .innerJoin('asset', 'asset.id', 'task.asset_id')
     .select(['task.id', 'task.asset_id'])
     .where('task.state', '=', 'verifying')
-    .where('task.reason', 'is', null)
-    .where('task.updated_at', '<', since)
-    .whereRef('asset.last_seen_at', '>', 'task.updated_at')
+    .where((e) =>
+      e.or([
+        e.and([
+          e('task.reason', 'is', null),
+          e('task.updated_at', '<', since),
+          e('asset.last_seen_at', '>', e.ref('task.updated_at')),
+        ]),
+        e.and([e('task.reason', 'is not', null), e('task.updated_at', '<', undecidedSince)]),
+      ]),
+    )
     .limit(limit)
     .execute();
 }
@@ -284,6 +299,7 @@ export async function assetFacts(
       'digests',
       'software',
       'residue',
+      'problems',
     ])
     .select(sql`host -> 'held'`.as('held'))
     .select(

@@ -19,6 +19,8 @@ const tasksAtOnce = 500;
  * inventory that is there: had the asset a newer one, it would have sent it with that check-in.
  */
 const overdueSeconds = 60;
+/** What could not be decided is judged again so often: data may have come, or the agent may read its host again. */
+const undecidedSeconds = 600;
 
 /**
  * Carries out what time alone decides: silence, expiry, completion. Everything it goes by is in the tables, so it goes on
@@ -38,12 +40,13 @@ export async function tick(
       context.log.error({ err: error, deployment: id }, 'a deployment could not be carried on');
     }
   }
-  const since = new Date(context.clock.now().getTime() - overdueSeconds * 1000);
-  for (const one of await overdueVerifications(context.db, since, 100)) {
+  const ago = (seconds: number) => new Date(context.clock.now().getTime() - seconds * 1000);
+  const overdue = await overdueVerifications(context.db, ago(overdueSeconds), ago(undecidedSeconds), 100);
+  for (const one of overdue) {
     await transact(context.db, async (trx) => {
       await lockAssets(trx, [one.asset_id]);
       const task = await findTask(trx, one.id);
-      if (task?.state !== 'verifying' || task.reason !== null) return;
+      if (task?.state !== 'verifying') return;
       await settle(trx, context, await judgeTask(trx, context, task));
     });
   }

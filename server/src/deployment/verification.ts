@@ -1,6 +1,7 @@
 import { Type } from 'typebox';
 import { Compile } from 'typebox/compile';
 import { oneOf } from '@fixpoint/contract/enum.ts';
+import type { Residue } from '@fixpoint/core/inventory/inventory.ts';
 import type { ObservedFinding, Verification } from '@fixpoint/core/task/verify.ts';
 import { verify } from '@fixpoint/core/task/verify.ts';
 import { failureReason, type TaskReason } from '@fixpoint/core/task/reasons.ts';
@@ -8,7 +9,9 @@ import { explainWaiting } from '@fixpoint/core/deployment/decide.ts';
 import type { NewAuditEvent } from '../audit/commands.ts';
 import type { Context, Transact } from '../context.ts';
 import { findingsOfAssets, type AssetFinding } from '../finding/commands.ts';
+import { isProductKnown, productOf } from '../knowledge/commands.ts';
 import type { NewAlert } from '../notify/commands.ts';
+import { sourceVersionOf } from '../software/commands.ts';
 import { deploymentActor, moveTask } from './move.ts';
 import { installedOf, storedResidue } from './plan.ts';
 import { assetFacts } from './reads.ts';
@@ -57,6 +60,8 @@ export async function judgeTask(
 ): Promise<Aftermath & { task: TaskRow }> {
   const [asset] = await assetFacts(trx, [given.assetId], null);
   if (asset === undefined) throw new Error(`task ${given.id} is of an asset that is not there`);
+  // A retired asset has no findings, which proves nothing. The next tick ends its task.
+  if (asset.retired_at !== null) return { task: given, audit: [], alerts: [] };
   const installed = (await installedOf(trx, [asset])).get(asset.id) ?? [];
   const findings =
     given.planned.fixes.length === 0
@@ -69,14 +74,15 @@ export async function judgeTask(
     after: findings.map(findingOf),
     installed,
     expectedVersions: given.planned.packages,
-    residue: storedResidue(asset.residue),
+    residue: await resolvedResidue(trx, asset),
+    unjudged: await unjudgedBecause(trx, asset),
   });
   if (result.outcome === given.state) return { task: given, audit: [], alerts: [] };
-  if (result.outcome === 'undetermined' && given.reason?.message === result.evidence.sentence) {
-    return { task: given, audit: [], alerts: [] };
-  }
-
   const now = context.clock.now();
+  if (result.outcome === 'undetermined' && given.reason?.message === result.evidence.sentence) {
+    await updateTask(trx, given.id, { updatedAt: now });
+    return { task: { ...given, updatedAt: now }, audit: [], alerts: [] };
+  }
   const audit: NewAuditEvent[] = [];
   let task = given;
   if (task.state === 'restart_pending' || task.state === 'reboot_pending') {
@@ -118,6 +124,33 @@ export async function judgeTask(
   audit.push(...moved.audit);
   const alerts = result.outcome === 'not_remediated' ? [notRemediatedAlert(task, result)] : [];
   return { task: moved.task, audit, alerts };
+}
+
+type JudgedAsset = Awaited<ReturnType<typeof assetFacts>>[number];
+
+/** Why the absence of findings on this asset would say nothing; null when it says something. */
+async function unjudgedBecause(trx: Transact, asset: JudgedAsset): Promise<string | null> {
+  const [problem] = asset.problems;
+  if (problem !== undefined) {
+    return `The agent cannot read the host as a whole just now, so what is held of it may be out of date (${problem.code}): ${problem.message}`;
+  }
+  if (await isProductKnown(trx, productOf(asset.os, asset.os_release))) return null;
+  return `No vulnerability data is loaded for ${asset.os} ${asset.os_release}, so it cannot be decided what is gone from the host.`;
+}
+
+/** What is still there although it was replaced. Where nobody knows what its version was built from, its version is not known. */
+async function resolvedResidue(trx: Transact, asset: JudgedAsset): Promise<Residue[]> {
+  const product = productOf(asset.os, asset.os_release);
+  const resolved: Residue[] = [];
+  for (const one of storedResidue(asset.residue)) {
+    const { version } = one;
+    const isUnknown =
+      version !== null &&
+      one.source_version === null &&
+      (await sourceVersionOf(trx, product, { name: one.name, arch: one.arch, version })) === null;
+    resolved.push(isUnknown ? { ...one, version: null } : one);
+  }
+  return resolved;
 }
 
 function reasonOf(result: Verification): TaskReason | null {
