@@ -1,5 +1,7 @@
 import { spawn } from 'node:child_process';
 import {
+  accessSync,
+  constants,
   copyFileSync,
   mkdirSync,
   mkdtempSync,
