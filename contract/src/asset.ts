@@ -11,7 +11,11 @@ const orNull = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T) =
 
 /** GET /api/v1/assets?tag=&hostname=&limit=&after= → List(Asset) */
 export const AssetQuery = Type.Object(
-  { ...ListQuery, tag: Type.Optional(Type.String()), hostname: Type.Optional(Type.String()) },
+  {
+    ...ListQuery,
+    tag: Type.Optional(Type.String({ maxLength: 255 })),
+    hostname: Type.Optional(Type.String({ maxLength: 255 })),
+  },
   closed,
 );
 export const Asset = Type.Object(

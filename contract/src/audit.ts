@@ -6,13 +6,13 @@ const closed = { additionalProperties: false } as const;
 const orNull = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T) =>
   Type.Union([schema, Type.Null()]);
 
-/** GET /api/v1/audit?subject=&event=&vulnerability=&limit=&after= → List(AuditEvent), oldest first. `vulnerability` tells a CVE's story across subjects. */
+/** GET /api/v1/audit?subject=&event=&vulnerability=&limit=&after= → List(AuditEvent), oldest first. `vulnerability` tells a CVE's story: what names it, and all that happened to the jobs, deployments and tasks that do. */
 export const AuditQuery = Type.Object(
   {
     ...ListQuery,
-    subject: Type.Optional(Type.String()),
-    event: Type.Optional(Type.String()),
-    vulnerability: Type.Optional(Type.String()),
+    subject: Type.Optional(Type.String({ maxLength: 255 })),
+    event: Type.Optional(Type.String({ maxLength: 64 })),
+    vulnerability: Type.Optional(Type.String({ minLength: 1, maxLength: 100 })),
   },
   closed,
 );

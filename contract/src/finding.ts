@@ -54,12 +54,12 @@ export const FindingPatch = Type.Object(
 export const FindingQuery = Type.Object(
   {
     ...ListQuery,
-    asset: Type.Optional(Type.String()),
-    vulnerability: Type.Optional(Type.String()),
-    package: Type.Optional(Type.String()),
+    asset: Type.Optional(Type.String({ maxLength: 255 })),
+    vulnerability: Type.Optional(Type.String({ maxLength: 255 })),
+    package: Type.Optional(Type.String({ maxLength: 255 })),
     /** Comma-separated statuses; without it everything that is not fixed. */
-    status: Type.Optional(Type.String()),
-    tag: Type.Optional(Type.String()),
+    status: Type.Optional(Type.String({ maxLength: 255 })),
+    tag: Type.Optional(Type.String({ maxLength: 255 })),
   },
   closed,
 );
@@ -100,7 +100,11 @@ export type Finding = Static<typeof Finding>;
 
 /** GET /api/v1/patches?package=&asset=&limit=&after= → List(Patch) */
 export const PatchQuery = Type.Object(
-  { ...ListQuery, package: Type.Optional(Type.String()), asset: Type.Optional(Type.String()) },
+  {
+    ...ListQuery,
+    package: Type.Optional(Type.String({ maxLength: 255 })),
+    asset: Type.Optional(Type.String({ maxLength: 255 })),
+  },
   closed,
 );
 export const Patch = Type.Object(

@@ -72,15 +72,23 @@ describe('the closed loop, with an agent that does as it is told', () => {
     );
     const { body } = await fleet.call('GET', `/api/v1/audit?vulnerability=${vulnerability}`);
     const told: { event: string }[] = Object(body.items);
-    expect(told.map((one) => one.event)).toEqual(
-      expect.arrayContaining([
-        'finding.opened',
-        'deployment.created',
-        'task.offered',
-        'task.verified',
-        'task.ended',
-      ]),
-    );
+    const events = told.map((one) => one.event);
+    // The whole story, and in its order: the inventory comes before what follows from it.
+    expect(events.filter((event, i) => events.indexOf(event) === i)).toEqual([
+      'finding.opened',
+      'patch.correlated',
+      'job.created',
+      'deployment.created',
+      'deployment.started',
+      'task.offered',
+      'task.state_changed',
+      'finding.closed',
+      'task.verified',
+      'task.ended',
+      'deployment.completed',
+    ]);
+    expect(story.indexOf('asset.inventory_changed')).toBeLessThan(story.indexOf('finding.opened'));
+    expect(story.lastIndexOf('asset.inventory_changed')).toBeLessThan(story.indexOf('finding.closed'));
   });
 
   test('the task keeps its evidence: before, expected, after', async () => {

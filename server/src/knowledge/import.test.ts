@@ -205,6 +205,14 @@ describe('imports', () => {
     const b = osv('CVE-2026-90002', null);
     await take('debian-osv', [a, b]);
     expect(await verdictsOn(id)).toEqual(['CVE-2026-90001 1.1-1', 'CVE-2026-90002 null']);
+    const [imported] = await context.db
+      .selectFrom('audit_event')
+      .select('after')
+      .where('event', '=', 'feed.imported')
+      .orderBy('sequence', 'desc')
+      .limit(1)
+      .execute();
+    expect(imported?.after).toMatchObject({ opened: ['CVE-2026-90001', 'CVE-2026-90002'] });
     expect(await take('debian-osv', [a, b])).toMatchObject({
       read: 2,
       added: 0,

@@ -286,6 +286,18 @@ async function importInto(
   return { feed: feed.id, read, ...counts, seconds: (now.getTime() - started.getTime()) / 1000 };
 }
 
+/** What an import did to software that hosts have. The vulnerabilities are named, so that the story of each tells of it. */
+interface Effect {
+  readonly verdicts_opened: number;
+  readonly verdicts_gone: number;
+  readonly findings_closed: number;
+  readonly opened: readonly string[];
+  readonly gone: readonly string[];
+}
+
+/** How many vulnerabilities an audit event names; the rest is counted. */
+const namedVulnerabilities = 5_000;
+
 /** Matches what was touched again and carries the difference to findings and patches. */
 async function applyTouched(
   trx: Transact,
@@ -293,20 +305,23 @@ async function applyTouched(
   feed: FeedId,
   touched: Products,
   actor: Actor,
-): Promise<{ verdicts_opened: number; verdicts_gone: number; findings_closed: number }> {
-  let opened = 0;
-  let gone = 0;
-  let closed = 0;
+): Promise<Effect> {
+  const opened = new Set<string>();
+  const gone = new Set<string>();
+  const counts = { verdicts_opened: 0, verdicts_gone: 0, findings_closed: 0 };
   for (const { product, packages } of touched) {
     const change = await rematch(trx, context, product, packages);
-    closed += await closedByKnowledge(trx, context, feed, change.gone);
+    counts.findings_closed += await closedByKnowledge(trx, context, feed, change.gone);
     await dropVerdicts(trx, change.gone);
     await fixesKnown(trx, context, product, packages);
-    opened += change.opened.length;
-    gone += change.gone.length;
+    counts.verdicts_opened += change.opened.length;
+    counts.verdicts_gone += change.gone.length;
+    for (const one of change.opened) opened.add(one.vulnerability);
+    for (const one of change.gone) gone.add(one.vulnerability);
   }
-  if (opened > 0 || gone > 0) {
-    context.log.info({ feed, actor: actor.name, opened, gone, closed }, 'matched again after an import');
+  if (counts.verdicts_opened > 0 || counts.verdicts_gone > 0) {
+    context.log.info({ feed, actor: actor.name, ...counts }, 'matched again after an import');
   }
-  return { verdicts_opened: opened, verdicts_gone: gone, findings_closed: closed };
+  const names = (set: ReadonlySet<string>) => [...set].sort().slice(0, namedVulnerabilities);
+  return { ...counts, opened: names(opened), gone: names(gone) };
 }

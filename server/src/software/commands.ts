@@ -93,6 +93,9 @@ export async function rematch(
     before.delete(key);
     if (earlier === undefined) opened.push({ softwareId: row.software_id, vulnerability: row.vulnerability });
     else if (sameVerdict(earlier, row)) continue;
+    else if (earlier.verdict === 'undetermined' && row.verdict === 'vulnerable') {
+      opened.push({ softwareId: row.software_id, vulnerability: row.vulnerability });
+    }
     changed.push(row);
   }
   const gone = [...before.values()].map((row) => ({
