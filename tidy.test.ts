@@ -77,7 +77,6 @@ const TABLES: Readonly<Record<string, string>> = {
   threat: 'knowledge',
   software: 'software',
   software_verdict: 'software',
-  undetermined_software: 'software',
   asset: 'asset',
   change_log: 'asset',
   exposure_history: 'finding',

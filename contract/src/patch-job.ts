@@ -1,4 +1,7 @@
 import { Type, type Static } from 'typebox';
+import { deploymentActions, type DeploymentAction } from '@fixpoint/core/deployment/actions.ts';
+import { deploymentStates } from '@fixpoint/core/deployment/states.ts';
+import { exclusionReasons } from '@fixpoint/core/plan/plan.ts';
 import { taskStates } from '@fixpoint/core/task/states.ts';
 import { OrderedPackage } from './agent.ts';
 import { oneOf } from './enum.ts';
@@ -46,21 +49,6 @@ export const PatchJob = Type.Object(
 );
 export type PatchJob = Static<typeof PatchJob>;
 
-/** Why an asset of the target gets nothing. */
-export const exclusionReasons = [
-  'excluded_by_job',
-  'not_installed',
-  'already_fixed',
-  'not_offered',
-  'package_held',
-  'assess_only',
-  'no_inventory',
-  'retired',
-  'other_release',
-  'task_under_way',
-] as const;
-export type ExclusionReason = (typeof exclusionReasons)[number];
-
 export const PlannedTask = Type.Object(
   {
     asset_id: Type.String({ format: 'uuid' }),
@@ -102,22 +90,15 @@ export type Plan = Static<typeof Plan>;
 export type PlannedTask = Static<typeof PlannedTask>;
 export type ExcludedAsset = Static<typeof ExcludedAsset>;
 
-export const deploymentStates = [
-  'draft',
-  'awaiting_approval',
-  'running',
-  'paused',
-  'completed',
-  'halted',
-  'cancelled',
-] as const;
-
 /**
  * POST /api/v1/jobs/:id/start { plan_digest? } → Deployment. With plan_digest the start is refused (`plan_changed`) when the
  * plan is no longer the one that was previewed.
  */
 export const StartRequest = Type.Object(
-  { plan_digest: Type.Optional(Type.String()), reason: Type.Optional(Type.String({ maxLength: 500 })) },
+  {
+    plan_digest: Type.Optional(Type.String({ maxLength: 64 })),
+    reason: Type.Optional(Type.String({ maxLength: 500 })),
+  },
   closed,
 );
 
@@ -192,9 +173,8 @@ export const DeploymentDetail = Type.Object(
 );
 export type DeploymentDetail = Static<typeof DeploymentDetail>;
 
+export type { DeploymentAction };
 /** POST /api/v1/deployments/:id/actions. Which is allowed when is one table: core/deployment/actions.ts */
-export const deploymentActions = ['pause', 'resume', 'halt', 'cancel', 'retry_failed'] as const;
-export type DeploymentAction = (typeof deploymentActions)[number];
 export const DeploymentActionRequest = Type.Object(
   { action: oneOf(deploymentActions), reason: Type.String({ minLength: 1, maxLength: 500 }) },
   closed,

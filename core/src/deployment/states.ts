@@ -1,4 +1,4 @@
-/** The states of a deployment; the same words as in contract/src/patch-job.ts (server/src/deployment/shapes.test.ts holds them equal). */
+/** The states of a deployment. */
 export const deploymentStates = [
   'draft',
   'awaiting_approval',

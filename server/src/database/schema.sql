@@ -93,7 +93,6 @@ create table asset (
   candidates jsonb default '[]'::jsonb not null,
   residue jsonb default '[]'::jsonb not null,
   problems jsonb default '[]'::jsonb not null,
-  last_sequence bigint default 0 not null,
   constraint asset_pkey PRIMARY KEY (id),
   constraint asset_public_key_key UNIQUE (public_key),
   constraint asset_uid_key UNIQUE (uid),
@@ -439,14 +438,6 @@ create table token (
   constraint token_pkey PRIMARY KEY (id),
   constraint token_secret_sha256_key UNIQUE (secret_sha256),
   constraint token_kind_check CHECK (kind = ANY (ARRAY['tool'::text, 'enrolment'::text]))
-);
-
-create table undetermined_software (
-  software_id integer not null,
-  reason text not null,
-  since timestamp with time zone not null,
-  constraint undetermined_software_pkey PRIMARY KEY (software_id),
-  constraint undetermined_software_software_id_fkey FOREIGN KEY (software_id) REFERENCES software(id)
 );
 
 create table verification (

@@ -215,12 +215,6 @@ export interface SoftwareVerdictTable {
   since: Time;
 }
 
-export interface UndeterminedSoftwareTable {
-  software_id: number;
-  reason: string;
-  since: Time;
-}
-
 export interface AssetTable {
   id: Generated<number>;
   uid: string;
@@ -246,7 +240,6 @@ export interface AssetTable {
   candidates: ColumnType<Static<typeof Candidate>[], string | undefined, string>;
   residue: ColumnType<Static<typeof Residue>[], string | undefined, string>;
   problems: ColumnType<{ code: string; message: string }[], string | undefined, string>;
-  last_sequence: ColumnType<string, string | number | undefined, string | number>;
 }
 
 export interface ChangeLogTable {
@@ -398,7 +391,6 @@ export interface Database {
   threat: ThreatTable;
   software: SoftwareTable;
   software_verdict: SoftwareVerdictTable;
-  undetermined_software: UndeterminedSoftwareTable;
   asset: AssetTable;
   change_log: ChangeLogTable;
   exposure_history: ExposureHistoryTable;

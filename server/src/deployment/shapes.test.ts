@@ -1,18 +1,10 @@
 import type { Static } from 'typebox';
 import { expect, test } from 'vitest';
-import * as contract from '@fixpoint/contract/patch-job.ts';
-import * as actions from '@fixpoint/core/deployment/actions.ts';
-import * as states from '@fixpoint/core/deployment/states.ts';
+import type * as contract from '@fixpoint/contract/patch-job.ts';
 import type { PatchJobDefinition } from '@fixpoint/core/patch-job/definition.ts';
-import * as plan from '@fixpoint/core/plan/plan.ts';
+import type * as plan from '@fixpoint/core/plan/plan.ts';
 
 /** core may not import contract, so both name the same things; this is what keeps them the same. */
-
-test('core and contract have the same words', () => {
-  expect(contract.deploymentStates).toEqual(states.deploymentStates);
-  expect(contract.deploymentActions).toEqual(actions.deploymentActions);
-  expect(contract.exclusionReasons).toEqual(plan.exclusionReasons);
-});
 
 type Loose<T> = T extends readonly (infer E)[]
   ? Loose<E>[]
@@ -21,7 +13,7 @@ type Loose<T> = T extends readonly (infer E)[]
     : T;
 type Same<A, B> = [A] extends [B] ? ([B] extends [A] ? true : never) : never;
 
-test('and the same shapes, or this does not compile', () => {
+test('core and contract have the same shapes, or this does not compile', () => {
   const same: [
     Same<Loose<PatchJobDefinition>, Loose<Static<typeof contract.PatchJobDefinition>>>,
     Same<Loose<plan.Plan>, Loose<Static<typeof contract.Plan>>>,

@@ -230,11 +230,6 @@ create table software_verdict (
   primary key (software_id, vulnerability)
 );
 create index software_verdict_vulnerability on software_verdict (vulnerability);
-create table undetermined_software (
-  software_id integer primary key references software (id),
-  reason text not null,
-  since timestamptz not null
-);
 
 -- asset -----------------------------------------------------------------------------------------------------------
 create table asset (
@@ -264,9 +259,7 @@ create table asset (
   candidates jsonb not null default '[]',
   residue jsonb not null default '[]',
   -- [{ code, message }]: what the agent cannot read just now, so that the inventory may be out of date
-  problems jsonb not null default '[]',
-  -- number of the last order signed for it
-  last_sequence bigint not null default 0
+  problems jsonb not null default '[]'
 );
 create index asset_software on asset using gin (software);
 create index asset_last_seen on asset (last_seen_at);
