@@ -7,6 +7,9 @@ import { compareVersions } from '../version/version.ts';
  * attacked, and replaced software counts as long as a process still runs its code or its file is still on disk.
  */
 
+/** Since when software is there is counted in seconds since 2020-01-01 UTC, here from 1970: four bytes last until 2088. */
+export const sinceEpochSeconds = 1_577_836_800;
+
 export interface InstalledSoftware extends MatchSoftware {
   readonly id: number;
 }

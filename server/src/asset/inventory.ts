@@ -1,4 +1,5 @@
 import type { InventoryAccepted, InventoryReport } from '@fixpoint/contract/inventory.ts';
+import { sinceEpochSeconds } from '@fixpoint/core/finding/exposure.ts';
 import {
   applyPackageDelta,
   digestJson,
@@ -27,8 +28,6 @@ import { internSoftware, softwareOf } from '../software/commands.ts';
 import { transact } from '../transact.ts';
 import { insertChange, lockAsset, updateAsset, type AssetRow } from './store.ts';
 
-/** asset.since counts seconds from here, so that it fits four bytes. */
-const sinceEpoch = Date.UTC(2020, 0, 1);
 /** How many packages an audit event names; the rest is counted. The change log has all. */
 const namedPackages = 200;
 
@@ -200,7 +199,7 @@ async function store(
   const product = productOf(host.os, host.os_release);
   const ids = (await internSoftware(trx, context, product, merged.packages)).toSorted((a, b) => a - b);
   const sinceBefore = new Map(asset.software.map((id, i) => [id, asset.since[i] ?? 0]));
-  const nowSeconds = Math.floor((now.getTime() - sinceEpoch) / 1000);
+  const nowSeconds = Math.floor(now.getTime() / 1000) - sinceEpochSeconds;
   const since = ids.map((id) => sinceBefore.get(id) ?? nowSeconds);
   const after = new Set(ids);
   const added = ids.filter((id) => !sinceBefore.has(id));

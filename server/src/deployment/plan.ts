@@ -77,15 +77,14 @@ async function patchesOfJob(trx: Transact, ids: readonly string[]) {
   }));
   // a repository may offer something newer than the patch, which fixes more: all that is known of the package counts
   const vulnerabilities = new Set<string>();
-  for (const name of new Set(patches.map((patch) => patch.package))) {
-    for (const one of await patchFacts(trx, { package: name })) {
-      for (const vulnerability of one.fixes) vulnerabilities.add(vulnerability);
-    }
+  const sources = [...new Set(patches.map((patch) => patch.package))];
+  for (const one of await patchFacts(trx, { packages: sources })) {
+    for (const vulnerability of one.fixes) vulnerabilities.add(vulnerability);
   }
   return {
     patches,
     vulnerabilities: [...vulnerabilities],
-    sources: [...new Set(patches.map((patch) => patch.package))],
+    sources,
   };
 }
 

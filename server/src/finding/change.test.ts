@@ -2,6 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { pino } from 'pino';
 import { Type } from 'typebox';
 import { Value } from 'typebox/value';
+import { sinceEpochSeconds } from '@fixpoint/core/finding/exposure.ts';
 import type { HostFacts, Residue } from '@fixpoint/core/inventory/inventory.ts';
 import { appendAudits } from '../audit/commands.ts';
 import type { Context, Transact } from '../context.ts';
@@ -13,7 +14,7 @@ import { internSoftware } from '../software/commands.ts';
 import type { PackageToIntern } from '../software/store.ts';
 import { exposuresChanged } from './change.ts';
 import { findingCounts, findingsOfAssets, undeterminedOfAsset } from './commands.ts';
-import { fixedFindings, sinceEpochSeconds } from './store.ts';
+import { fixedFindings } from './store.ts';
 
 /** A finding's whole life on one asset, with statements of a made-up package beside the rules of real ones. */
 

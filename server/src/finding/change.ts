@@ -1,12 +1,13 @@
 import {
   kernelExposure,
   residueSentence,
+  sinceEpochSeconds,
   statusOf,
   type ExposureKind,
   type Undetermined,
 } from '@fixpoint/core/finding/exposure.ts';
 import { patchFor } from '@fixpoint/core/knowledge/patch.ts';
-import { isKernelImage } from '@fixpoint/core/match/match.ts';
+import { isKernelImage, lookUp } from '@fixpoint/core/match/match.ts';
 import { offeredVersions } from '@fixpoint/core/match/offered.ts';
 import type { Candidate, HostFacts, Residue } from '@fixpoint/core/inventory/inventory.ts';
 import type { Actor } from '@fixpoint/core/audit/events.ts';
@@ -18,12 +19,10 @@ import {
   carriedVulnerabilities,
   exposureOf,
   saveExposure,
-  sinceEpochSeconds,
   type ClosedExposure,
   type Exposure,
   type StaleSoftware,
 } from './store.ts';
-import { findingsOfAssets } from './commands.ts';
 
 /** What an asset has installed: software ids and, in parallel, since when (seconds since 2020-01-01 UTC). */
 export interface InstalledState {
@@ -120,36 +119,41 @@ function removedKernel(change: ExposureChange, earlier: Exposure, software: numb
 }
 
 interface CarriedBy {
-  readonly exposures: readonly (Counted & { readonly openedAt: Date })[];
+  readonly exposures: readonly (Counted & {
+    readonly openedAt: Date;
+    readonly fixedVersion: string | null;
+  })[];
   readonly status: 'open' | 'restart_pending' | 'reboot_pending';
 }
 
-async function vulnerabilitiesOf(
-  trx: Transact,
+type Carried = Awaited<ReturnType<typeof carriedVulnerabilities>>;
+
+/** The vulnerabilities of a state, from what its software carries. */
+function vulnerabilitiesOf(
   state: readonly Counted[],
   nextKernel: number | null,
-): Promise<Map<string, CarriedBy>> {
-  const ids = new Set(state.map((s) => s.software));
-  const carried = await carriedVulnerabilities(trx, nextKernel === null ? [...ids] : [...ids, nextKernel]);
-  const inNextKernel = new Set<string>();
-  const bySoftware = new Map<number, { vulnerability: string; since: Date }[]>();
-  for (const row of carried) {
-    if (row.software_id === nextKernel) inNextKernel.add(row.vulnerability);
-    const list = bySoftware.get(row.software_id);
-    if (list === undefined) bySoftware.set(row.software_id, [row]);
-    else list.push(row);
-  }
-  const kernels = new Set(
-    nextKernel === null ? [] : (await softwareOf(trx, [...ids])).filter(isKernelImage).map((s) => s.id),
+  carried: ReadonlyMap<number, Carried>,
+  byId: ReadonlyMap<number, SoftwareRow>,
+): Map<string, CarriedBy> {
+  const inNextKernel = new Set(
+    nextKernel === null ? [] : (carried.get(nextKernel) ?? []).map((row) => row.vulnerability),
   );
-  const exposures = new Map<string, (Counted & { openedAt: Date; fixedInNextKernel: boolean })[]>();
+  const isKernel = (id: number) => {
+    const software = byId.get(id);
+    return software !== undefined && isKernelImage(software);
+  };
+  const exposures = new Map<
+    string,
+    (Counted & { openedAt: Date; fixedVersion: string | null; fixedInNextKernel: boolean })[]
+  >();
   for (const one of state) {
-    for (const { vulnerability, since } of bySoftware.get(one.software) ?? []) {
+    for (const { vulnerability, since, fixed_version } of carried.get(one.software) ?? []) {
       const installedAt = new Date((one.since + sinceEpochSeconds) * 1000);
       const entry = {
         ...one,
         openedAt: installedAt > since ? installedAt : since,
-        fixedInNextKernel: kernels.has(one.software) && !inNextKernel.has(vulnerability),
+        fixedVersion: fixed_version,
+        fixedInNextKernel: nextKernel !== null && isKernel(one.software) && !inNextKernel.has(vulnerability),
       };
       const list = exposures.get(vulnerability);
       if (list === undefined) exposures.set(vulnerability, [entry]);
@@ -218,8 +222,20 @@ export async function exposuresChanged(
   };
   await saveExposure(trx, change.assetId, exposure);
 
-  const before = await vulnerabilitiesOf(trx, counted(change.before, earlier), earlier.nextKernel);
-  const after = await vulnerabilitiesOf(trx, counted(change.after, exposure), exposure.nextKernel);
+  const states = [counted(change.before, earlier), counted(change.after, exposure)] as const;
+  const ids = new Set(states.flat().map((one) => one.software));
+  for (const row of await softwareOf(
+    trx,
+    [...ids].filter((id) => !byId.has(id)),
+  )) {
+    byId.set(row.id, row);
+  }
+  const kernels = [earlier.nextKernel, exposure.nextKernel].filter((id) => id !== null);
+  // What both states have is read once.
+  const rowsOfBoth = await carriedVulnerabilities(trx, [...new Set([...ids, ...kernels])]);
+  const carried = Map.groupBy(rowsOfBoth, (row) => row.software_id);
+  const before = vulnerabilitiesOf(states[0], earlier.nextKernel, carried, byId);
+  const after = vulnerabilitiesOf(states[1], exposure.nextKernel, carried, byId);
   const opened: string[] = [];
   const changed: { vulnerability: string; from: string; to: string }[] = [];
   for (const [vulnerability, now] of after) {
@@ -246,42 +262,56 @@ export async function exposuresChanged(
     }
   }
   await addHistory(trx, change.assetId, closed, context.clock.now());
-  return await story(trx, change, opened, changed, closedVulnerabilities, closed);
+  const patches = patchesFor(change, opened, after, byId);
+  return story(change, { opened, patches, changed, closed: closedVulnerabilities, evidence: closed });
+}
+
+interface Correlated {
+  readonly patch: string;
+  readonly offered: boolean;
+  readonly vulnerabilities: string[];
 }
 
 /** The patch that closes each of these on this asset, as it is known now; what has no fix has none. */
-async function patchesFor(
-  trx: Transact,
+function patchesFor(
   change: ExposureChange,
   vulnerabilities: readonly string[],
-): Promise<{ patch: string; offered: boolean; vulnerabilities: string[] }[]> {
-  const found = await findingsOfAssets(trx, [change.assetId], { vulnerabilities });
-  const offered = offeredVersions(change.candidates);
-  const byPatch = new Map<string, { patch: string; offered: boolean; vulnerabilities: string[] }>();
-  for (const finding of found.get(change.assetId) ?? []) {
-    const product = { ecosystem: change.os, release: change.osRelease };
-    const patch = patchFor(product, finding.source, finding.fixedVersion, offered);
-    if (patch === null) continue;
-    const entry = byPatch.get(patch.id) ?? { patch: patch.id, offered: patch.offered, vulnerabilities: [] };
-    entry.vulnerabilities.push(finding.vulnerability);
-    byPatch.set(patch.id, entry);
+  after: ReadonlyMap<string, CarriedBy>,
+  byId: ReadonlyMap<number, SoftwareRow>,
+): Correlated[] {
+  const product = { ecosystem: change.os, release: change.osRelease };
+  const offered = Map.groupBy(offeredVersions(change.candidates), (one) => one.source);
+  const byPatch = new Map<string, Correlated>();
+  for (const vulnerability of vulnerabilities) {
+    for (const { software, fixedVersion } of after.get(vulnerability)?.exposures ?? []) {
+      const row = byId.get(software);
+      const source = row === undefined ? undefined : lookUp(row)?.source;
+      if (source === undefined) continue;
+      const patch = patchFor(product, source, fixedVersion, offered.get(source) ?? []);
+      if (patch === null) continue;
+      const entry = byPatch.get(patch.id) ?? { patch: patch.id, offered: patch.offered, vulnerabilities: [] };
+      // several packages of one source carry the same
+      if (entry.vulnerabilities.at(-1) !== vulnerability) entry.vulnerabilities.push(vulnerability);
+      byPatch.set(patch.id, entry);
+    }
   }
   return [...byPatch.values()].sort((a, b) => (a.patch < b.patch ? -1 : 1));
 }
 
-async function story(
-  trx: Transact,
-  change: ExposureChange,
-  opened: readonly string[],
-  changed: readonly { vulnerability: string; from: string; to: string }[],
-  closed: readonly string[],
-  evidence: readonly ClosedExposure[],
-): Promise<NewAuditEvent[]> {
+interface Story {
+  readonly opened: readonly string[];
+  readonly patches: readonly Correlated[];
+  readonly changed: readonly { vulnerability: string; from: string; to: string }[];
+  readonly closed: readonly string[];
+  readonly evidence: readonly ClosedExposure[];
+}
+
+function story(change: ExposureChange, told: Story): NewAuditEvent[] {
+  const { opened, patches, changed, closed, evidence } = told;
   const base = { actor: change.actor, subjectKind: 'asset', subject: change.uid } as const;
   const events: NewAuditEvent[] = [];
   if (opened.length > 0) {
     events.push({ ...base, event: 'finding.opened', after: { vulnerabilities: opened.toSorted() } });
-    const patches = await patchesFor(trx, change, opened);
     if (patches.length > 0) events.push({ ...base, event: 'patch.correlated', after: { patches } });
   }
   if (changed.length > 0) {

@@ -1,12 +1,14 @@
 import type { VerdictEvidence } from '@fixpoint/core/match/evidence.ts';
-import type { ExposedStatus, ExposureKind, Undetermined } from '@fixpoint/core/finding/exposure.ts';
+import {
+  sinceEpochSeconds,
+  type ExposedStatus,
+  type ExposureKind,
+  type Undetermined,
+} from '@fixpoint/core/finding/exposure.ts';
 import { sql, type RawBuilder } from 'kysely';
 import type { Transact } from '../context.ts';
 
 /** Writer of what counts as exposed on each asset and of exposures that ended; reader of findings, which are derived. */
-
-/** Seconds since this instant stand in `since` arrays: 32 bits last until 2088. */
-export const sinceEpochSeconds = Date.UTC(2020, 0, 1) / 1000;
 
 export interface StaleSoftware {
   readonly software: number;
@@ -94,11 +96,11 @@ export async function saveExposure(trx: Transact, assetId: number, exposure: Exp
 export async function carriedVulnerabilities(
   trx: Transact,
   software: readonly number[],
-): Promise<{ software_id: number; vulnerability: string; since: Date }[]> {
+): Promise<{ software_id: number; vulnerability: string; since: Date; fixed_version: string | null }[]> {
   if (software.length === 0) return [];
   return trx
     .selectFrom('software_verdict')
-    .select(['software_id', 'vulnerability', 'since'])
+    .select(['software_id', 'vulnerability', 'since', 'fixed_version'])
     .where('software_id', '=', sql<number>`any(${software})`)
     .where('verdict', '=', 'vulnerable')
     .execute();

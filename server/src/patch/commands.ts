@@ -54,7 +54,7 @@ export interface PatchFacts extends PatchRow {
 /** Patches with what they fix and supersede. Ids that are not known are missing from the answer. */
 export async function patchFacts(
   trx: Transact,
-  filter: { ids?: readonly string[]; package?: string },
+  filter: { ids?: readonly string[]; packages?: readonly string[] },
 ): Promise<PatchFacts[]> {
   const rows = await patchRows(trx, filter);
   const byProduct = Map.groupBy(rows, (row) => `${row.ecosystem}\t${row.release}`);

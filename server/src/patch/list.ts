@@ -64,12 +64,8 @@ export async function listPatches(
     ...(query.package === undefined ? {} : { package: query.package }),
   });
   const openByPackage = Map.groupBy(open, (f) => f.package);
-  const all =
-    query.package === undefined
-      ? (
-          await Promise.all([...openByPackage.keys()].map((name) => patchFacts(trx, { package: name })))
-        ).flat()
-      : await patchFacts(trx, { package: query.package });
+  const packages = query.package === undefined ? [...openByPackage.keys()] : [query.package];
+  const all = await patchFacts(trx, { packages });
   const offeredHere =
     assetIds === undefined
       ? null

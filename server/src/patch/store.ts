@@ -31,11 +31,12 @@ export async function savePatches(
 
 export async function patchRows(
   trx: Transact,
-  filter: { ids?: readonly string[]; package?: string },
+  filter: { ids?: readonly string[]; packages?: readonly string[] },
 ): Promise<PatchRow[]> {
   let query = trx.selectFrom('patch').selectAll().orderBy('id');
   if (filter.ids !== undefined) query = query.where('id', '=', sql<string>`any(${filter.ids})`);
-  if (filter.package !== undefined) query = query.where('package', '=', filter.package);
+  if (filter.packages !== undefined)
+    query = query.where('package', '=', sql<string>`any(${filter.packages})`);
   return query.execute();
 }
 
