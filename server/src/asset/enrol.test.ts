@@ -267,7 +267,7 @@ describe('a session', () => {
   });
 
   it('is opened again for a retired host that enrols again, as the same asset', async () => {
-    const { secret } = await enrolmentToken(test, { uses: 2 });
+    const { secret } = await enrolmentToken(test);
     const keys = generateKeyPairSync('ed25519');
     const uid = (await enrol(secret, enrolment(secret, keys))).json().asset_id;
     await test.app.inject({
@@ -276,7 +276,10 @@ describe('a session', () => {
       headers: await test.bearer('operator'),
       payload: { reason: 'repair' },
     });
-    expect((await enrol(secret, enrolment(secret, keys))).json().asset_id).toBe(uid);
+    const tag = { method: 'POST', url: '/api/v1/tags', payload: { name: 'repaired' } } as const;
+    await test.app.inject({ ...tag, headers: await test.bearer('operator') });
+    const again = (await enrolmentToken(test, { tags: ['repaired'] })).secret;
+    expect((await enrol(again, enrolment(again, keys))).json().asset_id).toBe(uid);
     const token = await test.context.db
       .selectFrom('token')
       .select('uses_left')
@@ -284,9 +287,10 @@ describe('a session', () => {
       .orderBy('created_at', 'desc')
       .executeTakeFirst();
     expect(token?.uses_left).toBe(0);
-    expect(
-      (await test.app.inject({ url: `/api/v1/assets/${uid}`, headers: await test.bearer('viewer') })).json()
-        .asset.contact,
-    ).toBe('never');
+    const shown = await test.app.inject({
+      url: `/api/v1/assets/${uid}`,
+      headers: await test.bearer('viewer'),
+    });
+    expect(shown.json().asset).toMatchObject({ contact: 'never', tags: ['repaired'] });
   });
 });

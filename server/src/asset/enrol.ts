@@ -78,7 +78,8 @@ export async function enrol(
       const taken = await takeEnrolmentUse(trx, context, grant);
       if (!taken.ok) return await refused(trx, context, request, taken, grant);
     }
-    const uid = await store(trx, context, request, grant, existing);
+    // Who only asks again for an answer that got lost has taken no use of the token, and gets nothing new by it.
+    const uid = await store(trx, context, request, isBack ? { ...grant, tags: [] } : grant, existing);
     return answer({
       asset_id: uid,
       server_key: { key_id: context.keys.order.id, public_key: context.keys.order.publicKey },
@@ -110,18 +111,19 @@ async function store(
       after: { ...facts, enrolment_token: grant.id, public_key: request.public_key },
     },
   ];
-  if (existing === null) {
-    const assetId = await insertAsset(trx, {
+  let assetId = existing?.id;
+  if (assetId === undefined) {
+    assetId = await insertAsset(trx, {
       uid,
       ...facts,
       public_key: request.public_key,
       enrolled_at: context.clock.now(),
       enrolled_by: grant.name,
     });
-    events.push(...(await tagEnrolledAsset(trx, { kind: 'agent', name: uid }, { assetId, uid }, grant.tags)));
   } else {
-    await updateAsset(trx, existing.id, { ...facts, retired_at: null });
+    await updateAsset(trx, assetId, { ...facts, retired_at: null });
   }
+  events.push(...(await tagEnrolledAsset(trx, { kind: 'agent', name: uid }, { assetId, uid }, grant.tags)));
   await appendAudits(trx, context, events);
   return uid;
 }

@@ -312,6 +312,25 @@ describe('an inventory', () => {
     expect(stored.undetermined[0].reason).toContain('No vulnerability data');
   });
 
+  it('that lost most of its packages at once is taken, and a person hears of it', async () => {
+    const agent = await testAgent(test, { hostname: 'shrinks' });
+    const host = { ...hostFacts, hostname: 'shrinks' };
+    const packages = Array.from({ length: 120 }, (_, i) => installed(`lib${String(i)}`, '1-1'));
+    const alerts = async () =>
+      await test.context.db
+        .selectFrom('alert')
+        .select(['kind', 'message'])
+        .where('subject', '=', agent.uid)
+        .execute();
+    await agent.report(inventoryOf(packages, { host }));
+    await agent.report(inventoryOf(packages.slice(0, 80), { host }));
+    expect(await alerts()).toEqual([]);
+    expect((await agent.report(inventoryOf(packages.slice(0, 20), { host }))).statusCode).toBe(200);
+    expect(await alerts()).toEqual([
+      { kind: 'inventory_shrank', message: expect.stringContaining('80 packages and now reports 20') },
+    ]);
+  });
+
   it('of many hosts at once leaves one unbroken trail', async () => {
     const agents = await Promise.all(
       Array.from({ length: 6 }, (_, i) => testAgent(test, { hostname: `many-${i}` })),

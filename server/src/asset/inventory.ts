@@ -22,6 +22,7 @@ import type { Transact } from '../context.ts';
 import { afterInventory } from '../deployment/commands.ts';
 import { exposuresChanged } from '../finding/change.ts';
 import { productOf } from '../knowledge/commands.ts';
+import { raiseAlert } from '../notify/commands.ts';
 import { candidatesSeen } from '../patch/commands.ts';
 import { answer, refuse, type Answer } from '../refusal.ts';
 import { internSoftware, softwareOf } from '../software/commands.ts';
@@ -247,7 +248,37 @@ async function store(
     },
     ...story,
   ]);
+  await alertOfShrinking(trx, context, agent.uid, held, merged, report.digests);
   await afterInventory(trx, context, asset.id);
+}
+
+/** A list that lost more than this share, and this many, may have been cut short where nobody could tell. */
+const implausibleLossShare = 0.5;
+const implausibleLossPackages = 50;
+
+/** Packages that are gone close findings. When most are gone at once, a person should know that this is why. */
+async function alertOfShrinking(
+  trx: Transact,
+  context: ServerContext,
+  uid: string,
+  held: Held,
+  merged: Merged,
+  digests: InventoryDigests,
+): Promise<void> {
+  const [before, after] = [held.packages.length, merged.packages.length];
+  const lost = before - after;
+  if (lost <= implausibleLossPackages || lost <= before * implausibleLossShare) return;
+  await raiseAlert(trx, context, {
+    kind: 'inventory_shrank',
+    severity: 'warning',
+    subjectKind: 'asset',
+    subject: uid,
+    message: `${merged.host.hostname} had ${before} packages and now reports ${after}; findings of what is gone are closed.`,
+    whatToDo:
+      'If nobody removed them, look at the package database of the host (dpkg --audit); its next whole inventory opens the findings again.',
+    detail: { before, after },
+    deduplicationKey: `inventory_shrank:${uid}:${digests.packages}`,
+  });
 }
 
 const differs = (one: Map<string, string>, other: Map<string, string>) =>

@@ -363,6 +363,8 @@ describe('reports of agents', () => {
     const { body } = await fleet.call('GET', '/api/v1/alerts');
     expect(body.total).toBe(2);
     expect((await fleet.audit('asset.order_refused')).length).toBe(2);
+    const told = (await fleet.audit()).map((one) => one.event);
+    expect(told.indexOf('asset.order_refused')).toBeLessThan(told.indexOf('alert.raised'));
     const alert = String(Object(body.items)[0].id);
     const seen = await fleet.call('POST', `/api/v1/alerts/${alert}/acknowledge`);
     expect(seen.body).toMatchObject({ acknowledged_by: 'test' });

@@ -13,7 +13,7 @@ import { checkTransition, isEnded, workingState } from '@fixpoint/core/task/tran
 import { Value } from 'typebox/value';
 import { appendAudits, type NewAuditEvent } from '../audit/commands.ts';
 import type { Context, Transact } from '../context.ts';
-import { raiseAlert, type NewAlert } from '../notify/commands.ts';
+import { isRaised, raiseAlert, type NewAlert } from '../notify/commands.ts';
 import { answer, refuse, type Answer, type Refusal } from '../refusal.ts';
 import { deploymentActor, moveTask } from './move.ts';
 import { assetFacts, findTask, hasTaskEvent, openTasksOfAsset } from './reads.ts';
@@ -237,23 +237,26 @@ export async function reportRefusal(
       failed = true;
     }
   }
-  const isNew = await raiseAlert(trx, context, refusalAlert(agent, name, report, ours));
-  if (isNew || failed) {
-    const refused: NewAuditEvent = {
-      actor: actorOf(agent),
-      event: 'asset.order_refused',
-      subjectKind: 'asset',
-      subject: agent.uid,
-      reason: report.message,
-      after: {
-        refusal: report.reason,
-        task: report.task_id,
-        payload_digest: report.payload_digest,
-        issued_by_this_server: ours,
-      },
-    };
-    await settle(trx, context, { audit: [refused, ...aftermath.audit], alerts: [] });
-  }
+  const alert = refusalAlert(agent, name, report, ours);
+  // The asset is locked, and the key names it: nobody else raises this alert meanwhile.
+  const isNews = failed || !(await isRaised(trx, alert.deduplicationKey));
+  const refused: NewAuditEvent = {
+    actor: actorOf(agent),
+    event: 'asset.order_refused',
+    subjectKind: 'asset',
+    subject: agent.uid,
+    reason: report.message,
+    after: {
+      refusal: report.reason,
+      task: report.task_id,
+      payload_digest: report.payload_digest,
+      issued_by_this_server: ours,
+    },
+  };
+  await settle(trx, context, {
+    audit: [...(isNews ? [refused] : []), ...aftermath.audit],
+    alerts: isNews ? [alert] : [],
+  });
   return answer({ task_failed: failed });
 }
 

@@ -4,7 +4,7 @@ import { appendAudit } from '../audit/commands.ts';
 import type { Context, Transact } from '../context.ts';
 import { readCursor, writeCursor } from '../cursor.ts';
 import { answer, refuse, type Answer } from '../refusal.ts';
-import { alertPage, insertAlert, lockAlert, markAcknowledged, type AlertRow } from './store.ts';
+import { alertPage, hasAlert, insertAlert, lockAlert, markAcknowledged, type AlertRow } from './store.ts';
 
 export interface NewAlert {
   /** snake_case, stable: `not_remediated`, `order_refused`, `feed_stale`. */
@@ -22,14 +22,14 @@ export interface NewAlert {
 const system: Actor = { kind: 'system', name: 'notify' };
 
 /**
- * Raises an alert, in the caller's transaction, unless one with the same key was raised before; true when it is new. It
- * appends to the audit trail, so call it late in the transaction (see appendAudits).
+ * Raises an alert, in the caller's transaction, unless one with the same key was raised before. It appends to the audit
+ * trail, so call it late in the transaction (see appendAudits), and after the event that it is about.
  */
 export async function raiseAlert(
   trx: Transact,
   context: Pick<Context, 'clock' | 'random'>,
   alert: NewAlert,
-): Promise<boolean> {
+): Promise<void> {
   const id = context.random.uuid();
   const isNew = await insertAlert(trx, {
     id,
@@ -44,7 +44,7 @@ export async function raiseAlert(
     acknowledged_by: null,
     deduplication_key: alert.deduplicationKey,
   });
-  if (!isNew) return false;
+  if (!isNew) return;
   await appendAudit(trx, context, {
     actor: system,
     event: 'alert.raised',
@@ -58,7 +58,11 @@ export async function raiseAlert(
       message: alert.message,
     },
   });
-  return true;
+}
+
+/** Whether an alert with this key was raised before. */
+export async function isRaised(trx: Transact, deduplicationKey: string): Promise<boolean> {
+  return await hasAlert(trx, deduplicationKey);
 }
 
 /** A page of alerts, newest first; `open`: only those that nobody has acknowledged. */

@@ -16,6 +16,15 @@ export async function insertAlert(trx: Transact, alert: Insertable<AlertTable>):
   return row !== undefined;
 }
 
+export async function hasAlert(trx: Transact, deduplicationKey: string): Promise<boolean> {
+  const row = await trx
+    .selectFrom('alert')
+    .select('id')
+    .where('deduplication_key', '=', deduplicationKey)
+    .executeTakeFirst();
+  return row !== undefined;
+}
+
 export async function alertPage(
   db: Kysely<Database>,
   filter: { readonly open: boolean; readonly limit: number; readonly after: Cursor | null },

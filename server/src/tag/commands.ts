@@ -120,7 +120,7 @@ export async function changeMembers(
   });
 }
 
-/** Puts an asset that has just enrolled into the tags of its token; for the caller to append. A tag that was deleted since is left out. */
+/** Puts an asset that has just enrolled into the tags of its token; what that changed is for the caller to append. A tag that was deleted since is left out. */
 export async function tagEnrolledAsset(
   trx: Transact,
   actor: Actor,
@@ -129,7 +129,7 @@ export async function tagEnrolledAsset(
 ): Promise<NewAuditEvent[]> {
   const events: NewAuditEvent[] = [];
   for (const row of await tagsNamed(trx, names)) {
-    await insertMembers(trx, row.id, [asset.assetId]);
+    if ((await insertMembers(trx, row.id, [asset.assetId])).length === 0) continue;
     events.push({
       actor,
       event: 'tag.assets_added',
