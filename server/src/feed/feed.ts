@@ -16,6 +16,12 @@ export interface Feed {
   readonly complete: boolean;
   /** After this many hours without a successful import the feed is called stale. */
   readonly staleAfterHours: number;
+  /** Name spaces of packages that it speaks of; left out: of vulnerabilities wherever they are. For telling whom its age concerns. */
+  readonly ecosystems?: readonly string[];
+  /** How its files are downloaded; left out: the one file at `url`. Building blocks are in downloads.ts. */
+  readonly downloads?: FeedSource;
+  /** Limits of one file's download, where the usual ones do not do. */
+  readonly downloadLimits?: Partial<DownloadLimits>;
   /**
    * Reads a published file (compressed as published or plain; archives entry by entry). Throws {@link FeedFormatError}
    * when the file is not of this format at all or ends early; a single bad record is yielded as a rejection instead.
@@ -63,5 +69,92 @@ export class FeedFormatError extends Error {
     this.name = 'FeedFormatError';
     this.code = code;
     this.whatToDo = whatToDo;
+  }
+}
+
+export interface DownloadLimits {
+  readonly maximumBytes: number;
+  /** For the whole file; the next attempt goes on where this one ended. */
+  readonly totalSeconds: number;
+  /** Without a byte. */
+  readonly idleSeconds: number;
+}
+
+/**
+ * How the files of a feed are got. A source asks the client for what it needs, which costs nothing where nothing has changed,
+ * and answers which files are to be imported. It keeps no state itself: what it must remember it hands over in the plan, and
+ * gets it back the next time, once the files of that plan have been imported.
+ */
+export interface FeedSource {
+  /** @throws FeedFetchError when the publisher does not give what is needed; what came until then is kept for the next time. */
+  plan(client: FeedClient, last: LastPlan): Promise<FeedPlan>;
+}
+
+export interface LastPlan {
+  /** State of the last plan that was imported; null at first, after a new version of the product, or after an upload. */
+  readonly state: unknown;
+}
+
+export interface FeedPlan {
+  /** To import now, in this order and in one transaction; none: nothing has changed. A later record replaces an earlier one. */
+  readonly files: readonly FeedDownload[];
+  /**
+   * Whether they are all that the feed says. Only then is a record that is in none of them withdrawn (if the feed is
+   * {@link Feed.complete}); else the records that are held and not in them stay.
+   */
+  readonly whole: boolean;
+  /** For the next plan; JSON. */
+  readonly state: unknown;
+  /** There is more to import than these files, so plan again as soon as they are imported. */
+  readonly more?: boolean;
+}
+
+/** A file on this server's disk. */
+export interface FeedDownload {
+  /** Unique in the feed, and the same whenever the file is fetched: `Debian/all.zip`. */
+  readonly name: string;
+  /** Where it came from; null when it was made here out of others. */
+  readonly url: string | null;
+  readonly sha256: string;
+  readonly bytes: number;
+  /** Last-Modified, ISO 8601; null when the publisher does not say. */
+  readonly publishedAt: string | null;
+  /** Its bytes; ends in an error when they are not (any more) those of `sha256`. */
+  open(): AsyncIterable<Uint8Array>;
+}
+
+/** What a source may ask for. Every file is fetched conditionally, resumed where it was cut, checked, and kept. */
+export interface FeedClient {
+  /** Address of the feed: the publisher's, or that of a mirror which an administrator has set. */
+  readonly url: string;
+  readonly now: Date;
+  fetch(url: string, options?: FetchOptions): Promise<FeedDownload>;
+  /** A file of the last import, if it is still on this disk. */
+  held(name: string): Promise<FeedDownload | null>;
+  /** Keeps a file that was made out of others. */
+  keep(name: string, bytes: AsyncIterable<Uint8Array>): Promise<FeedDownload>;
+}
+
+export interface FetchOptions {
+  /** Name of the download; left out: the path of the address. */
+  readonly name?: string;
+  readonly maximumBytes?: number;
+  /** Address of a text whose first word is the SHA-256 of the file, as `sha256sum` writes it. */
+  readonly checksumUrl?: string;
+}
+
+/** A publisher does not answer, or not with what it should. What is held stays as it is. */
+export class FeedFetchError extends Error {
+  /** snake_case, stable. */
+  readonly code: string;
+  readonly whatToDo: string;
+  /** How long the publisher asks not to be asked again. */
+  readonly retryAfterSeconds: number | null;
+  constructor(code: string, message: string, whatToDo: string, retryAfterSeconds: number | null = null) {
+    super(message);
+    this.name = 'FeedFetchError';
+    this.code = code;
+    this.whatToDo = whatToDo;
+    this.retryAfterSeconds = retryAfterSeconds;
   }
 }
