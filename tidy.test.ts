@@ -43,6 +43,7 @@ const CORE_ROOMS = [
   'knowledge',
   'inventory',
   'match',
+  'mitigation',
   'finding',
   'risk',
   'reliability',
@@ -75,6 +76,7 @@ const TABLES: Readonly<Record<string, string>> = {
   statement: 'knowledge',
   cvss: 'knowledge',
   threat: 'knowledge',
+  vendor_update: 'knowledge',
   software: 'software',
   software_verdict: 'software',
   asset: 'asset',
@@ -90,6 +92,11 @@ const TABLES: Readonly<Record<string, string>> = {
   task_event: 'deployment',
   alert: 'notify',
   distribution_file: 'distribution',
+  feed_setting: 'feed-sync',
+  feed_sync: 'feed-sync',
+  feed_download: 'feed-sync',
+  feed_file: 'feed-sync',
+  bundle_key: 'feed-sync',
   schema_migration: 'database',
 };
 

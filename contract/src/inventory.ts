@@ -1,4 +1,5 @@
 import { Type, type Static } from 'typebox';
+import { oneOf } from './enum.ts';
 import type { Inventory, InventoryDigests, PackageDelta } from '@fixpoint/core/inventory/inventory.ts';
 
 /** Schemas of what an agent reports. The limits are far above any real host, and bound what a broken one can send. */
@@ -13,7 +14,21 @@ const nullable = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T)
 const closed = { additionalProperties: false } as const;
 
 export const InstalledPackage = Type.Object(
-  { name, arch: name, version, source: name, source_version: version },
+  {
+    name,
+    arch: name,
+    version,
+    source: name,
+    source_version: version,
+    origin: Type.Optional(oneOf(['third_party', 'unknown'])),
+    vendor: Type.Optional(Type.String({ minLength: 1, maxLength: 256 })),
+    module: Type.Optional(Type.String({ minLength: 1, maxLength: 256 })),
+    updates: Type.Optional(
+      Type.Unsafe<readonly string[]>(
+        Type.Array(Type.String({ pattern: '^KB[0-9]{4,9}$' }), { maxItems: 2_000 }),
+      ),
+    ),
+  },
   closed,
 );
 
@@ -104,7 +119,7 @@ export const PackageDeltaSchema = Type.Object(
   {
     base: digest,
     set: Type.Array(InstalledPackage, { maxItems: 50_000 }),
-    removed: Type.Array(Type.String({ minLength: 3, maxLength: 513 }), { maxItems: 50_000 }),
+    removed: Type.Array(Type.String({ minLength: 3, maxLength: 1026 }), { maxItems: 50_000 }),
   },
   closed,
 );

@@ -1,5 +1,7 @@
 import type { HostFacts, Residue } from '../inventory/inventory.ts';
-import { isKernelImage, kernelRelease, type MatchSoftware } from '../match/match.ts';
+import { productOf, schemeOf } from '../knowledge/ecosystem.ts';
+import { isKernelImage, kernelRelease } from '../match/kernel.ts';
+import type { MatchSoftware } from '../match/match.ts';
 import { compareVersions } from '../version/version.ts';
 
 /**
@@ -48,7 +50,7 @@ export function kernelExposure(
     return { inert: ids, nextKernel: null, removedRunning: null, undetermined: [] };
   }
   const runs = (image: InstalledSoftware) =>
-    isKernelImage(image) && kernelRelease(image.name) === host.running_kernel;
+kernelRelease(image) === host.running_kernel;
   const running = images.find(runs);
   const removed = running === undefined ? gone.find(runs) : undefined;
   if (removed !== undefined) {
@@ -69,9 +71,10 @@ export function kernelExposure(
       ],
     };
   }
+  const scheme = schemeOf(productOf(host.os, host.os_release).ecosystem);
   let newest = running;
   for (const image of images) {
-    if (compareVersions('dpkg', image.version, newest.version) === 'greater') newest = image;
+    if (compareVersions(scheme, image.version, newest.version) === 'greater') newest = image;
   }
   return {
     inert: ids.filter((id) => id !== running.id),

@@ -9,9 +9,22 @@ import {
   type PackageDelta,
 } from './inventory.ts';
 
+/** What can change of a package while it stays the same package. */
+function contentOf(p: InstalledPackage): string[] {
+  return [
+    p.version,
+    p.source,
+    p.source_version,
+    p.origin ?? '',
+    p.vendor ?? '',
+    p.module ?? '',
+    (p.updates ?? []).join(' '),
+  ];
+}
+
 /** One text for one set of packages, whatever order they were reported in and whichever side writes it. */
 function packagesText(packages: readonly InstalledPackage[]): string {
-  const lines = packages.map((p) => `${p.name}\t${p.arch}\t${p.version}\t${p.source}\t${p.source_version}`);
+  const lines = packages.map((p) => [p.name, p.arch, ...contentOf(p)].join('\t'));
   lines.sort((a, b) => (a < b ? -1 : a > b ? 1 : 0));
   return lines.join('\n');
 }
@@ -47,12 +60,21 @@ export function sameDigests(a: InventoryDigests, b: InventoryDigests): boolean {
   return inventorySections.every((section) => a[section] === b[section]);
 }
 
-export function packageKey(p: { readonly name: string; readonly arch: string }): string {
-  return `${p.name}:${p.arch}`;
+/** RPM's install-only packages: of a kernel and its parts several versions are installed side by side. */
+const installOnly = /^kernel(?:-|$|\d)/u;
+
+/** What a package of a host is told apart by: name and architecture, and for kernels of RPM systems the version. */
+export function packageKey(p: {
+  readonly name: string;
+  readonly arch: string;
+  readonly version?: string | null;
+}): string {
+  const version = installOnly.test(p.name) ? (p.version ?? '') : '';
+  return version === '' ? `${p.name}:${p.arch}` : `${p.name}:${p.arch}:${version}`;
 }
 
 function samePackage(a: InstalledPackage, b: InstalledPackage): boolean {
-  return a.version === b.version && a.source === b.source && a.source_version === b.source_version;
+  return contentOf(a).join('\t') === contentOf(b).join('\t');
 }
 
 /** What must be said to turn `before` into `after`. */

@@ -10,6 +10,17 @@ export interface InstalledPackage {
   /** Source package and its version; equal to name and version where the package manager names none. */
   readonly source: string;
   readonly source_version: string;
+  /**
+   * Who built it; absent when it was the distribution. A `third_party` package is not what the distribution's data speaks
+   * of, whatever its name and version; of an `unknown` one nobody can say (`origin.ts`).
+   */
+  readonly origin?: 'third_party' | 'unknown';
+  /** Who built it, as the repository or the package says, for what the distribution did not build: `NodeSource`. */
+  readonly vendor?: string;
+  /** RPM module stream that it belongs to, `name:stream`. */
+  readonly module?: string;
+  /** Windows: ids of the updates that are installed for this product (`KB5040430`), sorted. */
+  readonly updates?: readonly string[];
 }
 
 /** A newer version that the host's own package manager would install, from a repository configured on the host. */

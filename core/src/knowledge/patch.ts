@@ -1,9 +1,11 @@
-import { compareVersions } from '../version/version.ts';
+import { compareVersions, type VersionScheme } from '../version/version.ts';
 import type { Decision } from './decision.ts';
+import { schemeOf } from './ecosystem.ts';
 
 /**
- * A patch on Debian is a source package at a version: installing its binaries at that version fixes everything that the
- * vendor fixed in that version or before. Its id is `ECOSYSTEM:RELEASE/PACKAGE@VERSION`.
+ * A patch is a package at a version: a source package where the vendor publishes by source (installing its binaries at that
+ * version fixes everything that the vendor fixed in that version or before), an installed one where errata name binaries
+ * (`patchedBy` in `ecosystem.ts`), and a KB at the build it leads to on Windows. Its id is `ECOSYSTEM:RELEASE/PACKAGE@VERSION`.
  */
 export interface PatchIdentity {
   readonly ecosystem: string;
@@ -34,14 +36,14 @@ export function fixedBy(patch: PatchIdentity, decisions: readonly Decision[]): s
         d.ecosystem === patch.ecosystem &&
         d.status === 'fixed' &&
         d.fixedVersion !== null &&
-        isNotNewer(d.fixedVersion, patch.version),
+        isNotNewer(schemeOf(patch.ecosystem), d.fixedVersion, patch.version),
     )
     .map((d) => d.vulnerability)
     .sort();
 }
 
-function isNotNewer(version: string, than: string): boolean {
-  const order = compareVersions('dpkg', version, than);
+function isNotNewer(scheme: VersionScheme, version: string, than: string): boolean {
+  const order = compareVersions(scheme, version, than);
   return order === 'less' || order === 'equal';
 }
 
@@ -50,13 +52,14 @@ export function supersedence<P extends PatchIdentity>(
   patch: PatchIdentity,
   all: readonly P[],
 ): { supersedes: P[]; supersededBy: P | null } {
+  const scheme = schemeOf(patch.ecosystem);
   const supersedes: P[] = [];
   let newest: P | null = null;
   for (const other of all) {
-    const order = compareVersions('dpkg', other.version, patch.version);
+    const order = compareVersions(scheme, other.version, patch.version);
     if (order === 'less') supersedes.push(other);
     else if (order === 'greater') {
-      if (newest === null || compareVersions('dpkg', other.version, newest.version) === 'greater')
+      if (newest === null || compareVersions(scheme, other.version, newest.version) === 'greater')
         newest = other;
     }
   }
@@ -64,8 +67,18 @@ export function supersedence<P extends PatchIdentity>(
 }
 
 export interface OfferedVersion {
-  readonly source: string;
-  readonly source_version: string;
+  readonly package: string;
+  readonly version: string;
+  readonly repository?: string;
+}
+
+export interface PatchForFinding {
+  readonly id: string;
+  readonly version: string;
+  /** Whether a repository of the asset offers it. */
+  readonly offered: boolean;
+  /** The repository that offers it, as the package manager names it. */
+  readonly repository: string | null;
 }
 
 /**
@@ -74,18 +87,23 @@ export interface OfferedVersion {
  */
 export function patchFor(
   product: { ecosystem: string; release: string },
-  source: string,
+  name: string,
   fixedVersion: string | null,
   offered: readonly OfferedVersion[],
-): { id: string; version: string; offered: boolean } | null {
+): PatchForFinding | null {
   if (fixedVersion === null) return null;
-  let best: string | null = null;
+  const scheme = schemeOf(product.ecosystem);
+  let best: OfferedVersion | null = null;
   for (const one of offered) {
-    if (one.source !== source) continue;
-    if (compareVersions('dpkg', one.source_version, fixedVersion) === 'less') continue;
-    if (best === null || compareVersions('dpkg', one.source_version, best) === 'greater')
-      best = one.source_version;
+    if (one.package !== name) continue;
+    if (!isNotNewer(scheme, fixedVersion, one.version)) continue;
+    if (best === null || compareVersions(scheme, one.version, best.version) === 'greater') best = one;
   }
-  const version = best ?? fixedVersion;
-  return { id: patchId({ ...product, package: source, version }), version, offered: best !== null };
+  const version = best?.version ?? fixedVersion;
+  return {
+    id: patchId({ ...product, package: name, version }),
+    version,
+    offered: best !== null,
+    repository: best?.repository ?? null,
+  };
 }

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { FeedId, StatementFact } from './facts.ts';
+import { plainStatement, type FeedId, type StatementFact } from './facts.ts';
 import { decideAll } from './decision.ts';
 import { uniteStatements, type SourcedStatement } from './union.ts';
 
@@ -9,17 +9,13 @@ function said(feed: FeedId, record: string, statement: Partial<StatementFact>): 
     feed,
     record,
     statement: {
-      kind: 'statement',
+      ...plainStatement,
       vulnerability: 'CVE-2023-4806',
       ecosystem: 'debian',
       release: '12',
       package: 'glibc',
       status: 'fixed',
-      fixedVersion: null,
       fixState: 'available',
-      note: null,
-      advisory: null,
-      statedAt: null,
       ...statement,
     },
   };
@@ -36,7 +32,6 @@ describe('the union of Debian’s sources', () => {
   test('OSV’s fixed version is taken before a changelog’s, and the difference is kept', () => {
     expect(uniteStatements([changelogGlibc, osvGlibc])).toMatchObject({
       status: 'fixed',
-      rule: 'fixed_by_osv',
       fixedVersion: '2.36-9+deb12u3',
       decidedBy: osvGlibc,
       disagreements: [changelogGlibc],
@@ -46,7 +41,6 @@ describe('the union of Debian’s sources', () => {
   test('the tracker’s goes before both', () => {
     const tracker = said('debian-tracker', 'glibc/CVE-2023-4806', { fixedVersion: '2.36-9+deb12u2' });
     expect(uniteStatements([changelogGlibc, osvGlibc, tracker])).toMatchObject({
-      rule: 'fixed_by_tracker',
       fixedVersion: '2.36-9+deb12u2',
       evidence: [tracker, osvGlibc, changelogGlibc],
       disagreements: [osvGlibc],
@@ -57,7 +51,7 @@ describe('the union of Debian’s sources', () => {
     const entries = ['6.1.192-1', '6.1.90-1'].map((version) =>
       said('debian-changelog', `linux/${version}`, { package: 'linux', fixedVersion: version }),
     );
-    expect(uniteStatements(entries)).toMatchObject({ rule: 'fixed_by_changelog', fixedVersion: '6.1.90-1' });
+    expect(uniteStatements(entries)).toMatchObject({ fixedVersion: '6.1.90-1' });
   });
 
   test('"not fixed yet" yields to a fix named elsewhere (curl, CVE-2024-11053)', () => {
@@ -71,14 +65,13 @@ describe('the union of Debian’s sources', () => {
     });
     expect(uniteStatements([open, upload])).toMatchObject({
       status: 'fixed',
-      rule: 'fixed_by_changelog',
       fixedVersion: '7.88.1-10+deb12u10',
       fixState: 'available',
       disagreements: [open],
     });
     expect(uniteStatements([open])).toMatchObject({
       status: 'affected',
-      rule: 'affected',
+
       fixedVersion: null,
       fixState: 'none_yet',
     });
@@ -95,7 +88,6 @@ describe('the union of Debian’s sources', () => {
       advisory: 'DSA-5724-1',
     });
     expect(uniteStatements([advisory, record])).toMatchObject({
-      rule: 'fixed_by_osv',
       fixedVersion: '1:9.2p1-2+deb12u3',
       advisory: 'DSA-5724-1',
       disagreements: [],
@@ -108,7 +100,6 @@ describe('the union of Debian’s sources', () => {
       said('debian-osv', 'DSA-5729-1', { fixedVersion: '2.4.59-1~deb12u1', advisory: 'DSA-5729-1' }),
     ];
     expect(uniteStatements(revisions)).toMatchObject({
-      rule: 'fixed_by_osv_advisory',
       fixedVersion: '2.4.59-1~deb12u1',
       advisory: 'DSA-5729-1',
     });
@@ -122,7 +113,7 @@ describe('the union of Debian’s sources', () => {
       disagreements: [osvGlibc, changelogGlibc],
     });
     const withdrawal = {
-      feed: 'cvss',
+      feed: 'cve-list',
       record: 'CVE-2023-4806',
       withdrawnAt: '2024-01-01T00:00:00Z',
     } as const;
@@ -147,8 +138,14 @@ describe('the union of Debian’s sources', () => {
         ecosystem: 'debian',
         release: '12',
         package: 'glibc',
+        packageKind: 'source',
+        module: null,
         status: 'fixed',
+        introducedVersion: null,
         fixedVersion: '2.36-9+deb12u3',
+        updates: [],
+        channel: null,
+        branchFixes: [],
         fixState: 'available',
         note: 'unimportant',
         advisory: null,
@@ -157,6 +154,84 @@ describe('the union of Debian’s sources', () => {
         disagreements: ['debian-changelog (glibc/2.36-9+deb12u2): fixed in 2.36-9+deb12u2'],
       },
       expect.objectContaining({ release: '11', status: 'affected', disagreements: [] }),
+    ]);
+  });
+
+  test('a fix that only a support channel has is taken, with the channel; the release’s own goes before it', () => {
+    const ubuntu = { ecosystem: 'ubuntu', release: '20.04', package: 'openssl' } as const;
+    const pro = said('ubuntu-osv', 'UBUNTU-CVE-1', {
+      ...ubuntu,
+      channel: 'pro',
+      fixedVersion: '1.1.1f-1ubuntu2.24+esm1',
+    });
+    const open = said('ubuntu-osv', 'UBUNTU-CVE-1', { ...ubuntu, status: 'affected', fixState: 'none_yet' });
+    expect(decideAll([pro])).toMatchObject([
+      { status: 'fixed', channel: 'pro', fixedVersion: '1.1.1f-1ubuntu2.24+esm1' },
+    ]);
+    expect(decideAll([open, pro])).toMatchObject([{ status: 'fixed', channel: 'pro' }]);
+    const own = said('ubuntu-osv', 'UBUNTU-CVE-1', { ...ubuntu, fixedVersion: '1.1.1f-1ubuntu2.20' });
+    expect(decideAll([pro, own])).toMatchObject([{ channel: null, fixedVersion: '1.1.1f-1ubuntu2.20' }]);
+    const never = said('ubuntu-osv', 'UBUNTU-CVE-1', { ...ubuntu, status: 'not_affected' });
+    expect(decideAll([pro, never])).toMatchObject([{ status: 'not_affected' }]);
+  });
+
+  test('branches stand beside the release’s own fix, and alone decide nothing about the rest', () => {
+    const redhat = {
+      ecosystem: 'redhat',
+      release: '9',
+      package: 'openssl-libs',
+      packageKind: 'binary',
+    } as const;
+    const eus = said('redhat-osv', 'RHSA-2', {
+      ...redhat,
+      channel: 'eus:9.2',
+      fixedVersion: '1:3.0.7-18.el9_2',
+      advisory: 'RHSA-2',
+    });
+    const own = said('redhat-osv', 'RHSA-1', {
+      ...redhat,
+      fixedVersion: '1:3.0.7-25.el9_3',
+      advisory: 'RHSA-1',
+    });
+    const branchFixes = [
+      {
+        channel: 'eus:9.2',
+        fixedVersion: '1:3.0.7-18.el9_2',
+        advisory: 'RHSA-2',
+        feed: 'redhat-osv',
+        record: 'RHSA-2',
+      },
+    ];
+    expect(decideAll([eus, own])).toMatchObject([
+      { status: 'fixed', fixedVersion: '1:3.0.7-25.el9_3', branchFixes },
+    ]);
+    expect(decideAll([eus])).toMatchObject([{ status: 'branch_only', fixedVersion: null, branchFixes }]);
+  });
+
+  test('module streams and kinds of package are decided apart', () => {
+    const node = { ecosystem: 'almalinux', release: '8', package: 'nodejs', packageKind: 'binary' } as const;
+    const statements = [
+      said('almalinux-osv', 'ALSA-1', {
+        ...node,
+        module: 'nodejs:18',
+        fixedVersion: '1:18.9.1-1.module_el8.7.0',
+      }),
+      said('almalinux-osv', 'ALSA-2', {
+        ...node,
+        module: 'nodejs:16',
+        fixedVersion: '1:16.1-1.module_el8.7.0',
+      }),
+      said('almalinux-osv', 'ALSA-3', {
+        ...node,
+        packageKind: 'source',
+        status: 'affected',
+        fixState: 'none_yet',
+      }),
+    ];
+    expect(decideAll(statements).map((d) => `${d.module} ${d.packageKind} ${d.fixedVersion}`)).toEqual([
+      'nodejs:18 binary 1:18.9.1-1.module_el8.7.0',
+      'nodejs:16 binary 1:16.1-1.module_el8.7.0',
+      'null source null',
     ]);
   });
 

@@ -1,28 +1,30 @@
 /**
- * The union of what Debian's sources say about one vulnerability in one source package of one release. None of them is
- * enough alone: the tracker and OSV know what is not fixed and which fixes were embargoed, changelogs know what was
- * uploaded since the last synchronisation.
+ * The union of what an ecosystem's sources say about one vulnerability in one package of one release. None of them is
+ * enough alone: on Debian the tracker and OSV know what is not fixed and which fixes were embargoed, changelogs know what
+ * was uploaded since the last synchronisation; on Red Hat's systems errata name fixes and VEX names what is not affected.
  *
  * The rule, in this order; the first that applies decides:
  *
  * 1. `withdrawn`. A source has withdrawn the vulnerability: nothing is left to fix.
- * 2. `not_affected`. The tracker, else OSV, says that the package was never affected in this release. Such a statement
- *    was made by a person after looking, and outranks a version that a changelog names.
+ * 2. `not_affected`. A source says that the package was never affected in this release. Such a statement was made by a
+ *    person after looking, and outranks a version that a changelog names.
  * 3. `fixed`. A fix named by any source outranks every "not fixed yet": the source that names it knows more. Between
- *    different fixed versions the tracker's is taken, then OSV's, then the lowest of the changelogs, since an entry may
- *    name a CVE again later (a regression fix, a belated mention). In OSV the record of the CVE itself goes before the
- *    records of advisories, which list all CVEs of a notice for all its releases; of several the lowest is taken, since
- *    a second revision of an advisory (`DSA-5729-2`) repairs the first.
+ *    different fixed versions that of the source that comes first in `authority.ts` is taken; within one source the record
+ *    of the vulnerability goes before records of advisories; of several the lowest version, since a second revision of an
+ *    advisory (`DSA-5729-2`) repairs the first, an erratum may list again what an earlier one fixed, and a changelog may
+ *    name a CVE again later (a regression fix, a belated mention).
  * 4. `affected`. What the highest source says about the chance of a fix is taken.
  * 5. `undetermined`. The only source that lists it has not looked at it yet; that is not the same as safe.
  *
  * All statements stay as evidence, and a source that names another fixed version than the one taken is a disagreement.
  *
- * Measured on the snapshots of 2025-02 (OSV) and 2026-11 (changelogs): where both name a fix they agree in 701 of 718
- * pairs (97.6 %); of 266 pairs unfixed in OSV with a fix in a changelog, 260 fixes are younger than the OSV record and
- * the other 6 were uploads that waited for a point release. `union.test.ts` counts again.
+ * Measured for Debian on the snapshots of 2025-02 (OSV) and 2026-11 (changelogs): where both name a fix they agree in 701 of
+ * 718 pairs (97.6 %); of 266 pairs unfixed in OSV with a fix in a changelog, 260 fixes are younger than the OSV record and
+ * the other 6 were uploads that waited for a point release. `full-data.test.ts` counts again.
  */
-import { compareDpkg, parseDpkg } from '../version/dpkg.ts';
+import { compareVersions } from '../version/version.ts';
+import { rankOf } from './authority.ts';
+import { ecosystems } from './ecosystem.ts';
 import type { FeedId, StatementFact } from './facts.ts';
 
 /** A statement with where it comes from. */
@@ -40,21 +42,14 @@ export interface Withdrawal {
   readonly withdrawnAt: string;
 }
 
-export type UnionRule =
-  | 'withdrawn'
-  | 'not_affected'
-  | 'fixed_by_tracker'
-  | 'fixed_by_osv'
-  | 'fixed_by_osv_advisory'
-  | 'fixed_by_changelog'
-  | 'affected'
-  | 'undetermined';
-
 export interface Union {
+  /** The rule that decided bears the same name. */
   readonly status: 'withdrawn' | StatementFact['status'];
-  readonly rule: UnionRule;
-  /** Set exactly when status is `fixed`. */
+  /** When status is `fixed`: this or `updates`. */
   readonly fixedVersion: string | null;
+  readonly introducedVersion: string | null;
+  /** Windows: every update that any statement with this fix names. */
+  readonly updates: readonly string[];
   readonly fixState: StatementFact['fixState'];
   /** The vendor's urgency or reason, of the source that decided, else of the highest source that gives one. */
   readonly note: string | null;
@@ -77,15 +72,14 @@ export function uniteStatements(
   statements: readonly SourcedStatement[],
   withdrawals: readonly Withdrawal[] = [],
 ): Union | null {
-  const evidence = [...statements].sort(byAuthority);
-  const withdrawal = [...withdrawals].sort(
-    (a, b) => rankOfFeed(a.feed) - rankOfFeed(b.feed) || order(a.record, b.record),
-  )[0];
+  const evidence = statements.length < 2 ? statements : [...statements].sort(byAuthority);
+  const withdrawal = [...withdrawals].sort((a, b) => order(a.feed, b.feed) || order(a.record, b.record))[0];
   if (withdrawal !== undefined) {
     return {
       status: 'withdrawn',
-      rule: 'withdrawn',
       fixedVersion: null,
+      introducedVersion: null,
+      updates: [],
       fixState: 'available',
       note: null,
       advisory: null,
@@ -101,11 +95,16 @@ export function uniteStatements(
     evidence.find(({ statement }) => statement.status === 'affected') ??
     evidence[0];
   if (decidedBy === undefined) return null;
-  const { status, fixedVersion, fixState } = decidedBy.statement;
+  const { status, fixedVersion, introducedVersion, fixState } = decidedBy.statement;
+  const fixes = evidence.filter(
+    ({ statement }) => statement.status === 'fixed' && statement.fixedVersion === fixedVersion,
+  );
   return {
     status,
-    rule: status === 'fixed' ? (fixRules[rankOf(decidedBy)] ?? 'fixed_by_changelog') : status,
     fixedVersion,
+    introducedVersion,
+    updates:
+      status === 'fixed' ? [...new Set(fixes.flatMap(({ statement }) => statement.updates))].sort() : [],
     fixState,
     note:
       decidedBy.statement.note ??
@@ -113,9 +112,7 @@ export function uniteStatements(
       null,
     advisory:
       status === 'fixed'
-        ? (evidence.find(
-            ({ statement }) => statement.advisory !== null && statement.fixedVersion === fixedVersion,
-          )?.statement.advisory ?? null)
+        ? (fixes.find(({ statement }) => statement.advisory !== null)?.statement.advisory ?? null)
         : decidedBy.statement.advisory,
     decidedBy,
     withdrawal: null,
@@ -126,39 +123,29 @@ export function uniteStatements(
   };
 }
 
-const fixRules: readonly UnionRule[] = [
-  'fixed_by_tracker',
-  'fixed_by_osv',
-  'fixed_by_osv_advisory',
-  'fixed_by_changelog',
-];
-
-function rankOfFeed(feed: FeedId): number {
-  if (feed === 'debian-tracker') return 0;
-  return feed === 'debian-osv' ? 1 : 3;
-}
-
-function rankOf({ feed, statement }: SourcedStatement): number {
-  return feed === 'debian-osv' && statement.advisory !== null ? 2 : rankOfFeed(feed);
-}
-
 function byAuthority(a: SourcedStatement, b: SourcedStatement): number {
   return (
-    rankOf(a) - rankOf(b) ||
-    byVersion(a.statement.fixedVersion, b.statement.fixedVersion) ||
+    rankOf(a.feed, a.statement) - rankOf(b.feed, b.statement) ||
+    byVersion(a.statement, b.statement) ||
     order(a.record, b.record) ||
     order(a.feed, b.feed)
   );
 }
 
 /** Lowest version first; what is not a version comes after all that are, and no version last. */
-function byVersion(a: string | null, b: string | null): number {
+function byVersion(left: StatementFact, right: StatementFact): number {
+  const a = left.fixedVersion;
+  const b = right.fixedVersion;
   if (a === b) return 0;
   if (a === null || b === null) return a === null ? 1 : -1;
-  const left = parseDpkg(a);
-  const right = parseDpkg(b);
-  if (left.ok && right.ok) return compareDpkg(left.version, right.version) || order(a, b);
-  if (left.ok !== right.ok) return left.ok ? -1 : 1;
+  const { scheme } = ecosystems[left.ecosystem];
+  const answer = compareVersions(scheme, a, b);
+  if (answer === 'less') return -1;
+  if (answer === 'greater') return 1;
+  if (answer === 'unparseable') {
+    const [fineA, fineB] = [a, b].map((version) => compareVersions(scheme, version, version) === 'equal');
+    if (fineA !== fineB) return fineA === true ? -1 : 1;
+  }
   return order(a, b);
 }
 

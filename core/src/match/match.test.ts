@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import type { Decision } from '../knowledge/decision.ts';
 import { evidenceOf } from './evidence.ts';
-import { concerns, indexDecisions, isKernelImage, kernelRelease, lookUp, matchSoftware } from './match.ts';
+import { isKernelImage, isKernelSource, kernelRelease } from './kernel.ts';
+import { concerns, indexDecisions, lookUp, matchSoftware } from './match.ts';
 
 /** CVE-2023-5363 in Debian 12 as OSV has it: fixed in openssl 3.0.11-1~deb12u2 by DSA-5532-1. */
 const fixedInOpenssl: Decision = {
@@ -9,8 +10,14 @@ const fixedInOpenssl: Decision = {
   ecosystem: 'debian',
   release: '12',
   package: 'openssl',
+  packageKind: 'source',
+  module: null,
   status: 'fixed',
+  introducedVersion: null,
   fixedVersion: '3.0.11-1~deb12u2',
+  updates: [],
+  channel: null,
+  branchFixes: [],
   fixState: 'available',
   note: null,
   advisory: 'DSA-5532-1',
@@ -90,7 +97,11 @@ describe('kernels', () => {
   };
 
   test('a signed image is looked up as linux by its binary version', () => {
-    expect(lookUp(image)).toEqual({ source: 'linux', version: '6.1.106-3' });
+    expect(lookUp('debian', image)).toMatchObject({
+      source: 'linux',
+      sourceVersion: '6.1.106-3',
+      package: 'linux',
+    });
     expect(concerns(image, indexDecisions([kernel])).map((v) => v.kind)).toEqual(['vulnerable']);
     expect(concerns({ ...image, version: '6.1.112-1' }, indexDecisions([kernel]))).toEqual([]);
   });
@@ -108,9 +119,184 @@ describe('kernels', () => {
   });
 
   test('the release is what uname says', () => {
-    expect(kernelRelease('linux-image-6.1.0-25-amd64')).toBe('6.1.0-25-amd64');
-    expect(kernelRelease('linux-image-6.1.0-25-amd64-unsigned')).toBe('6.1.0-25-amd64');
+    const releaseOf = (name: string, version = '1', arch = 'x86_64') =>
+      kernelRelease({ name, version, arch });
+    expect(releaseOf('linux-image-6.1.0-25-amd64')).toBe('6.1.0-25-amd64');
+    expect(releaseOf('linux-image-6.1.0-25-amd64-unsigned')).toBe('6.1.0-25-amd64');
+    expect(releaseOf('linux-image-unsigned-5.15.0-91-generic')).toBe('5.15.0-91-generic');
+    expect(releaseOf('kernel-core', '5.14.0-362.8.1.el9_3')).toBe('5.14.0-362.8.1.el9_3.x86_64');
+    expect(releaseOf('kernel-64k-core', '5.14.0-427.el9', 'aarch64')).toBe('5.14.0-427.el9.aarch64+64k');
+    expect(releaseOf('kernel-default', '6.4.0-150600.23.7.3')).toBe('6.4.0-150600.23.7-default');
+    expect(releaseOf('linux-lts', '6.1.55-r0')).toBe('6.1.55-0-lts');
+    for (const name of ['kernel-headers', 'kernel-tools', 'bpftool', 'linux-headers-generic', 'linux-pam']) {
+      expect(releaseOf(name), name).toBeNull();
+    }
   });
+});
+
+describe('what is built from a kernel’s source', () => {
+  test.each([
+    'linux',
+    'linux-signed-amd64',
+    'linux-5.10',
+    'linux-aws',
+    'linux-hwe-5.15',
+    'linux-lts',
+    'kernel',
+    'kernel-rt',
+  ])('%s is one', (source) => expect(isKernelSource(source)).toBe(true));
+  test.each([
+    'linux-pam',
+    'linux-firmware',
+    'linux-base',
+    'linux-atm',
+    'kernel-wedge',
+    'linuxptp',
+    'kernelshark',
+  ])('%s is none', (source) => expect(isKernelSource(source)).toBe(false));
+  test('Ubuntu’s signed flavours lead to the flavour', () => {
+    const aws = {
+      name: 'linux-image-5.15.0-1051-aws',
+      source: 'linux-signed-aws',
+      version: '5.15.0-1051.56',
+      source_version: '5.15.0-1051.56',
+    };
+    expect(lookUp('ubuntu', aws)?.source).toBe('linux-aws');
+    expect(lookUp('ubuntu', { ...aws, source: 'linux-signed' })?.source).toBe('linux');
+  });
+});
+
+/** ALSA-2022:7821, as published: nodejs:18 of AlmaLinux 8. */
+const modular: Decision = {
+  ...fixedInOpenssl,
+  vulnerability: 'CVE-2022-43548',
+  ecosystem: 'almalinux',
+  release: '8',
+  package: 'nodejs',
+  packageKind: 'binary',
+  module: 'nodejs:18',
+  fixedVersion: '1:18.9.1-1.module_el8.7.0+3343+ea2b7901',
+  advisory: 'ALSA-2022:7821',
+  feed: 'almalinux-osv',
+  record: 'ALSA-2022:7821',
+};
+const node = (version: string, module?: string) => ({
+  name: 'nodejs',
+  version,
+  source: 'nodejs',
+  source_version: version,
+  ...(module === undefined ? {} : { module }),
+});
+
+describe('RPM', () => {
+  const index = indexDecisions([modular]);
+  test('a module’s statement speaks of the same stream only', () => {
+    expect(concerns(node('1:18.1.0-1.module_el8', 'nodejs:18'), index)).toHaveLength(1);
+    expect(concerns(node('1:16.1.0-1.module_el8', 'nodejs:16'), index)).toEqual([]);
+    expect(concerns(node('1:10.1.0-1.el8'), index)).toEqual([]);
+    // and a statement about no module speaks of no module's package
+    const plain = indexDecisions([{ ...modular, module: null }]);
+    expect(concerns(node('1:1-1.module_el8', 'nodejs:18'), plain)).toEqual([]);
+  });
+  test('a module build whose stream the record does not name is undetermined for modular packages', () => {
+    const unnamed = indexDecisions([{ ...modular, module: '?' }]);
+    expect(concerns(node('1:18.1.0-1.module_el8', 'nodejs:18'), unnamed)).toMatchObject([
+      { kind: 'undetermined', rule: 'module_stream_unknown' },
+    ]);
+    expect(concerns(node('1:10.1.0-1.el8'), unnamed)).toEqual([]);
+  });
+  test('what is said of the installed package outranks what is said of its source', () => {
+    const source: Decision = {
+      ...modular,
+      packageKind: 'source',
+      status: 'affected',
+      fixedVersion: null,
+      fixState: 'will_not_fix',
+    };
+    const both = indexDecisions([source, modular]);
+    const kinds: string[] = [];
+    matchSoftware(node('1:18.20-1.module_el8', 'nodejs:18'), both, (kind) => kinds.push(kind));
+    expect(kinds).toEqual(['fixed']);
+    expect(concerns(node('1:18.20-1.module_el8', 'nodejs:18'), indexDecisions([source]))).toMatchObject([
+      { kind: 'vulnerable', rule: 'no_fix_published' },
+    ]);
+  });
+
+  const eus: Decision = {
+    ...modular,
+    ecosystem: 'redhat',
+    release: '9',
+    package: 'openssl-libs',
+    module: null,
+    fixedVersion: '1:3.0.7-25.el9_3',
+    branchFixes: [
+      {
+        channel: 'eus:9.2',
+        fixedVersion: '1:3.0.7-18.el9_2',
+        advisory: 'RHSA-2',
+        feed: 'redhat-osv',
+        record: 'RHSA-2',
+      },
+    ],
+  };
+  const libs = (version: string) => ({
+    name: 'openssl-libs',
+    version,
+    source: 'openssl',
+    source_version: version,
+  });
+  test.each([
+    ['1:3.0.7-18.el9_2', 'fixed', 'a backport of its own branch'],
+    ['1:3.0.7-16.el9_2', 'vulnerable', 'its branch is not fixed yet'],
+    ['1:3.0.7-24.el9', 'vulnerable', 'the release itself'],
+    ['1:3.0.7-25.el9_3', 'fixed', 'the release itself'],
+    ['1:3.0.7-6.el9_1', 'vulnerable', 'another branch'],
+  ])('%s is %s: %s', (version, kind) => {
+    const kinds: string[] = [];
+    matchSoftware(libs(version), indexDecisions([eus]), (one) => kinds.push(one));
+    expect(kinds).toEqual([kind]);
+  });
+  test('a fix of a branch alone says nothing about other builds', () => {
+    const only: Decision = { ...eus, status: 'branch_only', fixedVersion: null };
+    expect(concerns(libs('1:3.0.7-1.el9'), indexDecisions([only]))).toEqual([]);
+    expect(concerns(libs('1:3.0.7-1.el9_2'), indexDecisions([only]))).toHaveLength(1);
+  });
+  test('debug packages carry no code', () => {
+    expect(
+      concerns(
+        { ...libs('1:1-1'), name: 'openssl-libs-debuginfo' },
+        indexDecisions([{ ...eus, package: 'openssl', packageKind: 'source' }]),
+      ),
+    ).toEqual([]);
+  });
+});
+
+describe('who built it', () => {
+  test('a third party’s build is never judged by the distribution’s data, in either direction', () => {
+    for (const version of ['1.0', '99']) {
+      const foreign = { ...libssl(version), origin: 'third_party', vendor: 'Example' } as const;
+      const [verdict] = concerns(foreign, indexDecisions([fixedInOpenssl]));
+      expect(verdict).toMatchObject({ kind: 'undetermined', rule: 'not_built_by_distribution' });
+      if (verdict !== undefined) expect(evidenceOf(foreign, verdict).sentence).toContain('Example');
+      expect(
+        concerns(
+          foreign,
+          indexDecisions([{ ...fixedInOpenssl, status: 'not_affected', fixedVersion: null }]),
+        ),
+      ).toHaveLength(1);
+    }
+  });
+  test('nor is one of unknown origin', () => {
+    expect(concerns({ ...libssl('99'), origin: 'unknown' }, indexDecisions([fixedInOpenssl]))).toMatchObject([
+      { kind: 'undetermined', rule: 'origin_unknown' },
+    ]);
+  });
+});
+
+test('a version from before the flaw is not affected', () => {
+  const late: Decision = { ...fixedInOpenssl, introducedVersion: '3.0.0-1' };
+  expect(verdict('1.1.1w-0', late)).toEqual(['not_affected']);
+  expect(verdict('3.0.0-1', late)).toEqual(['vulnerable']);
 });
 
 test('evidence names source, record, both versions and the comparison, and a sentence that a person can check', () => {
@@ -123,7 +309,7 @@ test('evidence names source, record, both versions and the comparison, and a sen
   expect(evidenceOf(software, first)).toEqual({
     rule: 'older_than_fixed_version',
     sentence:
-      'openssl 3.0.9-1 (package libssl3) is older than 3.0.11-1~deb12u2, the first version in which CVE-2023-5363 is fixed in debian 12.',
+      'openssl 3.0.9-1 (package libssl3) is older than 3.0.11-1~deb12u2, the first version in which CVE-2023-5363 is fixed in Debian 12.',
     feed: 'debian-osv',
     record: 'CVE-2023-5363',
     advisory: 'DSA-5532-1',

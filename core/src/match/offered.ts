@@ -1,12 +1,19 @@
 import type { Candidate } from '../inventory/inventory.ts';
 import { lookUp } from './match.ts';
 
-/** Source versions that an asset's repositories offer, kernels under their real source. */
-export function offeredVersions(
-  candidates: readonly Candidate[],
-): { source: string; source_version: string }[] {
+/** A version that an asset's repositories offer of what a patch is named by (`lookUp`). */
+export interface Offered {
+  readonly package: string;
+  readonly version: string;
+  readonly repository: string;
+}
+
+/** Versions that an asset's repositories offer, kernels under their real source. */
+export function offeredVersions(ecosystem: string, candidates: readonly Candidate[]): Offered[] {
   return candidates.flatMap((candidate) => {
-    const target = lookUp(candidate);
-    return target === null ? [] : [{ source: target.source, source_version: target.version }];
+    const target = lookUp(ecosystem, candidate);
+    return target === null
+      ? []
+      : [{ package: target.package, version: target.version, repository: candidate.repository }];
   });
 }

@@ -1,4 +1,5 @@
 import { digestJson } from '../inventory/digest.ts';
+import { schemeOf } from '../knowledge/ecosystem.ts';
 import { compareVersions } from '../version/version.ts';
 import type { ExcludedAsset, ExclusionReason, Plan, PlanAsset, PlanPatch, PlannedTask } from './plan.ts';
 import { byNameAndArch, packagesOfPatch, type PatchOnAsset } from './select-packages.ts';
@@ -130,13 +131,14 @@ function fixesOf(
   asset: PlanAsset,
   taken: readonly { readonly source: string; readonly sourceVersion: string }[],
 ): { fixes: string[]; warnings: string[] } {
+  const scheme = schemeOf(asset.inventory?.product?.ecosystem ?? '');
   const reached = new Map(taken.map((one) => [one.source, one.sourceVersion]));
   const removed = new Set<string>();
   const staying = new Map<string, string>();
   for (const finding of asset.findings) {
     const version = reached.get(finding.source);
     if (version !== undefined && finding.fixedVersion !== null) {
-      const order = compareVersions('dpkg', finding.fixedVersion, version);
+      const order = compareVersions(scheme, finding.fixedVersion, version);
       if (order === 'less' || order === 'equal') {
         removed.add(finding.vulnerability);
         continue;

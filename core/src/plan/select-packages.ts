@@ -1,4 +1,5 @@
 import type { Candidate, InstalledPackage } from '../inventory/inventory.ts';
+import { schemeOf } from '../knowledge/ecosystem.ts';
 import { patchId } from '../knowledge/patch.ts';
 import { lookUp } from '../match/match.ts';
 import { compareVersions } from '../version/version.ts';
@@ -38,24 +39,26 @@ export function packagesOfPatch(patch: PlanPatch, inventory: AssetInventory): Pa
       message: `${patch.id} is for another release; this asset is ${has}`,
     };
   }
-  const installed = inventory.packages.filter((p) => lookUp(p)?.source === patch.package);
+  const { ecosystem } = patch;
+  const scheme = schemeOf(ecosystem);
+  const installed = inventory.packages.filter((p) => lookUp(ecosystem, p)?.package === patch.package);
   if (installed.length === 0) {
     return { ok: false, reason: 'not_installed', message: `no package of ${patch.package} is installed` };
   }
   const older: InstalledPackage[] = [];
   for (const p of installed) {
-    const order = compareVersions('dpkg', versionOf(p), patch.version);
+    const order = compareVersions(scheme, versionOf(ecosystem, p), patch.version);
     if (order === 'less') older.push(p);
     else if (order === 'unparseable' || order === 'incomparable') {
       return {
         ok: false,
         reason: 'not_offered',
-        message: `the version ${versionOf(p)} of ${p.name} cannot be compared with ${patch.version}`,
+        message: `the version ${versionOf(ecosystem, p)} of ${p.name} cannot be compared with ${patch.version}`,
       };
     }
   }
   if (older.length === 0) {
-    const versions = [...new Set(installed.map(versionOf))].join(', ');
+    const versions = [...new Set(installed.map((p) => versionOf(ecosystem, p)))].join(', ');
     return {
       ok: false,
       reason: 'already_fixed',
@@ -96,7 +99,7 @@ function offeredPackages(
       source: candidate.source,
       source_version: candidate.source_version,
     });
-    reached.push(versionOf(candidate));
+    reached.push(versionOf(patch.ecosystem, candidate));
     downloadBytes += candidate.download_bytes;
   }
   if (missing.length > 0) {
@@ -109,7 +112,7 @@ function offeredPackages(
   packages.sort(byNameAndArch);
   const versions = [...new Set(reached)].sort();
   const lowest = versions.reduce(
-    (a, b) => (compareVersions('dpkg', a, b) === 'greater' ? b : a),
+    (a, b) => (compareVersions(schemeOf(patch.ecosystem), a, b) === 'greater' ? b : a),
     versions[0] ?? patch.version,
   );
   const patchIds = versions.map((version) => patchId({ ...patch, version }));
@@ -117,8 +120,8 @@ function offeredPackages(
 }
 
 /** The version that vulnerabilities are judged by: the source's, but for kernels, whose signed source counts otherwise. */
-function versionOf(p: InstalledPackage): string {
-  return lookUp(p)?.version ?? p.source_version;
+function versionOf(ecosystem: string, p: InstalledPackage | Candidate): string {
+  return lookUp(ecosystem, p)?.version ?? p.source_version;
 }
 
 /** The newest version that the asset's repositories offer for a package and that carries the patch. */
@@ -127,15 +130,16 @@ function newestCandidate(
   patch: PlanPatch,
   candidates: readonly Candidate[],
 ): Candidate | null {
+  const scheme = schemeOf(patch.ecosystem);
   let best: Candidate | null = null;
   for (const candidate of candidates) {
     if (candidate.name !== installed.name || candidate.arch !== installed.arch) continue;
     // a binary package can move to another source, whose versions do not compare with the patch's
-    if (lookUp(candidate)?.source !== patch.package) continue;
-    const order = compareVersions('dpkg', versionOf(candidate), patch.version);
+    if (lookUp(patch.ecosystem, candidate)?.package !== patch.package) continue;
+    const order = compareVersions(scheme, versionOf(patch.ecosystem, candidate), patch.version);
     if (order !== 'greater' && order !== 'equal') continue;
-    if (compareVersions('dpkg', candidate.version, installed.version) !== 'greater') continue;
-    if (best === null || compareVersions('dpkg', candidate.version, best.version) === 'greater')
+    if (compareVersions(scheme, candidate.version, installed.version) !== 'greater') continue;
+    if (best === null || compareVersions(scheme, candidate.version, best.version) === 'greater')
       best = candidate;
   }
   return best;

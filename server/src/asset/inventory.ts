@@ -25,7 +25,7 @@ import { productOf } from '../knowledge/commands.ts';
 import { raiseAlert } from '../notify/commands.ts';
 import { candidatesSeen } from '../patch/commands.ts';
 import { answer, refuse, type Answer } from '../refusal.ts';
-import { internSoftware, softwareOf } from '../software/commands.ts';
+import { installedPackage, internSoftware, softwareOf } from '../software/commands.ts';
 import { transact } from '../transact.ts';
 import { insertChange, lockAsset, updateAsset, type AssetRow } from './store.ts';
 
@@ -74,13 +74,7 @@ export async function takeInventory(
 /** Installed packages by their software ids, as the agent reported them. */
 export async function packagesOf(trx: Transact, ids: readonly number[]): Promise<InstalledPackage[]> {
   const rows = await softwareOf(trx, ids);
-  return rows.map(({ name, arch, version, source, source_version }) => ({
-    name,
-    arch,
-    version,
-    source,
-    source_version,
-  }));
+  return rows.map(installedPackage);
 }
 
 async function heldBy(trx: Transact, asset: AssetRow): Promise<Held> {

@@ -136,6 +136,14 @@ create table audit_event (
 CREATE INDEX audit_event_event ON public.audit_event USING btree (event, sequence);
 CREATE INDEX audit_event_subject ON public.audit_event USING btree (subject_kind, subject, sequence);
 
+create table bundle_key (
+  public_key text not null,
+  name text not null,
+  added_by text not null,
+  added_at timestamp with time zone not null,
+  constraint bundle_key_pkey PRIMARY KEY (public_key)
+);
+
 create table change_log (
   xid xid8 default pg_current_xact_id() not null,
   sequence bigint generated always as identity not null,
@@ -218,6 +226,29 @@ create table feed (
   constraint feed_pkey PRIMARY KEY (id)
 );
 
+create table feed_download (
+  url text not null,
+  feed text not null,
+  sha256 text not null,
+  bytes bigint not null,
+  etag text,
+  last_modified text,
+  fetched_at timestamp with time zone not null,
+  constraint feed_download_pkey PRIMARY KEY (url)
+);
+CREATE INDEX feed_download_feed ON public.feed_download USING btree (feed);
+
+create table feed_file (
+  feed text not null,
+  name text not null,
+  ordinal integer not null,
+  sha256 text not null,
+  bytes bigint not null,
+  url text,
+  published_at timestamp with time zone,
+  constraint feed_file_pkey PRIMARY KEY (feed, name)
+);
+
 create table feed_record (
   feed text not null,
   record text not null,
@@ -238,6 +269,43 @@ create table feed_rejection (
   at timestamp with time zone not null,
   constraint feed_rejection_pkey PRIMARY KEY (feed, ordinal),
   constraint feed_rejection_feed_fkey FOREIGN KEY (feed) REFERENCES feed(id)
+);
+
+create table feed_setting (
+  feed text not null,
+  enabled boolean,
+  url text,
+  interval_seconds integer,
+  changed_by text not null,
+  changed_at timestamp with time zone not null,
+  constraint feed_setting_pkey PRIMARY KEY (feed),
+  constraint feed_setting_interval_seconds_check CHECK (interval_seconds >= 60 AND interval_seconds <= 31536000)
+);
+
+create table feed_sync (
+  feed text not null,
+  requested jsonb,
+  next_attempt_at timestamp with time zone,
+  attempted_at timestamp with time zone,
+  succeeded_at timestamp with time zone,
+  failures integer default 0 not null,
+  outcome text,
+  error_code text,
+  error text,
+  what_to_do text,
+  bytes bigint default 0 not null,
+  seconds real,
+  refused_digest text,
+  confirmed_at timestamp with time zone,
+  state jsonb,
+  state_version text,
+  phase text default 'idle'::text not null,
+  progress_bytes bigint default 0 not null,
+  progress_total bigint,
+  progress_records integer default 0 not null,
+  constraint feed_sync_pkey PRIMARY KEY (feed),
+  constraint feed_sync_outcome_check CHECK (outcome = ANY (ARRAY['imported'::text, 'not_modified'::text, 'failed'::text])),
+  constraint feed_sync_phase_check CHECK (phase = ANY (ARRAY['idle'::text, 'downloading'::text, 'importing'::text]))
 );
 
 create table patch (
@@ -278,7 +346,7 @@ create table server_key (
   created_at timestamp with time zone not null,
   retired_at timestamp with time zone,
   constraint server_key_pkey PRIMARY KEY (id),
-  constraint server_key_purpose_check CHECK (purpose = ANY (ARRAY['order'::text, 'session'::text]))
+  constraint server_key_purpose_check CHECK (purpose = ANY (ARRAY['order'::text, 'session'::text, 'bundle'::text]))
 );
 
 create table session (
@@ -306,11 +374,20 @@ create table software (
   arch text not null,
   source text not null,
   source_version text not null,
+  origin text default ''::text not null,
+  vendor text default ''::text not null,
+  module text default ''::text not null,
+  updates text default ''::text not null,
+  package text not null,
+  statement_source text not null,
+  kernel boolean not null,
   first_seen_at timestamp with time zone not null,
   constraint software_pkey PRIMARY KEY (id),
-  constraint software_ecosystem_release_name_version_arch_source_source__key UNIQUE (ecosystem, release, name, version, arch, source, source_version)
+  constraint software_origin_check CHECK (origin = ANY (ARRAY[''::text, 'third_party'::text, 'unknown'::text]))
 );
-CREATE INDEX software_product ON public.software USING btree (ecosystem, release, source);
+CREATE UNIQUE INDEX software_identity ON public.software USING btree (ecosystem, release, name, version, arch, source, source_version, origin, vendor, module, md5(updates));
+CREATE INDEX software_name ON public.software USING btree (ecosystem, release, name);
+CREATE INDEX software_source ON public.software USING btree (ecosystem, release, statement_source);
 
 create table software_verdict (
   software_id integer not null,
@@ -333,12 +410,18 @@ create table statement (
   ecosystem text not null,
   release text not null,
   package text not null,
+  package_kind text not null,
+  module text,
+  channel text,
   status text not null,
+  introduced_version text,
   fixed_version text,
+  updates text[] default '{}'::text[] not null,
   fix_state text not null,
   note text,
   advisory text,
   stated_at timestamp with time zone,
+  constraint statement_package_kind_check CHECK (package_kind = ANY (ARRAY['source'::text, 'binary'::text])),
   constraint statement_status_check CHECK (status = ANY (ARRAY['fixed'::text, 'affected'::text, 'not_affected'::text, 'undetermined'::text])),
   constraint statement_feed_record_fkey FOREIGN KEY (feed, record) REFERENCES feed_record(feed, record) ON DELETE CASCADE
 );
@@ -414,9 +497,11 @@ create table threat (
   probability real,
   percentile real,
   ransomware boolean,
+  ssvc jsonb,
   asserted_on date not null,
   due_on date,
   title text,
+  reference text,
   constraint threat_feed_record_fkey FOREIGN KEY (feed, record) REFERENCES feed_record(feed, record) ON DELETE CASCADE
 );
 CREATE INDEX threat_record ON public.threat USING btree (feed, record);
@@ -439,6 +524,25 @@ create table token (
   constraint token_secret_sha256_key UNIQUE (secret_sha256),
   constraint token_kind_check CHECK (kind = ANY (ARRAY['tool'::text, 'enrolment'::text]))
 );
+
+create table vendor_update (
+  feed text not null,
+  record text not null,
+  id text not null,
+  product text not null,
+  title text,
+  supersedes text[] not null,
+  fixed_build text,
+  restart text,
+  type text,
+  published_at timestamp with time zone,
+  url text,
+  known_issues boolean not null,
+  constraint vendor_update_restart_check CHECK (restart = ANY (ARRAY['required'::text, 'maybe'::text, 'not_required'::text])),
+  constraint vendor_update_feed_record_fkey FOREIGN KEY (feed, record) REFERENCES feed_record(feed, record) ON DELETE CASCADE
+);
+CREATE INDEX vendor_update_product ON public.vendor_update USING btree (product, id);
+CREATE INDEX vendor_update_record ON public.vendor_update USING btree (feed, record);
 
 create table verification (
   id text not null,

@@ -1,5 +1,5 @@
 // Longer than 400 lines because it shows the rows of every table in one place, as schema.sql shows the tables.
-import type { FeedId, StatementFact } from '@fixpoint/core/knowledge/facts.ts';
+import type { FeedId, StatementFact, ThreatFact, UpdateFact } from '@fixpoint/core/knowledge/facts.ts';
 import type { Undetermined } from '@fixpoint/core/finding/exposure.ts';
 import type { VerdictEvidence } from '@fixpoint/core/match/evidence.ts';
 import type { ColumnType, Generated } from 'kysely';
@@ -162,8 +162,13 @@ export interface StatementTable {
   ecosystem: string;
   release: string;
   package: string;
+  package_kind: StatementFact['packageKind'];
+  module: string | null;
+  channel: string | null;
   status: StatementFact['status'];
+  introduced_version: string | null;
   fixed_version: string | null;
+  updates: Generated<string[]>;
   fix_state: StatementFact['fixState'];
   note: string | null;
   advisory: string | null;
@@ -188,9 +193,26 @@ export interface ThreatTable {
   probability: number | null;
   percentile: number | null;
   ransomware: boolean | null;
+  ssvc: ColumnType<ThreatFact['ssvc'], string | null, string | null>;
   asserted_on: ColumnType<Date | string, string, string>;
   due_on: ColumnType<Date | string, string, string> | null;
   title: string | null;
+  reference: string | null;
+}
+
+export interface VendorUpdateTable {
+  feed: FeedId;
+  record: string;
+  id: string;
+  product: string;
+  title: string | null;
+  supersedes: string[];
+  fixed_build: string | null;
+  restart: UpdateFact['restart'];
+  type: string | null;
+  published_at: ColumnType<Date | null, Date | string | null | undefined, Date | string | null>;
+  url: string | null;
+  known_issues: boolean;
 }
 
 export interface SoftwareTable {
@@ -202,6 +224,13 @@ export interface SoftwareTable {
   arch: string;
   source: string;
   source_version: string;
+  origin: Generated<'' | 'third_party' | 'unknown'>;
+  vendor: Generated<string>;
+  module: Generated<string>;
+  updates: Generated<string>;
+  package: string;
+  statement_source: string;
+  kernel: boolean;
   first_seen_at: Time;
 }
 
@@ -373,6 +402,65 @@ export interface DistributionFileTable {
   last_used_at: Time;
 }
 
+export interface FeedSettingTable {
+  feed: FeedId;
+  enabled: boolean | null;
+  url: string | null;
+  interval_seconds: number | null;
+  changed_by: string;
+  changed_at: Time;
+}
+
+export interface FeedSyncTable {
+  feed: FeedId;
+  requested: ColumnType<unknown, string | null | undefined, string | null>;
+  next_attempt_at: ColumnType<Date | null, Date | null | undefined, Date | null>;
+  attempted_at: ColumnType<Date | null, Date | null | undefined, Date | null>;
+  succeeded_at: ColumnType<Date | null, Date | null | undefined, Date | null>;
+  failures: Generated<number>;
+  outcome: 'imported' | 'not_modified' | 'failed' | null;
+  error_code: string | null;
+  error: string | null;
+  what_to_do: string | null;
+  bytes: ColumnType<string, number | undefined, number>;
+  seconds: number | null;
+  refused_digest: string | null;
+  confirmed_at: ColumnType<Date | null, Date | null | undefined, Date | null>;
+  state: ColumnType<unknown, string | null | undefined, string | null>;
+  state_version: string | null;
+  phase: Generated<'idle' | 'downloading' | 'importing'>;
+  progress_bytes: ColumnType<string, number | undefined, number>;
+  progress_total: ColumnType<string | null, number | null | undefined, number | null>;
+  progress_records: Generated<number>;
+}
+
+export interface FeedDownloadTable {
+  url: string;
+  feed: FeedId;
+  sha256: string;
+  bytes: BigInt;
+  etag: string | null;
+  last_modified: string | null;
+  fetched_at: Time;
+}
+
+export interface FeedFileTable {
+  feed: FeedId;
+  name: string;
+  ordinal: number;
+  sha256: string;
+  bytes: BigInt;
+  url: string | null;
+  published_at: ColumnType<Date | null, Date | string | null | undefined, Date | string | null>;
+}
+
+export interface BundleKeyTable {
+  public_key: string;
+  name: string;
+  added_by: string;
+  added_at: Time;
+}
+
 export interface Database {
   user: UserTable;
   session: SessionTable;
@@ -389,6 +477,7 @@ export interface Database {
   statement: StatementTable;
   cvss: CvssTable;
   threat: ThreatTable;
+  vendor_update: VendorUpdateTable;
   software: SoftwareTable;
   software_verdict: SoftwareVerdictTable;
   asset: AssetTable;
@@ -404,4 +493,9 @@ export interface Database {
   task_event: TaskEventTable;
   alert: AlertTable;
   distribution_file: DistributionFileTable;
+  feed_setting: FeedSettingTable;
+  feed_sync: FeedSyncTable;
+  feed_download: FeedDownloadTable;
+  feed_file: FeedFileTable;
+  bundle_key: BundleKeyTable;
 }

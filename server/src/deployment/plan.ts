@@ -11,7 +11,7 @@ import { findingsOfAssets } from '../finding/commands.ts';
 import { patchFacts } from '../patch/commands.ts';
 import { targetOfDefinition } from '../patch-job/commands.ts';
 import { answer, refuse, type Answer } from '../refusal.ts';
-import { softwareOf } from '../software/commands.ts';
+import { installedPackage, softwareOf } from '../software/commands.ts';
 import { assetFacts, assetsWithOpenTask } from './reads.ts';
 
 const CandidateList = Compile(Type.Array(Candidate));
@@ -136,9 +136,7 @@ export async function installedOf(
       row.id,
       row.software.flatMap((id) => {
         const one = byId.get(id);
-        if (one === undefined) return [];
-        const { name, arch, version, source, source_version } = one;
-        return [{ name, arch, version, source, source_version }];
+        return one === undefined ? [] : [installedPackage(one)];
       }),
     ]),
   );

@@ -306,7 +306,8 @@ export async function assetFacts(
       (sources === null
         ? sql`'[]'::jsonb`
         : sql`(select coalesce(jsonb_agg(c), '[]'::jsonb) from jsonb_array_elements(candidates) c
-            where c ->> 'source' = any(${[...sources]}::text[]) or c ->> 'source' like 'linux-signed-%')`
+            where c ->> 'source' = any(${[...sources]}::text[]) or c ->> 'name' = any(${[...sources]}::text[])
+              or c ->> 'source' like 'linux-signed%')`
       ).as('offered'),
     )
     .where(sql<boolean>`id = any(${[...assetIds]}::int[])`)

@@ -356,6 +356,7 @@ describe('a finding', () => {
             ecosystem: 'debian',
             release: '99',
             package: 'other',
+            package_kind: 'source',
             status: 'fixed',
             fixed_version: '1',
             fix_state: 'available',

@@ -7,7 +7,7 @@ import {
   type Undetermined,
 } from '@fixpoint/core/finding/exposure.ts';
 import { patchFor } from '@fixpoint/core/knowledge/patch.ts';
-import { isKernelImage, lookUp } from '@fixpoint/core/match/match.ts';
+import { productOf } from '@fixpoint/core/knowledge/ecosystem.ts';
 import { offeredVersions } from '@fixpoint/core/match/offered.ts';
 import type { Candidate, HostFacts, Residue } from '@fixpoint/core/inventory/inventory.ts';
 import type { Actor } from '@fixpoint/core/audit/events.ts';
@@ -68,7 +68,7 @@ async function staleSoftware(
   change: ExposureChange,
   earlier: Exposure,
 ): Promise<{ stale: StaleSoftware[]; undetermined: Undetermined[] }> {
-  const product = { ecosystem: change.os, release: change.osRelease };
+  const product = productOf(change.os, change.osRelease);
   const stale = new Map<string, StaleSoftware>();
   const undetermined: Undetermined[] = [];
   const sinceBefore = new Map<number, number>();
@@ -140,7 +140,7 @@ function vulnerabilitiesOf(
   );
   const isKernel = (id: number) => {
     const software = byId.get(id);
-    return software !== undefined && isKernelImage(software);
+    return software?.kernel === true;
   };
   const exposures = new Map<
     string,
@@ -180,7 +180,7 @@ function closingEvidence(
   if (kind === 'file') {
     return { reason: 'files_replaced', sentence: `The files of ${was} are gone from the disk.` };
   }
-  if (kind === 'kernel' || (isKernelImage(before) && now !== undefined && now.version === before.version)) {
+  if (kind === 'kernel' || (before.kernel && now !== undefined && now.version === before.version)) {
     return { reason: 'rebooted', sentence: `The kernel ${before.version} does not run any more.` };
   }
   if (now === undefined) return { reason: 'removed', sentence: `${was} is no longer installed.` };
@@ -279,15 +279,14 @@ function patchesFor(
   after: ReadonlyMap<string, CarriedBy>,
   byId: ReadonlyMap<number, SoftwareRow>,
 ): Correlated[] {
-  const product = { ecosystem: change.os, release: change.osRelease };
-  const offered = Map.groupBy(offeredVersions(change.candidates), (one) => one.source);
+  const product = productOf(change.os, change.osRelease);
+  const offered = Map.groupBy(offeredVersions(product.ecosystem, change.candidates), (one) => one.package);
   const byPatch = new Map<string, Correlated>();
   for (const vulnerability of vulnerabilities) {
     for (const { software, fixedVersion } of after.get(vulnerability)?.exposures ?? []) {
       const row = byId.get(software);
-      const source = row === undefined ? undefined : lookUp(row)?.source;
-      if (source === undefined) continue;
-      const patch = patchFor(product, source, fixedVersion, offered.get(source) ?? []);
+      if (row === undefined) continue;
+      const patch = patchFor(product, row.package, fixedVersion, offered.get(row.package) ?? []);
       if (patch === null) continue;
       const entry = byPatch.get(patch.id) ?? { patch: patch.id, offered: patch.offered, vulnerabilities: [] };
       // several packages of one source carry the same

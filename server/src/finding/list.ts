@@ -1,5 +1,6 @@
 import type { Static } from 'typebox';
 import { findingStatuses, type Finding, type FindingQuery } from '@fixpoint/contract/finding.ts';
+import { productOf } from '@fixpoint/core/knowledge/ecosystem.ts';
 import { patchFor } from '@fixpoint/core/knowledge/patch.ts';
 import { offeredVersions } from '@fixpoint/core/match/offered.ts';
 import { assetRows, assetsByReference } from '../asset/commands.ts';
@@ -91,8 +92,8 @@ async function present(trx: Transact, rows: readonly FindingRow[]): Promise<Find
   const assets = await assetRows(trx, [...new Set(rows.map((row) => row.asset_id))]);
   const candidates = new Map(assets.map((asset) => [asset.id, asset.candidates]));
   return rows.map((row) => {
-    const product = { ecosystem: row.os, release: row.os_release };
-    const offered = offeredVersions(candidates.get(row.asset_id) ?? []);
+    const product = productOf(row.os, row.os_release);
+    const offered = offeredVersions(product.ecosystem, candidates.get(row.asset_id) ?? []);
     return {
       asset_id: row.uid,
       hostname: row.hostname,

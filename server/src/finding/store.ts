@@ -165,9 +165,6 @@ function exposedRows(scope: RawBuilder<unknown>): RawBuilder<unknown> {
     where ${scope}`;
 }
 
-/** The source package as the vendor's data names it: signed kernels are built from `linux`. */
-const sourcePackage = sql`case when s.source like 'linux-signed-%' then 'linux' else s.source end`;
-
 interface FindingScope {
   readonly assetIds?: readonly number[];
   readonly tag?: string;
@@ -237,12 +234,12 @@ function findingsExpression(filter: FindingScope): RawBuilder<unknown> {
   const packages =
     filter.package === undefined
       ? sql`true`
-      : sql`(${sourcePackage} = ${filter.package} or s.name = ${filter.package})`;
+      : sql`(s.package = ${filter.package} or s.source = ${filter.package} or s.name = ${filter.package})`;
   return sql`exposed as (${exposedRows(assetScope(filter))}),
     carried as (
       select x.asset_id, x.software_id, x.kind, x.reason, v.vulnerability, v.verdict, v.fix_state, v.fixed_version,
-        ${sourcePackage} as package, greatest(to_timestamp(x.since + ${sinceEpochSeconds}), v.since) as seen_at,
-        x.next_kernel is not null and s.name like 'linux-image-%' and not exists (
+        s.package, greatest(to_timestamp(x.since + ${sinceEpochSeconds}), v.since) as seen_at,
+        x.next_kernel is not null and s.kernel and not exists (
           select from software_verdict n where n.software_id = x.next_kernel and n.vulnerability = v.vulnerability
         ) as fixed_in_next_kernel
       from exposed x join software s on s.id = x.software_id join software_verdict v on v.software_id = x.software_id
@@ -316,10 +313,10 @@ export async function fixedFindings(trx: Transact, filter: FindingFilter): Promi
   const packages =
     filter.package === undefined
       ? sql`true`
-      : sql`(${sourcePackage} = ${filter.package} or s.name = ${filter.package})`;
+      : sql`(s.package = ${filter.package} or s.source = ${filter.package} or s.name = ${filter.package})`;
   const rows = await sql<FindingRow>`
     with f as (
-      select h.asset_id, h.vulnerability, ${sourcePackage} as package, 'fixed' as status,
+      select h.asset_id, h.vulnerability, s.package, 'fixed' as status,
         array_agg(distinct h.evidence ->> 'sentence') as reasons, array_agg(distinct h.software_id) as software,
         'available' as fix_state, null::text as fixed_version,
         jsonb_build_object('rule', (array_agg(h.evidence ->> 'reason' order by h.closed_at desc))[1],

@@ -1,4 +1,6 @@
-import type { Ecosystem, FeedId, StatementFact } from '@fixpoint/core/knowledge/facts.ts';
+import { listingFeeds, voicesOf, withdrawers } from '@fixpoint/core/knowledge/authority.ts';
+import { isEcosystem } from '@fixpoint/core/knowledge/ecosystem.ts';
+import type { FeedId, StatementFact } from '@fixpoint/core/knowledge/facts.ts';
 import { sql } from 'kysely';
 import type { Transact } from '../context.ts';
 import type { FeedRecord, FeedRejection } from '../feed/feed.ts';
@@ -130,13 +132,25 @@ export async function insertRecords(
   }
   const statements = facts.filter((f) => f.kind === 'statement');
   if (statements.length > 0) {
-    await sql`insert into statement (feed, record, vulnerability, ecosystem, release, package, status, fixed_version,
-        fix_state, note, advisory, stated_at)
-      select ${feed}, x.record, x.vulnerability, x.ecosystem, x.release, x.package, x.status, x."fixedVersion",
-        x."fixState", x.note, x.advisory, x."statedAt"
+    await sql`insert into statement (feed, record, vulnerability, ecosystem, release, package, package_kind, module,
+        channel, status, introduced_version, fixed_version, updates, fix_state, note, advisory, stated_at)
+      select ${feed}, x.record, x.vulnerability, x.ecosystem, x.release, x.package, x."packageKind", x.module,
+        x.channel, x.status, x."introducedVersion", x."fixedVersion",
+        array(select jsonb_array_elements_text(x.updates)), x."fixState", x.note, x.advisory, x."statedAt"
       from jsonb_to_recordset(${rows(statements)}::jsonb) as x(record text, vulnerability text, ecosystem text,
-        release text, package text, status text, "fixedVersion" text, "fixState" text, note text, advisory text,
+        release text, package text, "packageKind" text, module text, channel text, status text,
+        "introducedVersion" text, "fixedVersion" text, updates jsonb, "fixState" text, note text, advisory text,
         "statedAt" timestamptz)`.execute(trx);
+  }
+  const updates = facts.filter((f) => f.kind === 'update');
+  if (updates.length > 0) {
+    await sql`insert into vendor_update (feed, record, id, product, title, supersedes, fixed_build, restart, type,
+        published_at, url, known_issues)
+      select ${feed}, x.record, x.id, x.product, x.title, array(select jsonb_array_elements_text(x.supersedes)),
+        x."fixedBuild", x.restart, x.type, x."publishedAt", x.url, x."knownIssues"
+      from jsonb_to_recordset(${rows(updates)}::jsonb) as x(record text, id text, product text, title text,
+        supersedes jsonb, "fixedBuild" text, restart text, type text, "publishedAt" timestamptz, url text,
+        "knownIssues" boolean)`.execute(trx);
   }
   const scores = facts.filter((f) => f.kind === 'cvss');
   if (scores.length > 0) {
@@ -147,14 +161,13 @@ export async function insertRecords(
   }
   const threats = facts.filter((f) => f.kind === 'threat');
   if (threats.length > 0) {
-    await sql`insert into threat (feed, record, vulnerability, threat, probability, percentile, ransomware, asserted_on,
-        due_on, title)
-      select ${feed}, x.record, x.vulnerability, x.threat, x.probability, x.percentile, x.ransomware, x."assertedOn",
-        x."dueOn", x.title
+    await sql`insert into threat (feed, record, vulnerability, threat, probability, percentile, ransomware, ssvc,
+        asserted_on, due_on, title, reference)
+      select ${feed}, x.record, x.vulnerability, x.threat, x.probability, x.percentile, x.ransomware,
+        nullif(x.ssvc, 'null'::jsonb), x."assertedOn", x."dueOn", x.title, x.reference
       from jsonb_to_recordset(${rows(threats)}::jsonb) as x(record text, vulnerability text, threat text,
-        probability real, percentile real, ransomware boolean, "assertedOn" date, "dueOn" date, title text)`.execute(
-      trx,
-    );
+        probability real, percentile real, ransomware boolean, ssvc jsonb, "assertedOn" date, "dueOn" date,
+        title text, reference text)`.execute(trx);
   }
 }
 
@@ -232,59 +245,58 @@ export interface StatementRow {
   readonly ecosystem: string;
   readonly release: string;
   readonly package: string;
+  readonly package_kind: StatementFact['packageKind'];
+  readonly module: string | null;
+  readonly channel: string | null;
   readonly status: StatementFact['status'];
+  readonly introduced_version: string | null;
   readonly fixed_version: string | null;
+  readonly updates: readonly string[];
   readonly fix_state: StatementFact['fixState'];
   readonly note: string | null;
   readonly advisory: string | null;
   readonly stated_at: Date | null;
 }
 
-/** All that is said of these source packages, but for withdrawn vulnerabilities. */
+/** Packages by what statements name: what was built from, and what is installed. */
+export interface PackageNames {
+  readonly sources: readonly string[];
+  readonly binaries: readonly string[];
+}
+
+/** All that the ecosystem's own feeds say of these packages, but for vulnerabilities that are withdrawn for it. */
 export async function statementsOf(
   trx: Transact,
   product: { ecosystem: string; release: string },
-  packages: readonly string[],
+  names: PackageNames,
 ): Promise<StatementRow[]> {
-  return trx
-    .selectFrom('statement as s')
-    .selectAll('s')
-    .where('s.ecosystem', '=', product.ecosystem)
-    .where('s.release', '=', product.release)
-    .where('s.package', '=', sql<string>`any(${packages})`)
-    .where((eb) =>
-      eb.not(
-        eb.exists(
-          eb
-            .selectFrom('vulnerability as v')
-            .select('v.id')
-            .whereRef('v.id', '=', 's.vulnerability')
-            .where('v.withdrawn_at', 'is not', null),
-        ),
-      ),
-    )
-    .execute();
+  const { ecosystem, release } = product;
+  if (!isEcosystem(ecosystem)) return [];
+  const { rows } = await sql<StatementRow>`
+    select s.* from statement s
+    where s.ecosystem = ${ecosystem} and s.release = ${release} and s.feed = any(${voicesOf(ecosystem)})
+      and s.package = any(${[...new Set([...names.sources, ...names.binaries])]})
+      and ((s.package_kind = 'source' and s.package = any(${names.sources}))
+        or (s.package_kind = 'binary' and s.package = any(${names.binaries})))
+      and not exists (select from vulnerability v where v.id = s.vulnerability and v.withdrawn_at is not null
+        and v.feed = any(${withdrawers(ecosystem)}))`.execute(trx);
+  return rows;
 }
-
-/** Feeds that list everything that is known of a release. Changelogs tell of single fixes, so they alone make nothing known. */
-const listingFeeds: readonly FeedId[] = ['debian-osv', 'debian-tracker'];
 
 /** Whether what is vulnerable in a release is known as a whole. */
 export async function isReleaseKnown(
   trx: Transact,
   product: { ecosystem: string; release: string },
 ): Promise<boolean> {
+  const { ecosystem, release } = product;
+  if (!isEcosystem(ecosystem)) return false;
   const row = await trx
     .selectFrom('statement')
     .select('package')
-    .where('ecosystem', '=', product.ecosystem)
-    .where('release', '=', product.release)
-    .where('feed', 'in', listingFeeds)
+    .where('ecosystem', '=', ecosystem)
+    .where('release', '=', release)
+    .where('feed', 'in', listingFeeds(ecosystem))
     .limit(1)
     .executeTakeFirst();
   return row !== undefined;
-}
-
-export function isEcosystem(text: string): text is Ecosystem {
-  return text === 'debian';
 }

@@ -1,17 +1,18 @@
 import type { Candidate } from '@fixpoint/core/inventory/inventory.ts';
+import { patchedBy } from '@fixpoint/core/knowledge/ecosystem.ts';
 import { fixedBy, patchId, supersedence, type PatchIdentity } from '@fixpoint/core/knowledge/patch.ts';
 import { lookUp } from '@fixpoint/core/match/match.ts';
 import type { Context, Transact } from '../context.ts';
-import { decisionsFor, type Product } from '../knowledge/commands.ts';
+import { decisionsFor, type PackageNames, type Product } from '../knowledge/commands.ts';
 import { patchesOfPackages, patchRows, savePatches, type PatchRow } from './store.ts';
 
 /** What the patches are called that these candidates of a host amount to. */
 export function patchesOfCandidates(product: Product, candidates: readonly Candidate[]): PatchIdentity[] {
   const byId = new Map<string, PatchIdentity>();
   for (const candidate of candidates) {
-    const target = lookUp(candidate);
+    const target = lookUp(product.ecosystem, candidate);
     if (target === null) continue;
-    const patch = { ...product, package: target.source, version: target.version };
+    const patch = { ...product, package: target.package, version: target.version };
     byId.set(patchId(patch), patch);
   }
   return [...byId.values()];
@@ -28,6 +29,13 @@ export async function candidatesSeen(
   await savePatches(trx, patches, context.clock.now(), true);
 }
 
+/** What statements call the packages that patches are named by. */
+function patchNames(product: Product, packages: readonly string[]): PackageNames {
+  return patchedBy(product.ecosystem) === 'source'
+    ? { sources: packages, binaries: [] }
+    : { sources: [], binaries: packages };
+}
+
 /** Remembers every version in which something is fixed in these packages. */
 export async function fixesKnown(
   trx: Transact,
@@ -36,7 +44,7 @@ export async function fixesKnown(
   packages: readonly string[],
 ): Promise<void> {
   const byId = new Map<string, PatchIdentity & { id: string }>();
-  for (const decision of await decisionsFor(trx, product, packages)) {
+  for (const decision of await decisionsFor(trx, product, patchNames(product, packages))) {
     if (decision.status !== 'fixed' || decision.fixedVersion === null) continue;
     const patch = { ...product, package: decision.package, version: decision.fixedVersion };
     byId.set(patchId(patch), { id: patchId(patch), ...patch });
@@ -64,7 +72,10 @@ export async function patchFacts(
     if (first === undefined) continue;
     const product = { ecosystem: first.ecosystem, release: first.release };
     const packages = [...new Set(list.map((row) => row.package))];
-    const decisions = Map.groupBy(await decisionsFor(trx, product, packages), (d) => d.package);
+    const decisions = Map.groupBy(
+      await decisionsFor(trx, product, patchNames(product, packages)),
+      (d) => d.package,
+    );
     const all = Map.groupBy(await patchesOfPackages(trx, product, packages), (row) => row.package);
     for (const row of list) {
       const order = supersedence(row, all.get(row.package) ?? []);

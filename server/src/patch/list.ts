@@ -1,5 +1,6 @@
 import type { Static } from 'typebox';
 import type { Patch, PatchQuery } from '@fixpoint/contract/finding.ts';
+import { productOf, schemeOf } from '@fixpoint/core/knowledge/ecosystem.ts';
 import { parsePatchId } from '@fixpoint/core/knowledge/patch.ts';
 import { offeredVersions } from '@fixpoint/core/match/offered.ts';
 import { compareVersions } from '@fixpoint/core/version/version.ts';
@@ -19,13 +20,17 @@ export interface PatchPage {
 type Fixable = Awaited<ReturnType<typeof fixable>>[number];
 
 function view(facts: PatchFacts, open: readonly Fixable[]): Patch {
-  const closes = open.filter(
-    (f) =>
-      f.os === facts.ecosystem &&
-      f.os_release === facts.release &&
+  const scheme = schemeOf(facts.ecosystem);
+  const closes = open.filter((f) => {
+    const product = productOf(f.os, f.os_release);
+    const order = compareVersions(scheme, f.fixed_version, facts.version);
+    return (
+      product.ecosystem === facts.ecosystem &&
+      product.release === facts.release &&
       f.package === facts.package &&
-      compareVersions('dpkg', f.fixed_version, facts.version) !== 'greater',
-  );
+      (order === 'less' || order === 'equal')
+    );
+  });
   return {
     id: facts.id,
     ecosystem: facts.ecosystem,
@@ -69,7 +74,9 @@ export async function listPatches(
   const offeredHere =
     assetIds === undefined
       ? null
-      : (await assetRows(trx, assetIds)).flatMap((asset) => offeredVersions(asset.candidates));
+      : (await assetRows(trx, assetIds)).flatMap((asset) =>
+          offeredVersions(productOf(asset.os, asset.os_release).ecosystem, asset.candidates),
+        );
   const items = all
     .map((facts) => view(facts, openByPackage.get(facts.package) ?? []))
     .filter((patch) => query.package !== undefined || (patch.findings > 0 && patch.superseded_by === null))
@@ -77,7 +84,7 @@ export async function listPatches(
       (patch) =>
         offeredHere === null ||
         patch.superseded_by === null ||
-        offeredHere.some((o) => o.source === patch.package && o.source_version === patch.version),
+        offeredHere.some((o) => o.package === patch.package && o.version === patch.version),
     )
     .sort((a, b) => b.findings - a.findings || (a.id < b.id ? -1 : 1));
   const limit = query.limit ?? 100;

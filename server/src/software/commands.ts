@@ -1,4 +1,6 @@
+import type { InstalledPackage } from '@fixpoint/core/inventory/inventory.ts';
 import { evidenceOf } from '@fixpoint/core/match/evidence.ts';
+import { isKernelImage } from '@fixpoint/core/match/kernel.ts';
 import { concerns, indexDecisions, lookUp, type DecisionIndex } from '@fixpoint/core/match/match.ts';
 import type { Context, Transact } from '../context.ts';
 import { decisionsFor, keepKnowledge, type Product } from '../knowledge/commands.ts';
@@ -9,7 +11,7 @@ import {
   removeVerdicts,
   saveVerdicts,
   softwareByIds,
-  softwareOfSources,
+  softwareNamed,
   verdictsOf,
   type PackageToIntern,
   type SoftwareRow,
@@ -34,12 +36,35 @@ function verdictRows(software: readonly SoftwareRow[], index: DecisionIndex): Ve
         vulnerability: verdict.decision.vulnerability,
         verdict: verdict.kind,
         fix_state: verdict.decision.fixState,
-        fixed_version: verdict.decision.fixedVersion,
+        fixed_version: verdict.branch?.fixedVersion ?? verdict.decision.fixedVersion,
         evidence: evidenceOf(one, verdict),
       });
     }
   }
   return rows;
+}
+
+/** What is stored of a package beside what its host reported. */
+function derived(ecosystem: string, p: PackageToIntern) {
+  const target = lookUp(ecosystem, p);
+  return {
+    package: target?.package ?? p.source,
+    statement_source: target?.source ?? p.source,
+    kernel: isKernelImage(p),
+  };
+}
+
+/** The decisions that concern this software, by what it was built from and by its own name. */
+async function decisionsAbout(
+  trx: Transact,
+  product: Product,
+  software: readonly SoftwareRow[],
+): Promise<DecisionIndex> {
+  const names = {
+    sources: [...new Set(software.map((one) => one.statement_source))],
+    binaries: [...new Set(software.map((one) => one.name))],
+  };
+  return indexDecisions(await decisionsFor(trx, product, names));
 }
 
 /**
@@ -57,9 +82,13 @@ export async function internSoftware(
   if (missing.length > 0) {
     await keepKnowledge(trx);
     const now = context.clock.now();
-    const added = await addSoftware(trx, product, missing, now);
-    const sources = new Set(added.flatMap((one) => lookUp(one)?.source ?? []));
-    const index = indexDecisions(await decisionsFor(trx, product, [...sources]));
+    const added = await addSoftware(
+      trx,
+      product,
+      missing.map((p) => ({ ...p, ...derived(product.ecosystem, p) })),
+      now,
+    );
+    const index = await decisionsAbout(trx, product, added);
     await saveVerdicts(trx, verdictRows(added, index), now);
     ids = await findSoftware(trx, product, packages);
   }
@@ -69,15 +98,19 @@ export async function internSoftware(
   });
 }
 
-/** Matches all known software of these source packages again, after what is known of them has changed. */
+/**
+ * Matches all known software of these packages (sources, or installed ones) again, after what is known of them has changed.
+ */
 export async function rematch(
   trx: Transact,
   context: Context,
   product: Product,
   packages: readonly string[],
 ): Promise<{ opened: VerdictChange[]; gone: VerdictChange[] }> {
-  const software = await softwareOfSources(trx, product, packages);
-  const index = indexDecisions(await decisionsFor(trx, product, packages));
+  const software = await softwareNamed(trx, product, packages);
+  if (software.length === 0) return { opened: [], gone: [] };
+  // Of each software everything that is said, not just of the names that changed: the rest of its verdicts stays.
+  const index = await decisionsAbout(trx, product, software);
   const before = new Map<string, VerdictRow>();
   for (const row of await verdictsOf(
     trx,
@@ -124,6 +157,22 @@ function sameVerdict(a: VerdictRow, b: VerdictRow): boolean {
     a.evidence.note === b.evidence.note &&
     a.evidence.disagreements.join('\n') === b.evidence.disagreements.join('\n')
   );
+}
+
+/** A software as the hosts that have it reported it. */
+export function installedPackage(row: SoftwareRow): InstalledPackage {
+  const { name, arch, version, source, source_version, origin, vendor, module, updates } = row;
+  return {
+    name,
+    arch,
+    version,
+    source,
+    source_version,
+    ...(origin === undefined ? {} : { origin }),
+    ...(vendor === undefined ? {} : { vendor }),
+    ...(module === undefined ? {} : { module }),
+    ...(updates === undefined ? {} : { updates }),
+  };
 }
 
 export async function softwareOf(trx: Transact, ids: readonly number[]): Promise<SoftwareRow[]> {

@@ -1,27 +1,93 @@
+import type { InstalledPackage } from '@fixpoint/core/inventory/inventory.ts';
 import type { VerdictEvidence } from '@fixpoint/core/match/evidence.ts';
 import { sql } from 'kysely';
 import type { Transact } from '../context.ts';
 
 /** The only writer of software and of what each is vulnerable to. */
 
-export interface SoftwareRow {
+/** A distinct software, with what was worked out from it when it was first seen. */
+export interface SoftwareRow extends PackageToIntern {
   readonly id: number;
-  readonly name: string;
-  readonly version: string;
-  readonly arch: string;
-  readonly source: string;
-  readonly source_version: string;
+  /** The package that a patch of it is named by. */
+  readonly package: string;
+  /** Where statements about its source are found. */
+  readonly statement_source: string;
+  /** A kernel that can boot. */
+  readonly kernel: boolean;
 }
 
-export interface PackageToIntern {
-  readonly name: string;
-  readonly version: string;
-  readonly arch: string;
-  readonly source: string;
-  readonly source_version: string;
+/** A package as hosts report it. */
+export type PackageToIntern = InstalledPackage;
+
+/** What is worked out from a package before it is stored. */
+export interface DerivedSoftware {
+  readonly package: string;
+  readonly statement_source: string;
+  readonly kernel: boolean;
 }
 
-const recordset = sql`x(ordinal integer, name text, version text, arch text, source text, source_version text)`;
+interface StoredSoftware {
+  id: number;
+  name: string;
+  version: string;
+  arch: string;
+  source: string;
+  source_version: string;
+  origin: '' | 'third_party' | 'unknown';
+  vendor: string;
+  module: string;
+  updates: string;
+  package: string;
+  statement_source: string;
+  kernel: boolean;
+}
+
+const columns = [
+  'id',
+  'name',
+  'version',
+  'arch',
+  'source',
+  'source_version',
+  'origin',
+  'vendor',
+  'module',
+  'updates',
+  'package',
+  'statement_source',
+  'kernel',
+] as const;
+
+/** Empty columns stand for what a package does not have. */
+function softwareRow(row: StoredSoftware): SoftwareRow {
+  const { origin, vendor, module, updates, ...rest } = row;
+  return {
+    ...rest,
+    ...(origin === '' ? {} : { origin }),
+    ...(vendor === '' ? {} : { vendor }),
+    ...(module === '' ? {} : { module }),
+    ...(updates === '' ? {} : { updates: updates.split(' ') }),
+  };
+}
+
+/** The other way round. */
+function storedPackage(p: PackageToIntern) {
+  const { name, version, arch, source, source_version } = p;
+  return {
+    name,
+    version,
+    arch,
+    source,
+    source_version,
+    origin: p.origin ?? '',
+    vendor: p.vendor ?? '',
+    module: p.module ?? '',
+    updates: (p.updates ?? []).join(' '),
+  };
+}
+
+const recordset = sql`x(ordinal integer, name text, version text, arch text, source text, source_version text,
+  origin text, vendor text, module text, updates text, package text, statement_source text, kernel boolean)`;
 
 /** Ids parallel to `packages`; null for those that are not there yet. */
 export async function findSoftware(
@@ -29,11 +95,12 @@ export async function findSoftware(
   product: { ecosystem: string; release: string },
   packages: readonly PackageToIntern[],
 ): Promise<(number | null)[]> {
-  const list = JSON.stringify(packages.map((p, ordinal) => ({ ordinal, ...p })));
+  const list = JSON.stringify(packages.map((p, ordinal) => ({ ordinal, ...storedPackage(p) })));
   const rows = await sql<{ ordinal: number; id: number }>`
     select x.ordinal, s.id from jsonb_to_recordset(${list}::jsonb) as ${recordset}
     join software s on s.ecosystem = ${product.ecosystem} and s.release = ${product.release} and s.name = x.name
       and s.version = x.version and s.arch = x.arch and s.source = x.source and s.source_version = x.source_version
+      and s.origin = x.origin and s.vendor = x.vendor and s.module = x.module and md5(s.updates) = md5(x.updates)
   `.execute(trx);
   const ids: (number | null)[] = packages.map(() => null);
   for (const row of rows.rows) ids[row.ordinal] = row.id;
@@ -44,56 +111,69 @@ export async function findSoftware(
 export async function addSoftware(
   trx: Transact,
   product: { ecosystem: string; release: string },
-  packages: readonly PackageToIntern[],
+  packages: readonly (PackageToIntern & DerivedSoftware)[],
   at: Date,
 ): Promise<SoftwareRow[]> {
   // One order for everybody: two hosts with the same new packages would otherwise wait for each other's rows crosswise.
   const sorted = packages.toSorted((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1));
-  const list = JSON.stringify(sorted.map((p, ordinal) => ({ ordinal, ...p })));
-  const rows = await sql<SoftwareRow>`
-    insert into software (ecosystem, release, name, version, arch, source, source_version, first_seen_at)
-    select ${product.ecosystem}, ${product.release}, x.name, x.version, x.arch, x.source, x.source_version, ${at}
+  const list = JSON.stringify(
+    sorted.map((p, ordinal) => ({
+      ordinal,
+      ...storedPackage(p),
+      package: p.package,
+      statement_source: p.statement_source,
+      kernel: p.kernel,
+    })),
+  );
+  const rows = await sql<StoredSoftware>`
+    insert into software (ecosystem, release, name, version, arch, source, source_version, origin, vendor, module, updates,
+      package, statement_source, kernel, first_seen_at)
+    select ${product.ecosystem}, ${product.release}, x.name, x.version, x.arch, x.source, x.source_version, x.origin,
+      x.vendor, x.module, x.updates, x.package, x.statement_source, x.kernel, ${at}
     from jsonb_to_recordset(${list}::jsonb) as ${recordset} order by x.ordinal
     on conflict do nothing
-    returning id, name, version, arch, source, source_version
+    returning id, name, version, arch, source, source_version, origin, vendor, module, updates, package, statement_source,
+      kernel
   `.execute(trx);
-  return rows.rows;
+  return rows.rows.map(softwareRow);
 }
 
 function keyOf(p: PackageToIntern): string {
-  return `${p.name}\t${p.arch}\t${p.version}\t${p.source}\t${p.source_version}`;
+  return Object.values(storedPackage(p)).join('\t');
 }
 
-/** All software of these source packages; for the kernel also what is built from its signed variants. */
-export async function softwareOfSources(
+/** All software that statements about these names could be about: of a source, or itself so called. */
+export async function softwareNamed(
   trx: Transact,
   product: { ecosystem: string; release: string },
-  sources: readonly string[],
+  names: readonly string[],
 ): Promise<SoftwareRow[]> {
-  return trx
+  const rows = await trx
     .selectFrom('software')
-    .select(['id', 'name', 'version', 'arch', 'source', 'source_version'])
+    .select(columns)
     .where('ecosystem', '=', product.ecosystem)
     .where('release', '=', product.release)
     .where((eb) =>
       eb.or([
-        eb('source', '=', sql<string>`any(${sources})`),
-        ...(sources.includes('linux') ? [eb('source', 'like', 'linux-signed-%')] : []),
+        eb('statement_source', '=', sql<string>`any(${names})`),
+        eb('name', '=', sql<string>`any(${names})`),
       ]),
     )
     .orderBy('id')
     .execute();
+  return rows.map(softwareRow);
 }
 
 export async function softwareByIds(
   trx: Transact,
   ids: readonly number[],
 ): Promise<(SoftwareRow & { ecosystem: string; release: string })[]> {
-  return trx
+  const rows = await trx
     .selectFrom('software')
-    .select(['id', 'name', 'version', 'arch', 'source', 'source_version', 'ecosystem', 'release'])
+    .select([...columns, 'ecosystem', 'release'])
     .where('id', '=', sql<number>`any(${ids})`)
     .execute();
+  return rows.map(({ ecosystem, release, ...row }) => ({ ...softwareRow(row), ecosystem, release }));
 }
 
 /** Source version that an earlier version of a package is known to have been built from, if that is known and one. */

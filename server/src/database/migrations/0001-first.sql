@@ -71,10 +71,10 @@ create table token (
   last_used_at timestamptz
 );
 
--- the server's own keys: Ed25519 for orders, a random secret for sessions of agents
+-- the server's own keys: Ed25519 for orders and for bundles of feeds, a random secret for sessions of agents
 create table server_key (
   id text primary key,
-  purpose text not null check (purpose in ('order', 'session')),
+  purpose text not null check (purpose in ('order', 'session', 'bundle')),
   public_key text,
   private_key text not null,
   created_at timestamptz not null,
@@ -165,8 +165,14 @@ create table statement (
   ecosystem text not null,
   release text not null,
   package text not null,
+  package_kind text not null check (package_kind in ('source', 'binary')),
+  module text,
+  channel text,
   status text not null check (status in ('fixed', 'affected', 'not_affected', 'undetermined')),
+  introduced_version text,
   fixed_version text,
+  -- Windows: updates any of which brings the fix
+  updates text[] not null default '{}',
   fix_state text not null,
   note text,
   advisory text,
@@ -176,6 +182,24 @@ create table statement (
 create index statement_record on statement (feed, record);
 create index statement_product on statement (ecosystem, release, package);
 create index statement_vulnerability on statement (vulnerability);
+-- updates of vendors whose updates are no package versions: KBs of Microsoft, one row for each product
+create table vendor_update (
+  feed text not null,
+  record text not null,
+  id text not null,
+  product text not null,
+  title text,
+  supersedes text[] not null,
+  fixed_build text,
+  restart text check (restart in ('required', 'maybe', 'not_required')),
+  type text,
+  published_at timestamptz,
+  url text,
+  known_issues boolean not null,
+  foreign key (feed, record) references feed_record (feed, record) on delete cascade
+);
+create index vendor_update_record on vendor_update (feed, record);
+create index vendor_update_product on vendor_update (product, id);
 create table cvss (
   feed text not null,
   record text not null,
@@ -196,9 +220,12 @@ create table threat (
   probability real,
   percentile real,
   ransomware boolean,
+  -- { exploitation, automatable, technicalImpact } of SSVC
+  ssvc jsonb,
   asserted_on date not null,
   due_on date,
   title text,
+  reference text,
   foreign key (feed, record) references feed_record (feed, record) on delete cascade
 );
 create index threat_record on threat (feed, record);
@@ -214,10 +241,27 @@ create table software (
   arch text not null,
   source text not null,
   source_version text not null,
-  first_seen_at timestamptz not null,
-  unique (ecosystem, release, name, version, arch, source, source_version)
+  -- who built it: '' for the distribution, else `third_party` or `unknown`, and the vendor where one is named
+  origin text not null default '' check (origin in ('', 'third_party', 'unknown')),
+  vendor text not null default '',
+  -- RPM module stream `name:stream`, or ''
+  module text not null default '',
+  -- Windows: installed updates of this product, separated by spaces
+  updates text not null default '',
+  -- what follows is worked out from the above when the software is first seen (core/src/match)
+  -- the package that a patch of it is named by
+  package text not null,
+  -- where statements about its source are found
+  statement_source text not null,
+  -- a kernel that can boot
+  kernel boolean not null,
+  first_seen_at timestamptz not null
 );
-create index software_product on software (ecosystem, release, source);
+-- a host can have more updates than an index row holds
+create unique index software_identity on software
+  (ecosystem, release, name, version, arch, source, source_version, origin, vendor, module, md5(updates));
+create index software_source on software (ecosystem, release, statement_source);
+create index software_name on software (ecosystem, release, name);
 create table software_verdict (
   software_id integer not null references software (id),
   vulnerability text not null,
@@ -418,3 +462,72 @@ create table distribution_file (
   last_used_at timestamptz not null
 );
 create index distribution_file_sha256 on distribution_file (sha256);
+
+-- feed sync -------------------------------------------------------------------------------------------------------
+-- what an administrator has set; a feed without a row is as the configuration says
+create table feed_setting (
+  feed text primary key,
+  enabled boolean,
+  -- a mirror instead of the publisher's address; may hold credentials, so it is never shown whole
+  url text,
+  interval_seconds integer check (interval_seconds between 60 and 31536000),
+  changed_by text not null,
+  changed_at timestamptz not null
+);
+-- one row a feed that was ever synced: its schedule, its last attempt, and how far the one under way is
+create table feed_sync (
+  feed text primary key,
+  -- somebody asked for it: { actor, allow_shrink }
+  requested jsonb,
+  next_attempt_at timestamptz,
+  attempted_at timestamptz,
+  succeeded_at timestamptz,
+  failures integer not null default 0,
+  outcome text check (outcome in ('imported', 'not_modified', 'failed')),
+  error_code text,
+  error text,
+  what_to_do text,
+  -- of the last attempt
+  bytes bigint not null default 0,
+  seconds real,
+  -- SHA-256 of the files whose import was refused: they are not tried again until one of them is another
+  refused_digest text,
+  -- what is held is the newest that there was at this time, as the publisher or a bundle said
+  confirmed_at timestamptz,
+  -- of the last plan that was imported, and the version of the product that imported it
+  state jsonb,
+  state_version text,
+  phase text not null default 'idle' check (phase in ('idle', 'downloading', 'importing')),
+  progress_bytes bigint not null default 0,
+  progress_total bigint,
+  progress_records integer not null default 0
+);
+-- what a publisher gave out under an address, for asking only whether it has changed
+create table feed_download (
+  url text primary key,
+  feed text not null,
+  sha256 text not null,
+  bytes bigint not null,
+  etag text,
+  last_modified text,
+  fetched_at timestamptz not null
+);
+create index feed_download_feed on feed_download (feed);
+-- the files that what is held of a feed came from: what a bundle is made of
+create table feed_file (
+  feed text not null,
+  name text not null,
+  ordinal integer not null,
+  sha256 text not null,
+  bytes bigint not null,
+  url text,
+  published_at timestamptz,
+  primary key (feed, name)
+);
+-- public keys of servers whose bundles are taken
+create table bundle_key (
+  public_key text primary key,
+  name text not null,
+  added_by text not null,
+  added_at timestamptz not null
+);

@@ -1,4 +1,4 @@
-import type { StatementFact } from '@fixpoint/core/knowledge/facts.ts';
+import { plainStatement, type StatementFact } from '@fixpoint/core/knowledge/facts.ts';
 import { releaseOfCodename } from '../debian-release.ts';
 import type { Feed, FeedFile, FeedRecord, FeedRejection } from '../feed.ts';
 import { feedLimits, linesOf, notThisFormat, openInput } from '../input.ts';
@@ -121,7 +121,7 @@ function readEntry(entry: OpenEntry, date: string): FeedRecord | FeedRejection {
   if (release !== null) {
     for (const vulnerability of namedCves(text)) {
       facts.push({
-        kind: 'statement',
+        ...plainStatement,
         vulnerability,
         ecosystem: 'debian',
         release,
@@ -129,8 +129,6 @@ function readEntry(entry: OpenEntry, date: string): FeedRecord | FeedRejection {
         status: 'fixed',
         fixedVersion: entry.version,
         fixState: 'available',
-        note: null,
-        advisory: null,
         statedAt,
       });
     }

@@ -1,6 +1,6 @@
 import { Type, type Static } from 'typebox';
 import { Compile } from 'typebox/compile';
-import type { Fact, StatementFact } from '@fixpoint/core/knowledge/facts.ts';
+import { plainStatement, type Fact, type StatementFact } from '@fixpoint/core/knowledge/facts.ts';
 import { releaseOfCodename } from '../debian-release.ts';
 import type { Feed, FeedFile, FeedRecord, FeedRejection } from '../feed.ts';
 import { openInput, textOf } from '../input.ts';
@@ -119,7 +119,7 @@ function* readIssue(name: string, id: string, issue: unknown): Generator<FeedRec
       }
     }
     facts.push({
-      kind: 'statement',
+      ...plainStatement,
       vulnerability: id,
       ecosystem: 'debian',
       // sid and names that are newer than the table stay as they are: they match no numbered host, and hide nothing.
