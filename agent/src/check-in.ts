@@ -6,7 +6,6 @@ import {
 } from '@fixpoint/contract/agent.ts';
 import type { InventoryDigests } from '@fixpoint/core/inventory/inventory.ts';
 import { Type } from '@fixpoint/contract/schema.ts';
-import { backoffSeconds, jitteredSeconds } from './backoff.ts';
 import { toIso, type Clock } from './clock.ts';
 import { createServerContact } from './contact.ts';
 import type { DistributionPoint } from './execute/executor.ts';
@@ -15,6 +14,7 @@ import { sha256Hex } from './identity.ts';
 import type { CollectedInventory, InventoryCollector } from './inventory.ts';
 import type { InventoryReporter } from './inventory-report.ts';
 import type { Log } from './log.ts';
+import { createPace } from './pace.ts';
 import { readBootId } from './process.ts';
 import type { RandomSource } from './random.ts';
 import type { Refusals } from './refusals.ts';
@@ -53,8 +53,7 @@ export async function runAgent(parts: AgentParts): Promise<void> {
   const cancelled = new Set<string>();
   const superseded = new Set<Task>();
   const contact = createServerContact(clock);
-  let wakeUp = (): void => undefined;
-  let awake = false;
+  const pace = createPace(clock, random);
   let delivering: Promise<void> = Promise.resolve();
   let working = false;
   let workWanted = false;
@@ -66,9 +65,8 @@ export async function runAgent(parts: AgentParts): Promise<void> {
     collector,
     isCancelled: (task) => superseded.has(task) || cancelled.has(task.order.task_id),
     restartAgent: parts.restartAgent,
-    wake() {
-      awake = true;
-      wakeUp();
+    wake: () => {
+      pace.wake();
     },
     distributionPoint: () => untilReached(distributionPoint),
     async distributionPointNow() {
@@ -84,19 +82,29 @@ export async function runAgent(parts: AgentParts): Promise<void> {
       return out;
     },
     async tryReport(waitSeconds) {
-      const attempt = (async () => {
+      const attempt = hearing(async () => {
         try {
           await deliver();
           await sendInventory();
         } catch (error) {
           log('warn', 'the server could not be told yet', { reason: messageOf(error) });
         }
-      })();
+      });
       await Promise.race([attempt, clock.sleep(waitSeconds, signal)]);
       if (signal.aborted) throw new Ending();
     },
     reportInventory: () => untilReached(sendInventory),
   };
+
+  /** Does what may call the server: an answer to it ends the waiting of the check-ins. */
+  async function hearing<T>(attempt: () => Promise<T>): Promise<T> {
+    const before = session.answers();
+    try {
+      return await attempt();
+    } finally {
+      if (session.answers() > before) pace.answered();
+    }
+  }
 
   async function distributionPoint(): Promise<DistributionPoint> {
     return {
@@ -115,10 +123,10 @@ export async function runAgent(parts: AgentParts): Promise<void> {
     for (let failures = 1; ; failures++) {
       if (signal.aborted) throw new Ending();
       try {
-        return await attempt();
+        return await hearing(attempt);
       } catch (error) {
         if (!(error instanceof AgentFailure) || !outages.has(error.code)) throw error;
-        await clock.sleep(backoffSeconds(failures, random), signal);
+        await pace.pause(failures, signal);
       }
     }
   }
@@ -304,41 +312,30 @@ export async function runAgent(parts: AgentParts): Promise<void> {
     return task.isDone('restart') && context.isCancelled(task);
   }
 
-  let failures = 0;
   // Not only whoever sleeps now: an end that is asked for during a check-in must not be slept over after it.
   signal.addEventListener('abort', () => {
-    context.wake();
+    pace.wake();
   });
   startWork();
-  for (let nextAt = clock.elapsedSeconds(); !signal.aborted;) {
+  while (!signal.aborted) {
     try {
-      if (clock.elapsedSeconds() >= nextAt) {
+      if (pace.isDue()) {
         const askedAt = clock.elapsedSeconds();
         const seconds = await checkIn();
         contact.answered(clock.elapsedSeconds() - askedAt);
-        nextAt = clock.elapsedSeconds() + jitteredSeconds(seconds, random);
-      } else await deliver();
-      failures = 0;
+        pace.checkedIn(seconds);
+      } else await hearing(deliver);
     } catch (error) {
-      failures++;
       contact.failed();
-      const seconds = backoffSeconds(failures, random);
-      nextAt = clock.elapsedSeconds() + seconds;
+      const { failures, retrySeconds } = pace.failed();
       log('warn', 'check-in failed', {
         code: codeOf(error) || 'unexpected',
         reason: messageOf(error),
         failures,
-        retry_seconds: Math.round(seconds * 10) / 10,
+        retry_seconds: Math.round(retrySeconds * 10) / 10,
       });
     }
-    if (!awake) {
-      const sleeper = new AbortController();
-      wakeUp = () => {
-        sleeper.abort();
-      };
-      await clock.sleep(Math.max(0, nextAt - clock.elapsedSeconds()), sleeper.signal);
-    }
-    awake = false;
+    await pace.sleep();
   }
 }
 

@@ -18,6 +18,8 @@ export interface Session {
   call<S extends TSchema>(path: string, body: unknown, answer: S): Promise<CallResult<Static<S>>>;
   /** A token that is good for a while yet: what the distribution point takes as password. */
   token(): Promise<string>;
+  /** How many calls have been answered, be it by a refusal: whoever compares two counts learns whether the server is there. */
+  answers(): number;
 }
 
 /** A token is renewed this long before its end, or at half of its life when that is shorter. */
@@ -31,6 +33,7 @@ export function createSession(
 ): Session {
   let current: { readonly token: string; readonly renewAt: number } | null = null;
   let opening: Promise<string> | null = null;
+  let answers = 0;
 
   async function open(): Promise<string> {
     const challenge = read(
@@ -77,8 +80,11 @@ export function createSession(
         if (current?.token === used) current = null;
         result = await client.post(path, body, await token());
       }
-      return read(result, answer);
+      const value = read(result, answer);
+      answers++;
+      return value;
     },
+    answers: () => answers,
   };
 }
 

@@ -64,6 +64,9 @@ describe('silence', () => {
     expect(await fleet.states(deployment)).toEqual({ 'web-1': 'unreachable asset_unreachable' });
     await web.report(order, [{ index: 1, state: 'staged' }]);
     expect(await fleet.states(deployment)).toEqual({ 'web-1': 'staged agent_at_work' });
+    // Also for the next look of the server, which may come before the next check-in.
+    await tick(fleet.context, longAgo);
+    expect(await fleet.states(deployment)).toEqual({ 'web-1': 'staged agent_at_work' });
   });
 });
 

@@ -11,6 +11,7 @@ import { InventoryDigestsSchema } from '@fixpoint/contract/inventory.ts';
 import { explainRefusal, failureReason, refusalReason } from '@fixpoint/core/task/reasons.ts';
 import { checkTransition, isEnded, workingState } from '@fixpoint/core/task/transitions.ts';
 import { Value } from 'typebox/value';
+import { stampHeard } from '../asset/commands.ts';
 import { appendAudits, type NewAuditEvent } from '../audit/commands.ts';
 import type { Context, Transact } from '../context.ts';
 import { isRaised, raiseAlert, type NewAlert } from '../notify/commands.ts';
@@ -155,6 +156,8 @@ async function resumed(
   aftermath: Aftermath,
 ): Promise<TaskRow> {
   if (task.state !== 'unreachable') return task;
+  // With it, and not in the next batch of contacts: else the tick finds the asset as silent as before.
+  await stampHeard(trx, task.assetId, context.clock.now());
   const moved = await moveTask(trx, context, task, {
     to: workingState(task),
     source: 'server',
