@@ -1,27 +1,28 @@
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { versionSchemes } from '@fixpoint/core/version/version.ts';
 import { describe, expect, test } from 'vitest';
 
 const program = join(import.meta.dirname, '../../bin/fixpoint');
 const run = (args: readonly string[], input = '') =>
   spawnSync(program, ['compare', ...args], { input, encoding: 'utf8', maxBuffer: 1 << 28, timeout: 25_000 });
 
-/** Rows of the golden file that fit into a line; `\0ooo` is an octal character code there. */
-const golden = readFileSync(new URL('../../../core/src/version/golden/dpkg.tsv', import.meta.url), 'utf8')
-  .split('\n')
-  .filter((row) => row !== '' && !row.startsWith('#'))
-  .map((row) =>
-    row.split('\t').map((text) =>
-      Buffer.from(
-        text.replaceAll(/\\0([0-7]{3})/gu, (_, octal: string) =>
-          String.fromCodePoint(Number.parseInt(octal, 8)),
-        ),
-        'latin1',
-      ).toString('utf8'),
-    ),
-  )
-  .filter((fields) => !fields.some((field) => /[\t\n\r]/u.test(field)));
+/** Pairs of every scheme's golden file that fit into a line, with their answers; `\0ooo` is an octal character code there. */
+const golden = versionSchemes.flatMap((scheme) =>
+  readFileSync(new URL(`../../../core/src/version/golden/${scheme}.tsv`, import.meta.url), 'utf8')
+    .split('\n')
+    .filter((row) => row !== '' && !row.startsWith('#'))
+    .map((row) => [scheme, ...row.split('\t').map(decode)] as const)
+    .filter((fields) => !fields.some((field) => /[\t\n\r]/u.test(field))),
+);
+
+function decode(text: string): string {
+  const octal = Buffer.from(text)
+    .toString('latin1')
+    .replaceAll(/\\0([0-7]{3})/gu, (_, digits: string) => String.fromCodePoint(Number.parseInt(digits, 8)));
+  return Buffer.from(octal, 'latin1').toString('utf8');
+}
 
 describe('compare', () => {
   test('one pair: the answer and nothing else', () => {
@@ -37,7 +38,23 @@ describe('compare', () => {
     const { stdout, stderr, status } = run(['rpmish', '1', '2']);
     expect([stdout, status]).toEqual(['', 2]);
     expect(stderr).toContain('scheme_unknown');
-    expect(stderr).toContain('Known schemes: dpkg');
+    expect(stderr).toContain('Known schemes: dpkg, rpm, apk, windows-build');
+  });
+
+  test.each([
+    ['rpm', '1.0~rc1-1.el8', '1.0-1.el8', 'less'],
+    ['apk', '1.0_p1-r0', '1.0-r10', 'greater'],
+    ['windows-build', '10.0.17763.1339', '10.0.17763.01339', 'equal'],
+    ['windows-build', '10.0.17763.1339', '10.0.19041.388', 'incomparable'],
+    ['rpm', '1.0-1-1', '1.0-1', 'unparseable'],
+  ])('%s: %s against %s is %s', (scheme, a, b, answer) => {
+    expect(run([scheme, a, b])).toMatchObject({ stdout: `${answer}\n`, stderr: '', status: 0 });
+  });
+
+  test('--help lists every scheme', () => {
+    const { stdout, status } = run(['--help']);
+    expect(status).toBe(0);
+    for (const scheme of versionSchemes) expect(stdout).toContain(`\n              ${scheme} `);
   });
 
   test.each([[['dpkg', '1']], [[]], [['dpkg', '1', '2', '3']], [['--stdin', 'dpkg']]])(
@@ -49,12 +66,12 @@ describe('compare', () => {
     },
   );
 
-  test('every pair that dpkg answered, through --stdin', () => {
-    expect(golden.length).toBeGreaterThan(4000);
-    const input = golden.map(([a, b]) => `dpkg\t${a}\t${b}\n`).join('');
+  test('every pair of every golden file, through --stdin', () => {
+    expect(golden.length).toBeGreaterThan(15_000);
+    const input = golden.map(([scheme, a, b]) => `${scheme}\t${a}\t${b}\n`).join('');
     const { stdout, status } = run(['--stdin'], input);
     expect(status).toBe(0);
-    expect(stdout.trimEnd().split('\n')).toEqual(golden.map(([, , answer]) => answer));
+    expect(stdout.trimEnd().split('\n')).toEqual(golden.map(([, , , answer]) => answer));
   });
 
   test('a malformed line is answered in its place and told on stderr', () => {

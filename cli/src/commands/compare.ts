@@ -1,6 +1,11 @@
 import { readSync } from 'node:fs';
 import { StringDecoder } from 'node:string_decoder';
-import { compareVersions, isVersionScheme, versionSchemes } from '@fixpoint/core/version/version.ts';
+import {
+  compareVersions,
+  isVersionScheme,
+  schemeTitle,
+  versionSchemes,
+} from '@fixpoint/core/version/version.ts';
 import { exitCodes, type ExitCode } from '../exit-codes.ts';
 import { Failure } from '../failure.ts';
 import { codeOf, note, pause, print, writeAll } from '../output/stream.ts';
@@ -12,7 +17,8 @@ Tells how version a stands to version b in the order of a package manager:
 less (a is older), equal, greater, incomparable or unparseable.
 
 Arguments:
-  scheme      ${versionSchemes.join(', ')}
+  scheme      what a and b are:
+${versionSchemes.map((scheme) => `              ${scheme.padEnd(14)}${schemeTitle(scheme)}`).join('\n')}
 
 Options:
   --stdin     read lines of scheme<TAB>a<TAB>b and answer each with one line, in order
