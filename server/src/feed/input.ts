@@ -3,7 +3,7 @@
  * (nothing, an error page, half a download). All limits on sizes are here.
  */
 import { pipeline, Readable } from 'node:stream';
-import { createGunzip } from 'node:zlib';
+import { createGunzip, createZstdDecompress } from 'node:zlib';
 import { FeedFormatError, type FeedFile } from './feed.ts';
 
 const mebibyte = 1024 * 1024;
@@ -51,18 +51,21 @@ export function notThisFormat(name: string, expected: string, found: string): Fe
 }
 
 /**
- * Opens a published file, plain or gzip. Throws {@link FeedFormatError} for an empty file or an HTML page; a gzip that is
- * cut short or damaged throws it from `bytes`.
+ * Opens a published file, plain, gzip or zstd. Throws {@link FeedFormatError} for an empty file or an HTML page; a
+ * compressed file that is cut short or damaged throws it from `bytes`.
+ *
+ * @param markup whether the feed is XML, so that only HTML is taken for an error page
  */
-export async function openInput(file: FeedFile): Promise<FeedInput> {
+export async function openInput(file: FeedFile, { markup = false } = {}): Promise<FeedInput> {
   const outer = await peek(file.bytes);
-  const gzip = outer.head[0] === 0x1f && outer.head[1] === 0x8b;
-  const { head, bytes } = gzip ? await peek(gunzipped(file.name, outer.bytes)) : outer;
+  const compression = compressionOf(outer.head);
+  const { head, bytes } =
+    compression === null ? outer : await peek(decompressed(file.name, outer.bytes, compression));
   if (head.length === 0) {
     throw new FeedFormatError('file_empty', `${file.name} is empty`, downloadAgain);
   }
   const start = new TextDecoder().decode(head.subarray(0, 256)).trimStart().toLowerCase();
-  if (start.startsWith('<')) {
+  if (markup ? /^<(?:!doctype html|html)/u.test(start) : start.startsWith('<')) {
     throw new FeedFormatError(
       'web_page_instead_of_feed',
       `${file.name} is an HTML or XML page, not a feed: ${start.slice(0, 60)}`,
@@ -94,20 +97,35 @@ async function peek(
       await iterator.return?.();
     }
   }
-  return { head: Buffer.concat(taken), bytes: again() };
+  const [only] = taken;
+  // One piece may be a whole archive in memory, which is not to be there twice.
+  return { head: only !== undefined && taken.length === 1 ? only : Buffer.concat(taken), bytes: again() };
 }
 
-async function* gunzipped(name: string, bytes: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  const gunzip = createGunzip();
+type Compression = 'gzip' | 'zstd';
+
+function compressionOf(head: Uint8Array): Compression | null {
+  if (head[0] === 0x1f && head[1] === 0x8b) return 'gzip';
+  // Magic number of a zstd frame (RFC 8878, 3.1.1).
+  return head[0] === 0x28 && head[1] === 0xb5 && head[2] === 0x2f && head[3] === 0xfd ? 'zstd' : null;
+}
+
+async function* decompressed(
+  name: string,
+  bytes: AsyncIterable<Uint8Array>,
+  compression: Compression,
+): AsyncGenerator<Uint8Array> {
+  const plain = compression === 'gzip' ? createGunzip() : createZstdDecompress();
   // The callback is only there because pipeline asks for one: an error also ends the iteration below.
-  pipeline(Readable.from(bytes), gunzip, () => undefined);
+  pipeline(Readable.from(bytes), plain, () => undefined);
   try {
-    for await (const chunk of gunzip as AsyncIterable<Uint8Array>) yield chunk;
+    for await (const chunk of plain as AsyncIterable<Uint8Array>) yield chunk;
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? error.code : null;
-    if (code === 'Z_BUF_ERROR') throw truncated(name, 'the gzip stream is cut short');
-    if (typeof code === 'string' && code.startsWith('Z_')) {
-      throw new FeedFormatError('gzip_damaged', `${name} is a damaged gzip file (${code})`, downloadAgain);
+    if (code === 'Z_BUF_ERROR') throw truncated(name, `the ${compression} stream is cut short`);
+    if (typeof code === 'string' && /^(?:Z_|ZSTD_)/u.test(code)) {
+      const message = `${name} is a damaged ${compression} file (${code})`;
+      throw new FeedFormatError(`${compression}_damaged`, message, downloadAgain);
     }
     throw error;
   }
@@ -174,6 +192,9 @@ export async function wholeBytes(input: FeedInput, limit: number): Promise<Buffe
     if (size > limit) throw tooLarge(input.name, 'the size in bytes', limit);
     chunks.push(chunk);
   }
+  const [only] = chunks;
+  if (only !== undefined && chunks.length === 1)
+    return Buffer.from(only.buffer, only.byteOffset, only.length);
   return Buffer.concat(chunks);
 }
 
