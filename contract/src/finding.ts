@@ -1,4 +1,5 @@
 import { Type, type Static } from 'typebox';
+import { missingPatchReasons } from '@fixpoint/core/match/correlate.ts';
 import { oneOf } from './enum.ts';
 import { ListQuery } from './list.ts';
 
@@ -34,6 +35,8 @@ export const Evidence = Type.Object(
     note: orNull(Type.String()),
     /** Other sources that say something else, in words. */
     disagreements: Type.Array(Type.String()),
+    /** Support channel that the fix comes from, in words; absent or null when everybody gets it. */
+    channel: Type.Optional(orNull(Type.String())),
   },
   closed,
 );
@@ -46,7 +49,26 @@ export const FindingPatch = Type.Object(
     version: Type.String(),
     /** Whether a repository of this very asset offers it now. */
     offered: Type.Boolean(),
+    /** The repository that offers it, as the package manager names it. */
+    repository: orNull(Type.String()),
+    /** Why it cannot be installed as things are: on hold, not offered, another support channel. */
+    obstacle: orNull(Type.String()),
+    needs: Type.Object(
+      {
+        reboot: oneOf(['required', 'advised', 'no'] as const),
+        restart: Type.Boolean(),
+        /** Packages of the asset that move together. */
+        packages: Type.Array(Type.String()),
+      },
+      closed,
+    ),
   },
+  closed,
+);
+
+/** Why no patch closes a finding. */
+export const MissingPatch = Type.Object(
+  { reason: oneOf(missingPatchReasons), sentence: Type.String() },
   closed,
 );
 
@@ -86,6 +108,8 @@ export const Finding = Type.Object(
     ] as const),
     fixed_version: orNull(Type.String()),
     patch: orNull(FindingPatch),
+    /** Set when there is no patch and the finding is not fixed. */
+    missing_patch: orNull(MissingPatch),
     cvss: orNull(Type.Number()),
     epss: orNull(Type.Number()),
     exploited: Type.Boolean(),

@@ -156,7 +156,7 @@ type Loose<T> = T extends readonly (infer E)[]
     ? { -readonly [K in keyof T]: Loose<T[K]> }
     : T;
 export const schemasAgree: [
-  Same<Schemas, Loose<Inventory>>,
+  Same<Loose<Schemas>, Loose<Inventory>>,
   Same<Static<typeof InventoryDigestsSchema>, Loose<InventoryDigests>>,
-  Same<Static<typeof PackageDeltaSchema>, Loose<PackageDelta>>,
+  Same<Loose<Static<typeof PackageDeltaSchema>>, Loose<PackageDelta>>,
 ] = [true, true, true];

@@ -566,5 +566,6 @@ create table vulnerability (
   withdrawn_at timestamp with time zone,
   constraint vulnerability_feed_record_fkey FOREIGN KEY (feed, record) REFERENCES feed_record(feed, record) ON DELETE CASCADE
 );
+CREATE INDEX vulnerability_aliases ON public.vulnerability USING gin (aliases);
 CREATE INDEX vulnerability_id ON public.vulnerability USING btree (id);
 CREATE INDEX vulnerability_record ON public.vulnerability USING btree (feed, record);

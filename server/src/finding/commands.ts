@@ -91,12 +91,27 @@ export async function closedByKnowledge(
   context: Context,
   feed: string,
   gone: readonly { softwareId: number; vulnerability: string }[],
+  /** Vulnerabilities that the feed now calls withdrawn, with the time that it names. */
+  withdrawn: ReadonlyMap<string, string>,
 ): Promise<number> {
-  const evidence = {
-    reason: 'no_longer_vulnerable',
-    sentence: `The data of ${feed} no longer says that this version is vulnerable.`,
-  };
-  return closeByKnowledge(trx, gone, evidence, context.clock.now());
+  const at = context.clock.now();
+  let closed = 0;
+  for (const [vulnerability, list] of Map.groupBy(gone, (one) =>
+    withdrawn.has(one.vulnerability) ? one.vulnerability : null,
+  )) {
+    const evidence =
+      vulnerability === null
+        ? {
+            reason: 'no_longer_vulnerable',
+            sentence: `The data of ${feed} no longer says that this version is vulnerable.`,
+          }
+        : {
+            reason: 'withdrawn',
+            sentence: `${vulnerability} was withdrawn on ${withdrawn.get(vulnerability)?.slice(0, 10) ?? 'an unknown day'}, says ${feed}: there is nothing to fix.`,
+          };
+    closed += await closeByKnowledge(trx, list, evidence, at);
+  }
+  return closed;
 }
 
 export interface FindingCounts {

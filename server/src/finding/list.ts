@@ -1,7 +1,7 @@
 import type { Static } from 'typebox';
 import { findingStatuses, type Finding, type FindingQuery } from '@fixpoint/contract/finding.ts';
 import { productOf } from '@fixpoint/core/knowledge/ecosystem.ts';
-import { patchFor } from '@fixpoint/core/knowledge/patch.ts';
+import { correlate } from '@fixpoint/core/match/correlate.ts';
 import { offeredVersions } from '@fixpoint/core/match/offered.ts';
 import { assetRows, assetsByReference } from '../asset/commands.ts';
 import type { Transact } from '../context.ts';
@@ -90,10 +90,22 @@ async function present(trx: Transact, rows: readonly FindingRow[]): Promise<Find
     (await softwareOf(trx, [...new Set(rows.flatMap((row) => row.software))])).map((s) => [s.id, s]),
   );
   const assets = await assetRows(trx, [...new Set(rows.map((row) => row.asset_id))]);
-  const candidates = new Map(assets.map((asset) => [asset.id, asset.candidates]));
+  const assetOf = new Map(assets.map((asset) => [asset.id, asset]));
   return rows.map((row) => {
     const product = productOf(row.os, row.os_release);
-    const offered = offeredVersions(product.ecosystem, candidates.get(row.asset_id) ?? []);
+    const offered = offeredVersions(product.ecosystem, assetOf.get(row.asset_id)?.candidates ?? []);
+    const installed = row.software.flatMap((id) => software.get(id) ?? []);
+    const { patch, missing } = correlate({
+      product,
+      package: row.package,
+      fixState: row.fix_state,
+      fixedVersion: row.fixed_version,
+      channel: row.evidence.channel ?? null,
+      rule: row.evidence.rule,
+      installed,
+      offered,
+      held: assetOf.get(row.asset_id)?.host?.held ?? [],
+    });
     return {
       asset_id: row.uid,
       hostname: row.hostname,
@@ -102,13 +114,14 @@ async function present(trx: Transact, rows: readonly FindingRow[]): Promise<Find
       status: row.status,
       status_reason: row.reasons?.join(' ') ?? null,
       package: row.package,
-      installed: row.software.flatMap((id) => {
-        const one = software.get(id);
-        return one === undefined ? [] : [`${one.name} ${one.version}`];
-      }),
+      installed: installed.map((one) => `${one.name} ${one.version}`),
       fix_state: fixStates.find((state) => state === row.fix_state) ?? 'unknown',
       fixed_version: row.fixed_version,
-      patch: row.status === 'fixed' ? null : patchFor(product, row.package, row.fixed_version, offered),
+      patch:
+        row.status === 'fixed' || patch === null
+          ? null
+          : { ...patch, needs: { ...patch.needs, packages: [...patch.needs.packages] } },
+      missing_patch: row.status === 'fixed' ? null : missing,
       cvss: row.cvss,
       epss: row.epss,
       exploited: row.exploited,

@@ -67,7 +67,9 @@ describe('the knowledge that the product carries', () => {
   });
 
   test('knows what is fixed in openssl up to the newest security update, with source and record', async () => {
-    const decisions = await inTransaction((trx) => decisionsFor(trx, debian12, ['openssl']));
+    const decisions = await inTransaction((trx) =>
+      decisionsFor(trx, debian12, { sources: ['openssl'], binaries: [] }),
+    );
     const newest = decisions.find((d) => d.vulnerability === 'CVE-2026-54872');
     expect(newest).toMatchObject({
       status: 'fixed',

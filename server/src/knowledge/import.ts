@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Actor } from '@fixpoint/core/audit/events.ts';
-import type { FeedId } from '@fixpoint/core/knowledge/facts.ts';
+import type { FeedId, UpdateFact } from '@fixpoint/core/knowledge/facts.ts';
 import { appendAudit } from '../audit/commands.ts';
 import type { Context, Transact } from '../context.ts';
 import { FeedFormatError, type Feed, type FeedFile, type FeedRejection } from '../feed/feed.ts';
@@ -184,6 +184,10 @@ async function importInto(
   const seen = new Set<string>();
   const touched = new Products();
   const withdrawn = new Set<string>();
+  /** What this file withdraws, with the time that it names. */
+  const withdrawing = new Map<string, string>();
+  /** Ids that records call a vulnerability beside its own: statements under them are decided anew. */
+  const aliased = new Set<string>();
   const rejections = refusals(held);
   let read = 0;
   let added = 0;
@@ -204,7 +208,13 @@ async function importInto(
     for (const record of records) {
       for (const fact of record.facts) {
         if (fact.kind === 'statement') touched.add([fact]);
-        if (fact.kind === 'vulnerability' && fact.withdrawnAt !== null) withdrawn.add(fact.id);
+        if (fact.kind === 'update') touched.add([productOfUpdate(fact)]);
+        if (fact.kind !== 'vulnerability') continue;
+        if (fact.withdrawnAt !== null) {
+          withdrawn.add(fact.id);
+          withdrawing.set(fact.id, fact.withdrawnAt);
+        }
+        for (const alias of fact.aliases) if (!alias.includes(fact.id)) aliased.add(alias);
       }
     }
     changed += replaced.length;
@@ -232,7 +242,10 @@ async function importInto(
   let gone = 0;
   let unreadable = 0;
   if (feed.complete) {
-    const absent = [...held.keys()].filter((id) => !seen.has(id));
+    const { partOf } = feed;
+    const parts = partOf === undefined ? null : new Set([...seen].map(partOf));
+    const ofThisFile = (id: string) => parts === null || (partOf !== undefined && parts.has(partOf(id)));
+    const absent = [...held.keys()].filter((id) => !seen.has(id) && ofThisFile(id));
     // A record that has become unreadable has not been withdrawn: what it said before stays.
     const missing = absent.filter((id) => !rejections.mayBe(id));
     gone = missing.length;
@@ -246,7 +259,7 @@ async function importInto(
     }
     await takeBack(missing);
   }
-  touched.add(await productsOfVulnerabilities(trx, [...withdrawn]));
+  touched.add(await productsOfVulnerabilities(trx, [...withdrawn, ...aliased]));
   await replaceRejections(trx, feed.id, rejections.kept, started);
   const counts = {
     added,
@@ -257,7 +270,7 @@ async function importInto(
   };
   // From here to the commit nobody adds software by what was known before: it would stay judged by that.
   await lockKnowledge(trx);
-  const effect = await applyTouched(trx, context, feed.id, touched, options.actor);
+  const effect = await applyTouched(trx, context, feed.id, touched, withdrawing, options.actor);
   const now = context.clock.now();
   await saveFeed(trx, feed.id, {
     last_attempt_at: started,
@@ -266,7 +279,7 @@ async function importInto(
     last_error: null,
     source_name: file.name,
     source_digest: sourceDigest(),
-    records: feed.complete ? seen.size + unreadable : held.size,
+    records: feed.complete && feed.partOf === undefined ? seen.size + unreadable : held.size - gone,
     rejected: rejections.count(),
     ...(options.publishedAt === undefined ? {} : { published_at: options.publishedAt.toISOString() }),
   });
@@ -284,6 +297,11 @@ async function importInto(
     },
   });
   return { feed: feed.id, read, ...counts, seconds: (now.getTime() - started.getTime()) / 1000 };
+}
+
+/** The software that an update concerns: what replaces it decides which of a host's updates count. */
+function productOfUpdate(update: UpdateFact): { ecosystem: string; release: string; package: string } {
+  return { ecosystem: 'windows', release: '', package: update.product };
 }
 
 /** What an import did to software that hosts have. The vulnerabilities are named, so that the story of each tells of it. */
@@ -304,6 +322,7 @@ async function applyTouched(
   context: Context,
   feed: FeedId,
   touched: Products,
+  withdrawing: ReadonlyMap<string, string>,
   actor: Actor,
 ): Promise<Effect> {
   const opened = new Set<string>();
@@ -311,7 +330,7 @@ async function applyTouched(
   const counts = { verdicts_opened: 0, verdicts_gone: 0, findings_closed: 0 };
   for (const { product, packages } of touched) {
     const change = await rematch(trx, context, product, packages);
-    counts.findings_closed += await closedByKnowledge(trx, context, feed, change.gone);
+    counts.findings_closed += await closedByKnowledge(trx, context, feed, change.gone, withdrawing);
     await dropVerdicts(trx, change.gone);
     await fixesKnown(trx, context, product, packages);
     counts.verdicts_opened += change.opened.length;

@@ -283,6 +283,20 @@ export async function statementsOf(
   return rows;
 }
 
+/**
+ * The CVE that each of these ids is another name of, where feeds agree on one: `DSA-5562-1`, `GHSA-…`, `TEMP-…`. An id that
+ * several CVEs share (an advisory for all of them) is a name of none.
+ */
+export async function canonicalIds(trx: Transact, ids: readonly string[]): Promise<Map<string, string>> {
+  if (ids.length === 0) return new Map();
+  const { rows } = await sql<{ alias: string; id: string }>`
+    select a.alias, min(v.id) as id
+    from unnest(${ids}::text[]) as a(alias) join vulnerability v on v.aliases @> array[a.alias]
+    where v.id like 'CVE-%' and v.id <> a.alias
+    group by a.alias having count(distinct v.id) = 1`.execute(trx);
+  return new Map(rows.map((row) => [row.alias, row.id]));
+}
+
 /** Whether what is vulnerable in a release is known as a whole. */
 export async function isReleaseKnown(
   trx: Transact,

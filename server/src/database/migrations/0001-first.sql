@@ -158,6 +158,7 @@ create table vulnerability (
 );
 create index vulnerability_record on vulnerability (feed, record);
 create index vulnerability_id on vulnerability (id);
+create index vulnerability_aliases on vulnerability using gin (aliases);
 create table statement (
   feed text not null,
   record text not null,
