@@ -66,37 +66,6 @@ export const Alert = Type.Object(
 );
 export type Alert = Static<typeof Alert>;
 
-/** GET /api/v1/feeds → List(Feed) ; POST /api/v1/feeds/:id/import (body: the published file) → FeedImport ; GET /api/v1/feeds/:id/rejections */
-export const FeedStatus = Type.Object(
-  {
-    id: Type.String(),
-    title: Type.String(),
-    publisher: Type.String(),
-    published_at: orNull(Type.String()),
-    last_success_at: orNull(Type.String()),
-    last_attempt_at: orNull(Type.String()),
-    last_error: orNull(Type.String()),
-    stale: Type.Boolean(),
-    records: Type.Integer(),
-    rejected: Type.Integer(),
-  },
-  closed,
-);
-export type FeedStatus = Static<typeof FeedStatus>;
-export const FeedImport = Type.Object(
-  {
-    feed: Type.String(),
-    read: Type.Integer(),
-    added: Type.Integer(),
-    changed: Type.Integer(),
-    unchanged: Type.Integer(),
-    withdrawn: Type.Integer(),
-    rejected: Type.Integer(),
-    seconds: Type.Number(),
-  },
-  closed,
-);
-export type FeedImport = Static<typeof FeedImport>;
 /** GET /health (no credentials). */
 export const Health = Type.Object(
   { status: oneOf(['ok', 'starting', 'failing'] as const), version: Type.String() },

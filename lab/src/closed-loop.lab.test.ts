@@ -6,7 +6,7 @@ import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { Type } from 'typebox';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { FeedImport } from '@fixpoint/contract/audit.ts';
+import { FeedImport } from '@fixpoint/contract/feed.ts';
 import { waitFor } from './clock.ts';
 import { type Lab, startLab } from './fleet.ts';
 import type { Host } from './host.ts';

@@ -1,6 +1,7 @@
 /** What the fault tests share: a lab whose hosts have `fixpoint-lab-good`, a server, and looks at what really happened. */
 import type { Static } from 'typebox';
-import { AuditVerification, FeedImport } from '@fixpoint/contract/audit.ts';
+import { AuditVerification } from '@fixpoint/contract/audit.ts';
+import { FeedImport } from '@fixpoint/contract/feed.ts';
 import type { TaskDetail } from '@fixpoint/contract/patch-job.ts';
 import { waitFor } from './clock.ts';
 import { type Lab, startLab } from './fleet.ts';

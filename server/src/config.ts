@@ -29,6 +29,18 @@ const Environment = Type.Object(
      * `http://NAME/path/=file:///folder`, or `apt` for those of this machine's own apt sources.
      */
     FIXPOINT_REPOSITORIES: Type.Optional(text),
+    /**
+     * Whether feeds are downloaded: `on`, all of them, but for those that are switched off; `enabled` (default), those that
+     * an administrator has enabled, and any when somebody asks for it; `off`, none, whoever asks.
+     */
+    FIXPOINT_FEED_SYNC: Type.Optional(Type.Enum(['on', 'enabled', 'off'])),
+    /** Proxies for downloading feeds, as other programs read them; lower case works too. */
+    HTTPS_PROXY: Type.Optional(text),
+    HTTP_PROXY: Type.Optional(text),
+    NO_PROXY: Type.Optional(text),
+    https_proxy: Type.Optional(text),
+    http_proxy: Type.Optional(text),
+    no_proxy: Type.Optional(text),
     FIXPOINT_LOG_LEVEL: Type.Optional(
       Type.Enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']),
     ),
@@ -66,6 +78,9 @@ export interface Config {
   readonly trustedProxies: readonly string[];
   /** As distribution/repositories.ts reads it. */
   readonly repositories: string;
+  readonly feedSync: 'on' | 'enabled' | 'off';
+  /** HTTPS_PROXY and its like, as they were set. */
+  readonly proxy: Readonly<Record<string, string>>;
   readonly logLevel: string;
 }
 
@@ -134,6 +149,10 @@ export function readConfig(
       enrolmentsPerMinute: Number(values.FIXPOINT_ENROLMENTS_PER_MINUTE ?? 120),
       trustedProxies: values.FIXPOINT_TRUSTED_PROXIES?.split(',').map((proxy) => proxy.trim()) ?? [],
       repositories: values.FIXPOINT_REPOSITORIES ?? 'apt',
+      feedSync: values.FIXPOINT_FEED_SYNC ?? 'enabled',
+      proxy: Object.fromEntries(
+        Object.entries(set).filter(([name]) => /^(https?|no)_proxy$/i.test(name)),
+      ),
       logLevel: values.FIXPOINT_LOG_LEVEL ?? 'info',
     },
   };

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { FeedStatus } from '@fixpoint/contract/audit.ts';
+import { FeedStatus } from '@fixpoint/contract/feed.ts';
 import { rmSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { now, sleep, ticks } from '../clock.ts';

@@ -23,6 +23,13 @@ export interface ServerKeys {
     /** base64url of the first 16 bytes of SHA-256 over the raw public key; stands in enrolment tokens. */
     readonly fingerprint: string;
   };
+  /** Signs bundles of feeds for sites without a network. */
+  readonly bundle: {
+    readonly id: string;
+    readonly privateKey: KeyObject;
+    /** base64url of the raw 32 bytes. */
+    readonly publicKey: string;
+  };
   /** HMAC keys, each for one purpose only, all derived from one stored secret. */
   readonly agentSessionSecret: Buffer;
   readonly challengeSecret: Buffer;
@@ -42,11 +49,12 @@ export async function loadKeys(
     const existing = await currentKeys(trx);
     const missing = [];
     const created_at = context.clock.now();
-    if (!existing.some((row) => row.purpose === 'order')) {
+    for (const purpose of ['order', 'bundle'] as const) {
+      if (existing.some((row) => row.purpose === purpose)) continue;
       const pair = generateKeyPairSync('ed25519');
       missing.push({
-        id: `order-${context.random.uuid().slice(0, 8)}`,
-        purpose: 'order',
+        id: `${purpose}-${context.random.uuid().slice(0, 8)}`,
+        purpose,
         public_key: rawPublicKey(pair.publicKey),
         private_key: pair.privateKey.export({ format: 'pem', type: 'pkcs8' }).toString(),
         created_at,
@@ -65,10 +73,12 @@ export async function loadKeys(
     return [...existing, ...missing];
   });
   const order = rows.findLast((row) => row.purpose === 'order');
+  const bundle = rows.findLast((row) => row.purpose === 'bundle');
   const session = rows.findLast((row) => row.purpose === 'session');
-  if (order === undefined || session === undefined) throw new Error('server keys were not stored');
+  if (order === undefined || bundle === undefined || session === undefined) throw new Error('server keys were not stored');
   const privateKey = createPrivateKey(order.private_key);
   const publicKey = rawPublicKey(createPublicKey(privateKey));
+  const bundleKey = createPrivateKey(bundle.private_key);
   const secret = Buffer.from(session.private_key, 'base64url');
   const derive = (purpose: string) => createHmac('sha256', secret).update(`fixpoint-${purpose}-v1`).digest();
   return {
@@ -81,6 +91,11 @@ export async function loadKeys(
         .digest()
         .subarray(0, 16)
         .toString('base64url'),
+    },
+    bundle: {
+      id: bundle.id,
+      privateKey: bundleKey,
+      publicKey: rawPublicKey(createPublicKey(bundleKey)),
     },
     agentSessionSecret: derive('agent-session'),
     challengeSecret: derive('challenge'),

@@ -1,7 +1,9 @@
 import { afterEach, expect, test } from 'vitest';
 import { testFleet, type Fleet } from '../deployment/fleet-double.ts';
 import { startBackground } from './background.ts';
-import { alertOfBrokenTrail, alertOfStaleFeeds } from './schedules.ts';
+import { alertOfStaleFeeds } from '../feed-sync/commands.ts';
+import { syncParts } from '../feed-sync/parts.ts';
+import { alertOfBrokenTrail } from './schedules.ts';
 
 const fleets: Fleet[] = [];
 async function fleetOf(): Promise<Fleet> {
@@ -90,8 +92,8 @@ test('stale data is said once; a feed that was never used is not missed', async 
     })
     .where('id', '=', 'debian-tracker')
     .execute();
-  await alertOfStaleFeeds(fleet.context);
-  await alertOfStaleFeeds(fleet.context);
+  await alertOfStaleFeeds(syncParts(fleet.context));
+  await alertOfStaleFeeds(syncParts(fleet.context));
   const { body } = await fleet.call('GET', '/api/v1/alerts');
   expect(body.items).toMatchObject([{ kind: 'feed_stale', subject: 'debian-tracker' }]);
 });

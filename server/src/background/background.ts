@@ -1,6 +1,9 @@
 import { sql } from 'kysely';
+import type { ServerContext } from '../app.ts';
 import type { Context } from '../context.ts';
 import { tick } from '../deployment/commands.ts';
+import { startFeedSyncs } from '../feed-sync/due.ts';
+import { syncParts } from '../feed-sync/parts.ts';
 import { startSchedules } from './schedules.ts';
 
 export interface Background {
@@ -15,18 +18,19 @@ export interface BackgroundOptions {
 const tickTurn = 7_431_001;
 const afterFailureMilliseconds = 5_000;
 
-/** Starts what goes on without anybody asking: deployments carried on about once a second, and the schedules. */
+/** Starts what goes on without anybody asking: deployments carried on about once a second, feeds, and the schedules. */
 export async function startBackground(
-  context: Context,
+  context: ServerContext,
   options: BackgroundOptions = {},
 ): Promise<Background> {
   const loop = startTicks(context, options.tickMilliseconds ?? 1_000);
   try {
     const schedules = await startSchedules(context);
+    const syncs = startFeedSyncs(syncParts(context));
     return {
       async stop() {
         await loop.stop();
-        await schedules.stop();
+        await Promise.all([syncs.stop(), schedules.stop()]);
       },
     };
   } catch (error) {

@@ -1,7 +1,9 @@
 import { PgBoss, fromKysely } from 'pg-boss';
+import type { ServerContext } from '../app.ts';
 import type { Context } from '../context.ts';
 import { verifyAudit } from '../audit/commands.ts';
-import { feedStatus } from '../knowledge/commands.ts';
+import { alertOfStaleFeeds } from '../feed-sync/commands.ts';
+import { syncParts } from '../feed-sync/parts.ts';
 import { raiseAlert } from '../notify/commands.ts';
 import { transact } from '../transact.ts';
 import type { Background } from './background.ts';
@@ -12,16 +14,16 @@ interface Schedule {
   readonly name: string;
   /** Cron, in UTC. */
   readonly cron: string;
-  readonly work: (context: Context) => Promise<void>;
+  readonly work: (context: ServerContext) => Promise<void>;
 }
 
 const schedules: readonly Schedule[] = [
-  { name: 'feed-staleness', cron: '23 * * * *', work: alertOfStaleFeeds },
+  { name: 'feed-staleness', cron: '23 * * * *', work: (context) => alertOfStaleFeeds(syncParts(context)) },
   { name: 'audit-verification', cron: '17 3 * * *', work: alertOfBrokenTrail },
 ];
 
 /** Starts the schedules. Whatever the number of replicas, each run is done by one. */
-export async function startSchedules(context: Context): Promise<Background> {
+export async function startSchedules(context: ServerContext): Promise<Background> {
   const boss = new PgBoss({ db: fromKysely(context.db), schema: 'pgboss' });
   boss.on('error', (error) => {
     context.log.warn({ err: error }, 'the queue met an error');
@@ -39,27 +41,6 @@ export async function startSchedules(context: Context): Promise<Background> {
       await boss.stop({ graceful: true, timeout: 5_000 });
     },
   };
-}
-
-/** Old data finds nothing new, and nobody notices: so it is said. Once for each age of the data. */
-export async function alertOfStaleFeeds(context: Context): Promise<void> {
-  await transact(context.db, async (trx) => {
-    for (const feed of await feedStatus(trx, context)) {
-      // a feed that nobody ever used is not missed
-      if (!feed.stale || feed.last_success_at === null) continue;
-      const since = feed.published_at ?? feed.last_success_at;
-      await raiseAlert(trx, context, {
-        kind: 'feed_stale',
-        severity: 'warning',
-        subjectKind: 'feed',
-        subject: feed.id,
-        message: `${feed.title} is of ${since}; what was published since then is not known here.`,
-        whatToDo: 'Import the current file of the feed.',
-        detail: { published_at: feed.published_at, last_success_at: feed.last_success_at },
-        deduplicationKey: `feed_stale:${feed.id}:${since}`,
-      });
-    }
-  });
 }
 
 /** Verifies the audit trail from its beginning. */

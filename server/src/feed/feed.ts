@@ -14,12 +14,17 @@ export interface Feed {
   readonly url: string | null;
   /** True when a file holds the whole feed: a record that is no longer in it is withdrawn from the store. */
   readonly complete: boolean;
+  /**
+   * Where a published file holds a part of the feed (a release, a repository): the part that a record belongs to. A file says
+   * everything about the parts that it has records of, and nothing about the others. Left out: the feed is one part.
+   */
+  readonly partOf?: (recordId: string) => string;
   /** After this many hours without a successful import the feed is called stale. */
   readonly staleAfterHours: number;
   /** Name spaces of packages that it speaks of; left out: of vulnerabilities wherever they are. For telling whom its age concerns. */
   readonly ecosystems?: readonly string[];
-  /** How its files are downloaded; left out: the one file at `url`. Building blocks are in downloads.ts. */
-  readonly downloads?: FeedSource;
+  /** How its files are downloaded; left out: the one file at `url`; null: not at all, by hand only. See downloads.ts. */
+  readonly downloads?: FeedSource | null;
   /** Limits of one file's download, where the usual ones do not do. */
   readonly downloadLimits?: Partial<DownloadLimits>;
   /**
@@ -139,6 +144,8 @@ export interface FetchOptions {
   /** Name of the download; left out: the path of the address. */
   readonly name?: string;
   readonly maximumBytes?: number;
+  /** It will not be asked for again, so nothing is remembered of it. */
+  readonly once?: boolean;
   /** Address of a text whose first word is the SHA-256 of the file, as `sha256sum` writes it. */
   readonly checksumUrl?: string;
 }
