@@ -256,7 +256,8 @@ export function planUndo(
       }
     }
     const wanted = others.filter((other) => other.id !== order.id).flatMap((other) => other.steps);
-    for (const step of order.steps) {
+    // Backwards: limits that bound each other, and modules that use each other, came in an order that worked.
+    for (const step of order.steps.toReversed()) {
       if (step.kind === 'sysctl') {
         const was = before.sysctl[step.key];
         const now = state.sysctl[step.key] ?? null;
