@@ -1,6 +1,7 @@
 import type { Fact } from '@fixpoint/core/knowledge/facts.ts';
 import { cvssFact } from '../cvss-vector.ts';
 import { jsonDocuments, type JsonDocument } from '../documents.ts';
+import { osvDownloads } from '../osv-downloads.ts';
 import type { Feed, FeedRecord, FeedRejection } from '../feed.ts';
 import { isCve, parseInstant, rejection, requireRecords, schemaComplaint } from '../record.ts';
 import type { OsvDialect } from './dialect.ts';
@@ -17,6 +18,8 @@ export function osvFeed(about: OsvFeedTitle, dialect: OsvDialect): Feed {
     url: `https://osv-vulnerabilities.storage.googleapis.com/${encodeURIComponent(dialect.name)}/all.zip`,
     complete: true,
     staleAfterHours: 48,
+    ecosystems: [dialect.ecosystem],
+    downloads: osvDownloads,
     parse(file) {
       return requireRecords(file, parseDocuments(dialect, jsonDocuments(file)));
     },

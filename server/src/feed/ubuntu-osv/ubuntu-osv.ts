@@ -40,15 +40,18 @@ function isRegressionFix(record: OsvRecord): boolean {
 /**
  * `22.04:LTS` and `23.10` are a release; with `Pro` it is Ubuntu Pro's, and what else is said names a build of its own:
  * `Pro:FIPS-updates:20.04:LTS` → `fips-updates`, `Pro:22.04:LTS:Realtime:Kernel` → `realtime`,
- * `22.04:LTS:for:NVIDIA:BlueField` → `nvidia-bluefield`.
+ * `22.04:LTS:for:NVIDIA:BlueField` → `nvidia-bluefield`. For 16.04 the archives `fips` and `fips-updates` are both called
+ * FIPS; the purl tells them apart (`distro=fips-updates/xenial`).
  */
-export function ubuntuPlace(qualifier: string): Placing {
+export function ubuntuPlace(qualifier: string, affected: OsvAffected): Placing {
   const words = qualifier.split(':');
   const release = words.find((word) => /^[0-9]+\.[0-9]+$/u.test(word));
   if (release === undefined) return 'release_missing';
   const said = words.filter((word) => word !== release).map((word) => word.toLowerCase());
   const build = said.filter((word) => !['pro', 'lts', 'for', 'kernel', ''].includes(word)).join('-');
-  return { release, channel: build !== '' ? build : said.includes('pro') ? 'pro' : null };
+  if (build === '') return { release, channel: said.includes('pro') ? 'pro' : null };
+  const archive = /[?&]distro=(fips[a-z-]*)\//u.exec(affected.package?.purl ?? '')?.[1];
+  return { release, channel: archive ?? build };
 }
 
 /** Ubuntu's priority, and the reason where one is given: `low: OpenSSL developers have rated this issue to be low severity`. */
