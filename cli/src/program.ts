@@ -31,6 +31,10 @@ const nouns: Readonly<Record<string, Noun>> = {
   asset: { summary: 'hosts with an agent', load: () => import('./commands/asset.ts') },
   tag: { summary: 'named sets of assets', load: () => import('./commands/tag.ts') },
   finding: { summary: 'vulnerabilities on assets', load: () => import('./commands/finding.ts') },
+  explain: {
+    summary: 'why an asset has a vulnerability, or has not, and what would change it',
+    load: () => import('./commands/explain.ts'),
+  },
   patch: { summary: 'what can be deployed', load: () => import('./commands/patch.ts') },
   job: { summary: 'what is wanted to be deployed, and where', load: () => import('./commands/job.ts') },
   deployment: { summary: 'runs of patch jobs', load: () => import('./commands/deployment.ts') },

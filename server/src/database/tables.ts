@@ -145,7 +145,7 @@ export interface AdvisoryTable {
 }
 
 export interface VulnerabilityTable {
-  feed: string;
+  feed: FeedId;
   record: string;
   id: string;
   aliases: string[];

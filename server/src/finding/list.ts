@@ -6,6 +6,7 @@ import { offeredVersions } from '@fixpoint/core/match/offered.ts';
 import { assetRows, assetsByReference } from '../asset/commands.ts';
 import type { Transact } from '../context.ts';
 import { readOffset } from '../cursor.ts';
+import { vulnerabilitiesCalled } from '../knowledge/commands.ts';
 import { answer, refuse, type Answer } from '../refusal.ts';
 import { softwareOf } from '../software/commands.ts';
 import {
@@ -56,7 +57,11 @@ export async function listFindings(
     offset,
     ...(assetIds === undefined ? {} : { assetIds }),
     ...(query.tag === undefined ? {} : { tag: query.tag }),
-    ...(query.vulnerability === undefined ? {} : { vulnerabilities: [query.vulnerability] }),
+    ...(query.vulnerability === undefined
+      ? {}
+      : {
+          vulnerabilities: [query.vulnerability, ...(await vulnerabilitiesCalled(trx, query.vulnerability))],
+        }),
     ...(query.package === undefined ? {} : { package: query.package }),
   };
   const exposed = statuses.filter((s) => notFixed.has(s));

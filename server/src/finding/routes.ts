@@ -1,6 +1,8 @@
+import { Explanation, ExplanationQuery } from '@fixpoint/contract/explanation.ts';
 import { Finding, FindingQuery } from '@fixpoint/contract/finding.ts';
 import { List } from '@fixpoint/contract/list.ts';
 import { send, type Room } from '../app.ts';
+import { explanation } from './explain.ts';
 import { listFindings } from './list.ts';
 
 export const routes: Room = (app, context) => {
@@ -17,5 +19,20 @@ export const routes: Room = (app, context) => {
     },
     async (request, reply) =>
       send(reply, await context.db.transaction().execute((trx) => listFindings(trx, request.query))),
+  );
+  app.get(
+    '/api/v1/explanation',
+    {
+      config: { permission: 'read' },
+      schema: {
+        summary:
+          'Why an asset has a vulnerability, or has not: facts, rule, comparison, and what would change it',
+        tags: ['finding'],
+        querystring: ExplanationQuery,
+        response: { 200: Explanation },
+      },
+    },
+    async (request, reply) =>
+      send(reply, await context.db.transaction().execute((trx) => explanation(trx, request.query))),
   );
 };

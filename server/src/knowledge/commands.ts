@@ -1,44 +1,48 @@
 import { decideAll, type Decision } from '@fixpoint/core/knowledge/decision.ts';
-import type { StatementFact } from '@fixpoint/core/knowledge/facts.ts';
-import type { SourcedStatement } from '@fixpoint/core/knowledge/union.ts';
+import { isEcosystem, type Product } from '@fixpoint/core/knowledge/ecosystem.ts';
+import type { FeedId, StatementFact } from '@fixpoint/core/knowledge/facts.ts';
+import { feedAge, type FeedAge, type FeedDates } from '@fixpoint/core/knowledge/staleness.ts';
+import type { SourcedStatement, Withdrawal } from '@fixpoint/core/knowledge/union.ts';
 import type { Context, Transact } from '../context.ts';
 import { feeds } from '../feed/feeds.ts';
 import {
+  aliasesOf,
+  canonicalIds,
   feedRejections,
   feedRows,
   holdKnowledge,
-  isEcosystem,
   isReleaseKnown,
+  statementsAbout,
   statementsOf,
+  withdrawalsOf,
+  type PackageNames,
   type StatementRow,
 } from './store.ts';
 
-/** A release of an ecosystem, such as Debian 12: what statements and software belong to. */
-export interface Product {
-  readonly ecosystem: string;
-  readonly release: string;
-}
+export type { PackageNames } from './store.ts';
+export { productOf, type Product } from '@fixpoint/core/knowledge/ecosystem.ts';
 
-/** The name space of a host's packages. A system that no feed knows is a product too; nothing is known of it, and that is said. */
-export function productOf(os: string, osRelease: string): Product {
-  return { ecosystem: os, release: osRelease };
-}
-
-function sourced(row: StatementRow): SourcedStatement {
+function sourced(row: StatementRow): SourcedStatement[] {
+  if (!isEcosystem(row.ecosystem)) return [];
   const statement: StatementFact = {
     kind: 'statement',
     vulnerability: row.vulnerability,
-    ecosystem: 'debian',
+    ecosystem: row.ecosystem,
     release: row.release,
     package: row.package,
+    packageKind: row.package_kind,
+    module: row.module,
+    channel: row.channel,
     status: row.status,
+    introducedVersion: row.introduced_version,
     fixedVersion: row.fixed_version,
+    updates: row.updates,
     fixState: row.fix_state,
     note: row.note,
     advisory: row.advisory,
     statedAt: row.stated_at?.toISOString() ?? null,
   };
-  return { feed: row.feed, record: row.record, statement };
+  return [{ feed: row.feed, record: row.record, statement }];
 }
 
 /**
@@ -50,19 +54,47 @@ export async function keepKnowledge(trx: Transact): Promise<void> {
   await holdKnowledge(trx);
 }
 
-/** What all feeds together say of these source packages. */
+/** What all feeds together say of these packages. */
 export async function decisionsFor(
   trx: Transact,
   product: Product,
-  packages: readonly string[],
+  names: PackageNames,
 ): Promise<Decision[]> {
-  if (!isEcosystem(product.ecosystem)) return [];
-  const rows = await statementsOf(trx, product, packages);
-  return decideAll(rows.map(sourced));
+  const rows = await statementsOf(trx, product, names);
+  // One vulnerability may have several names; findings are counted under its CVE.
+  const others = new Set(rows.map((row) => row.vulnerability).filter((id) => !id.startsWith('CVE-')));
+  const canonical = await canonicalIds(trx, [...others]);
+  return decideAll(
+    rows
+      .map((row) => ({ ...row, vulnerability: canonical.get(row.vulnerability) ?? row.vulnerability }))
+      .flatMap(sourced),
+  );
 }
 
+/** What is held of a feed, and how old that is. */
+/**
+ * What is known of one vulnerability for one product: statements under all its names, told under its CVE, and withdrawals.
+ */
+export async function knownOf(
+  trx: Transact,
+  product: Product,
+  vulnerability: string,
+): Promise<{ statements: SourcedStatement[]; withdrawals: Withdrawal[]; productKnown: boolean }> {
+  const aliases = await aliasesOf(trx, vulnerability);
+  const canonical = await canonicalIds(trx, aliases);
+  const names = [vulnerability, ...aliases.filter((alias) => canonical.get(alias) === vulnerability)];
+  const rows = await statementsAbout(trx, product, names);
+  return {
+    statements: rows.map((row) => ({ ...row, vulnerability })).flatMap(sourced),
+    withdrawals: await withdrawalsOf(trx, product.ecosystem, vulnerability),
+    productKnown: await isReleaseKnown(trx, product),
+  };
+}
+
+export { vulnerabilitiesCalled } from './store.ts';
+
 export interface FeedStatusRow {
-  readonly id: string;
+  readonly id: FeedId;
   readonly title: string;
   readonly publisher: string;
   readonly published_at: string | null;
@@ -72,28 +104,50 @@ export interface FeedStatusRow {
   readonly stale: boolean;
   readonly records: number;
   readonly rejected: number;
+  readonly dates: FeedDates;
+  readonly age: FeedAge;
+}
+
+/** What is known of a feed beyond what was imported, for its age: see FeedDates. */
+export interface FeedCare {
+  readonly enabled: boolean;
+  readonly confirmedAt: Date | null;
 }
 
 /** Every feed with its age; one that was never imported is there too, and is stale. */
-export async function feedStatus(trx: Transact, context: Context): Promise<FeedStatusRow[]> {
+export async function feedStatus(
+  trx: Transact,
+  context: Context,
+  care: ReadonlyMap<string, FeedCare> = new Map(),
+): Promise<FeedStatusRow[]> {
   const rows = new Map((await feedRows(trx)).map((row) => [row.id, row]));
-  const now = context.clock.now().getTime();
+  const now = context.clock.now().toISOString();
   return feeds.map((feed) => {
     const row = rows.get(feed.id);
-    // Old data imported today is still old: what the publisher dated counts, and only without a date our own import.
-    const reference = row?.published_at ?? row?.last_success_at ?? null;
-    const ageHours = reference === null ? Number.POSITIVE_INFINITY : (now - reference.getTime()) / 3_600_000;
+    const dates: FeedDates = {
+      feed: feed.id,
+      title: feed.title,
+      ecosystems: feed.ecosystems ?? null,
+      publishedAt: row?.published_at?.toISOString() ?? null,
+      confirmedAt: care.get(feed.id)?.confirmedAt?.toISOString() ?? null,
+      importedAt: row?.last_success_at?.toISOString() ?? null,
+      limitSeconds: feed.staleAfterHours * 3600,
+      enabled: care.get(feed.id)?.enabled ?? false,
+    };
+    const age = feedAge(dates, now);
     return {
       id: feed.id,
       title: feed.title,
       publisher: feed.publisher,
-      published_at: row?.published_at?.toISOString() ?? null,
-      last_success_at: row?.last_success_at?.toISOString() ?? null,
+      published_at: dates.publishedAt,
+      last_success_at: dates.importedAt,
       last_attempt_at: row?.last_attempt_at?.toISOString() ?? null,
       last_error: row?.last_error ?? null,
-      stale: ageHours > feed.staleAfterHours,
+      stale: age.state !== 'current',
       records: row?.records ?? 0,
       rejected: row?.rejected ?? 0,
+      dates,
+      age,
     };
   });
 }

@@ -14,7 +14,9 @@ import {
   lockKnowledge,
   productsOfRecords,
   productsOfVulnerabilities,
+  countRecords,
   recordDigests,
+  recordIds,
   removeRecords,
   replaceRejections,
   saveFeed,
@@ -63,7 +65,7 @@ class ImplausibleLoss extends Error {
 const keptRejections = 10_000;
 
 /** What of a file was refused, and which of the records held could be among it. */
-function refusals(held: ReadonlyMap<string, string>) {
+function refusals() {
   const kept: FeedRejection[] = [];
   const records = new Set<string>();
   let count = 0;
@@ -75,7 +77,7 @@ function refusals(held: ReadonlyMap<string, string>) {
       count += 1;
       if (kept.length < keptRejections) kept.push(item);
       if (item.record === null) unnamed = true;
-      else if (held.has(item.record)) records.add(item.record);
+      else records.add(item.record);
     },
     /** Whether a record that is not in the file may be one that was refused. */
     mayBe: (id: string) => unnamed || records.has(id),
@@ -179,8 +181,7 @@ async function importInto(
   sourceDigest: () => string,
 ): Promise<ImportResult> {
   await touchFeed(trx, feed.id);
-  const held = await recordDigests(trx, feed.id);
-  const heldCount = held.size;
+  const heldCount = await countRecords(trx, feed.id);
   const seen = new Set<string>();
   const touched = new Products();
   const withdrawn = new Set<string>();
@@ -188,10 +189,11 @@ async function importInto(
   const withdrawing = new Map<string, string>();
   /** Ids that records call a vulnerability beside its own: statements under them are decided anew. */
   const aliased = new Set<string>();
-  const rejections = refusals(held);
+  const rejections = refusals();
   let read = 0;
   let added = 0;
   let changed = 0;
+  /** Each id's last record of the file wins, within a batch and across batches. */
   let batch = new Map<string, RecordToStore>();
 
   /** Removes records. What they withdrew comes back into force, so the products that it concerns are matched again too. */
@@ -201,7 +203,9 @@ async function importInto(
     await removeRecords(trx, feed.id, records);
   };
   const flush = async () => {
-    const records = [...batch.values()];
+    // Only what the batch names is looked up: one new record of a feed of 300,000 must not cost reading them all.
+    const held = await recordDigests(trx, feed.id, [...batch.keys()]);
+    const records = [...batch.values()].filter((r) => held.get(r.id) !== r.digest);
     const replaced = records.filter((r) => held.has(r.id)).map((r) => r.id);
     await takeBack(replaced);
     await insertRecords(trx, feed.id, records, started);
@@ -219,7 +223,6 @@ async function importInto(
     }
     changed += replaced.length;
     added += records.length - replaced.length;
-    for (const record of records) held.set(record.id, record.digest);
     batch = new Map();
     options.progress?.(read);
   };
@@ -232,8 +235,7 @@ async function importInto(
     read += 1;
     // The facts are part of the digest: a parser that reads more out of the same record must not be skipped.
     const digest = createHash('sha256').update(item.raw).update(JSON.stringify(item.facts)).digest('hex');
-    seen.add(item.id);
-    if (held.get(item.id) === digest) continue;
+    if (feed.complete) seen.add(item.id);
     batch.set(item.id, { ...item, digest });
     if (batch.size >= batchSize) await flush();
   }
@@ -245,7 +247,7 @@ async function importInto(
     const { partOf } = feed;
     const parts = partOf === undefined ? null : new Set([...seen].map(partOf));
     const ofThisFile = (id: string) => parts === null || (partOf !== undefined && parts.has(partOf(id)));
-    const absent = [...held.keys()].filter((id) => !seen.has(id) && ofThisFile(id));
+    const absent = (await recordIds(trx, feed.id)).filter((id) => !seen.has(id) && ofThisFile(id));
     // A record that has become unreadable has not been withdrawn: what it said before stays.
     const missing = absent.filter((id) => !rejections.mayBe(id));
     gone = missing.length;
@@ -279,7 +281,7 @@ async function importInto(
     last_error: null,
     source_name: file.name,
     source_digest: sourceDigest(),
-    records: feed.complete && feed.partOf === undefined ? seen.size + unreadable : held.size - gone,
+    records: heldCount + added - gone,
     rejected: rejections.count(),
     ...(options.publishedAt === undefined ? {} : { published_at: options.publishedAt.toISOString() }),
   });

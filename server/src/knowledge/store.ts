@@ -11,13 +11,34 @@ export interface RecordToStore extends FeedRecord {
   readonly digest: string;
 }
 
-export async function recordDigests(trx: Transact, feed: FeedId): Promise<Map<string, string>> {
+/** Digests of those of these records that are held. */
+export async function recordDigests(
+  trx: Transact,
+  feed: FeedId,
+  records: readonly string[],
+): Promise<Map<string, string>> {
+  if (records.length === 0) return new Map();
   const rows = await trx
     .selectFrom('feed_record')
     .select(['record', 'digest'])
     .where('feed', '=', feed)
+    .where('record', '=', sql<string>`any(${records})`)
     .execute();
   return new Map(rows.map((row) => [row.record, row.digest]));
+}
+
+export async function recordIds(trx: Transact, feed: FeedId): Promise<string[]> {
+  const rows = await trx.selectFrom('feed_record').select('record').where('feed', '=', feed).execute();
+  return rows.map((row) => row.record);
+}
+
+export async function countRecords(trx: Transact, feed: FeedId): Promise<number> {
+  const row = await trx
+    .selectFrom('feed_record')
+    .select(({ fn }) => fn.countAll<string>().as('records'))
+    .where('feed', '=', feed)
+    .executeTakeFirst();
+  return Number(row?.records ?? 0);
 }
 
 /** Products that statements of these records speak of, before the records are replaced or removed. */
@@ -295,6 +316,71 @@ export async function canonicalIds(trx: Transact, ids: readonly string[]): Promi
     where v.id like 'CVE-%' and v.id <> a.alias
     group by a.alias having count(distinct v.id) = 1`.execute(trx);
   return new Map(rows.map((row) => [row.alias, row.id]));
+}
+
+/**
+ * The vulnerabilities that people mean by an id: itself when any feed speaks of it under that id, else what it is another
+ * name of, else all that an advisory of that id is about. Empty when no feed knows it.
+ */
+export async function vulnerabilitiesCalled(trx: Transact, asked: string): Promise<string[]> {
+  const canonical = await canonicalIds(trx, [asked]);
+  const cve = canonical.get(asked);
+  if (cve !== undefined) return [cve];
+  const { rows } = await sql<{ id: string; rank: number }>`
+    select id, 0 as rank from vulnerability where id = ${asked}
+    union select vulnerability, 0 from statement where vulnerability = ${asked}
+    union select vulnerability, 0 from threat where vulnerability = ${asked}
+    union select vulnerability, 0 from cvss where vulnerability = ${asked}
+    union select id, 1 from vulnerability where aliases @> array[${asked}::text]
+    union select unnest(vulnerabilities), 2 from advisory where id = ${asked}
+    order by rank, id`.execute(trx);
+  const [first] = rows;
+  return rows.filter((row) => row.rank === first?.rank).map((row) => row.id);
+}
+
+/** What the ecosystem's feeds say of a vulnerability, under any of these ids, in a release. */
+export async function statementsAbout(
+  trx: Transact,
+  product: { ecosystem: string; release: string },
+  vulnerabilities: readonly string[],
+): Promise<StatementRow[]> {
+  const { ecosystem, release } = product;
+  if (!isEcosystem(ecosystem)) return [];
+  return trx
+    .selectFrom('statement')
+    .selectAll()
+    .where('vulnerability', '=', sql<string>`any(${vulnerabilities})`)
+    .where('ecosystem', '=', ecosystem)
+    .where('release', '=', release)
+    .where('feed', 'in', voicesOf(ecosystem))
+    .execute();
+}
+
+/** Who says that a vulnerability is withdrawn, of those whose word counts for an ecosystem. */
+export async function withdrawalsOf(trx: Transact, ecosystem: string, vulnerability: string) {
+  if (!isEcosystem(ecosystem)) return [];
+  const rows = await trx
+    .selectFrom('vulnerability')
+    .select(['feed', 'record', 'withdrawn_at'])
+    .where('id', '=', vulnerability)
+    .where('withdrawn_at', 'is not', null)
+    .where('feed', 'in', withdrawers(ecosystem))
+    .orderBy('feed')
+    .execute();
+  return rows.map((row) => ({
+    feed: row.feed,
+    record: row.record,
+    withdrawnAt: row.withdrawn_at?.toISOString() ?? '',
+  }));
+}
+
+/** Ids that feeds also call a vulnerability by. */
+export async function aliasesOf(trx: Transact, vulnerability: string): Promise<string[]> {
+  const { rows } = await sql<{ alias: string }>`
+    select distinct unnest(aliases) as alias from vulnerability where id = ${vulnerability} order by alias`.execute(
+    trx,
+  );
+  return rows.map((row) => row.alias);
 }
 
 /** Whether what is vulnerable in a release is known as a whole. */

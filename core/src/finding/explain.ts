@@ -1,0 +1,244 @@
+import { claimOf, decideAll, type Decision } from '../knowledge/decision.ts';
+import { productTitle, type Product } from '../knowledge/ecosystem.ts';
+import type { SourcedStatement, Withdrawal } from '../knowledge/union.ts';
+import { correlate, type CorrelatedPatch, type MissingPatch } from '../match/correlate.ts';
+import { evidenceOf, type VerdictEvidence } from '../match/evidence.ts';
+import { indexDecisions, lookUp, matchSoftware, type MatchSoftware, type Verdict } from '../match/match.ts';
+import type { OfferedVersion } from '../knowledge/patch.ts';
+import type { ExposureKind } from './exposure.ts';
+
+/**
+ * One vulnerability on one asset, told as a person would tell it: what the sources say, what is installed, which rule joined
+ * them, and what would change the answer. It works from the facts anew, so it also explains why there is *no* finding.
+ */
+
+/** A software of the asset, and how it counts there. */
+export interface SoftwareThere extends MatchSoftware {
+  readonly arch: string;
+  /** `inert`: a kernel that is installed and does not run. */
+  readonly counts: ExposureKind | 'inert';
+  /** For what is no longer installed: which process or file still holds it. */
+  readonly reason: string | null;
+}
+
+export interface ExplainInput {
+  readonly vulnerability: string;
+  readonly hostname: string;
+  readonly product: Product;
+  /** Whether any feed lists what is vulnerable in this release. */
+  readonly productKnown: boolean;
+  /** Whether any feed speaks of the vulnerability at all. */
+  readonly vulnerabilityKnown: boolean;
+  /** What the ecosystem's feeds say of the vulnerability in this release. */
+  readonly statements: readonly SourcedStatement[];
+  readonly withdrawals: readonly Withdrawal[];
+  /** All software of the asset that one of the statements could be about. */
+  readonly software: readonly SoftwareThere[];
+  readonly offered: readonly OfferedVersion[];
+  readonly held: readonly string[];
+}
+
+export type ExplainedVerdict =
+  | 'open'
+  | 'restart_pending'
+  | 'reboot_pending'
+  | 'undetermined'
+  | 'fixed'
+  | 'not_affected'
+  | 'not_installed'
+  | 'withdrawn'
+  | 'not_listed'
+  | 'unknown_vulnerability'
+  | 'unknown_system';
+
+export interface ExplainedSoftware {
+  readonly name: string;
+  readonly version: string;
+  readonly arch: string;
+  readonly counts: SoftwareThere['counts'];
+  readonly reason: string | null;
+  readonly verdict: Verdict['kind'];
+  readonly evidence: VerdictEvidence;
+  readonly patch: CorrelatedPatch | null;
+  readonly missing: MissingPatch | null;
+}
+
+export interface Explanation {
+  readonly vulnerability: string;
+  readonly verdict: ExplainedVerdict;
+  /** The answer in one sentence. */
+  readonly sentence: string;
+  /** What each source says, the most authoritative first. */
+  readonly facts: readonly string[];
+  readonly software: readonly ExplainedSoftware[];
+  /** What would change the answer. */
+  readonly changes: readonly string[];
+}
+
+/** Explains; never fails: what is not known is an answer too. */
+export function explain(input: ExplainInput): Explanation {
+  const { vulnerability, product, hostname } = input;
+  const where = productTitle(product);
+  const facts = [
+    ...input.withdrawals.map((w) => `${w.feed} (${w.record}): withdrawn on ${w.withdrawnAt.slice(0, 10)}`),
+    ...input.statements.map((one) => `${claimOf(one)} — ${one.statement.package} of ${where}`),
+  ];
+  const answer = (
+    verdict: ExplainedVerdict,
+    sentence: string,
+    changes: readonly string[],
+    software: readonly ExplainedSoftware[] = [],
+  ): Explanation => ({ vulnerability, verdict, sentence, facts, software, changes });
+
+  const [withdrawal] = input.withdrawals;
+  if (withdrawal !== undefined) {
+    return answer(
+      'withdrawn',
+      `${vulnerability} was withdrawn on ${withdrawal.withdrawnAt.slice(0, 10)}, says ${withdrawal.feed}; there is nothing to fix on ${hostname}.`,
+      ['A feed takes the withdrawal back.'],
+    );
+  }
+  if (!input.productKnown) {
+    return answer(
+      'unknown_system',
+      `Nothing is known of ${where}, the system of ${hostname}, so whether it has ${vulnerability} cannot be said.`,
+      [`A feed that covers ${where} is imported.`],
+    );
+  }
+  if (!input.vulnerabilityKnown) {
+    return answer(
+      'unknown_vulnerability',
+      `No feed that is loaded speaks of ${vulnerability}; that does not make ${hostname} safe from it.`,
+      [
+        'A feed that speaks of it is imported or synchronised; see `fixpoint feed status` for how old they are.',
+      ],
+    );
+  }
+  if (input.statements.length === 0) {
+    return answer(
+      'not_listed',
+      `The feeds of ${where} do not list ${vulnerability}: as far as they know, no package of ${where} has it.`,
+      [`A source of ${where} lists it for a package that ${hostname} has.`],
+    );
+  }
+  const decisions = decideAll(input.statements);
+  const software = input.software.flatMap((one) => explainSoftware(input, decisions, one));
+  if (software.length === 0) {
+    const packages = [...new Set(input.statements.map(({ statement }) => statement.package))].sort();
+    return answer(
+      'not_installed',
+      `${hostname} does not have ${vulnerability}: nothing of ${packages.join(', ')}, which it is in, is installed or still runs.`,
+      [`${packages.join(' or ')} is installed in a version that has it.`],
+    );
+  }
+  return answer(...verdictOf(input, software), changesOf(software), software);
+}
+
+function explainSoftware(
+  input: ExplainInput,
+  decisions: readonly Decision[],
+  software: SoftwareThere,
+): ExplainedSoftware[] {
+  const index = indexDecisions(decisions);
+  const verdicts: Verdict[] = [];
+  matchSoftware(software, index, (kind, decision, comparison, rule, branch) => {
+    verdicts.push({ kind, decision, comparison, rule, branch });
+  });
+  return verdicts.map((verdict) => {
+    const evidence = evidenceOf(software, verdict);
+    const safe = verdict.kind === 'fixed' || verdict.kind === 'not_affected';
+    const { patch, missing } = safe
+      ? { patch: null, missing: null }
+      : correlate({
+          product: input.product,
+          package: lookUp(input.product.ecosystem, software)?.package ?? software.source,
+          fixState: verdict.decision.fixState,
+          fixedVersion: evidence.fixed_version,
+          channel: evidence.channel ?? null,
+          rule: verdict.rule,
+          installed: [software],
+          offered: input.offered,
+          held: input.held,
+        });
+    const { name, version, arch, counts, reason } = software;
+    return { name, version, arch, counts, reason, verdict: verdict.kind, evidence, patch, missing };
+  });
+}
+
+/** The worst of what counts decides; a kernel that does not run counts for nothing. */
+function verdictOf(
+  input: ExplainInput,
+  software: readonly ExplainedSoftware[],
+): [verdict: ExplainedVerdict, sentence: string] {
+  const { vulnerability, hostname } = input;
+  const counting = software.filter((one) => one.counts !== 'inert');
+  const inert = software.filter((one) => one.counts === 'inert' && one.verdict === 'vulnerable');
+  const vulnerable = counting.filter((one) => one.verdict === 'vulnerable');
+  const onDisk = vulnerable.filter((one) => one.counts === 'installed' || one.counts === 'file');
+  const [first] = onDisk;
+  if (first !== undefined) {
+    const rest = onDisk.length > 1 ? ` (and ${onDisk.length - 1} more)` : '';
+    return ['open', `${hostname} has ${vulnerability}${rest}: ${first.evidence.sentence}`];
+  }
+  const [kernel] = vulnerable.filter((one) => one.counts === 'kernel');
+  if (kernel !== undefined) {
+    return [
+      'reboot_pending',
+      `${hostname} still runs a kernel with ${vulnerability}: ${kernel.reason ?? ''}`.trim(),
+    ];
+  }
+  const [process] = vulnerable;
+  if (process !== undefined) {
+    return [
+      'restart_pending',
+      `${vulnerability} is fixed on the disk of ${hostname}, and its code still runs: ${process.reason ?? ''}`.trim(),
+    ];
+  }
+  const [unknown] = counting.filter((one) => one.verdict === 'undetermined');
+  if (unknown !== undefined) {
+    return [
+      'undetermined',
+      `Whether ${hostname} has ${vulnerability} cannot be said: ${unknown.evidence.sentence}`,
+    ];
+  }
+  const [idle] = inert;
+  if (counting.length === 0 && idle !== undefined) {
+    return [
+      'not_affected',
+      `${hostname} does not have ${vulnerability} as it runs: ${idle.name} ${idle.version} is installed and does not run.`,
+    ];
+  }
+  const fixed = counting.find((one) => one.verdict === 'fixed');
+  if (fixed !== undefined)
+    return ['fixed', `${hostname} does not have ${vulnerability} any more: ${fixed.evidence.sentence}`];
+  const [safe] = software;
+  return [
+    'not_affected',
+    `${hostname} does not have ${vulnerability}. ${safe?.evidence.sentence ?? ''}`.trim(),
+  ];
+}
+
+function changesOf(software: readonly ExplainedSoftware[]): string[] {
+  const changes = new Set<string>();
+  for (const one of software) {
+    if (one.verdict === 'fixed') {
+      changes.add(`${one.name} goes back to a version before ${one.evidence.fixed_version ?? 'the fix'}.`);
+    } else if (one.verdict === 'not_affected') {
+      changes.add(`The vendor changes its word on ${one.name}.`);
+    } else if (one.counts === 'process') {
+      changes.add('The processes that still run the old code are restarted.');
+    } else if (one.counts === 'kernel') {
+      changes.add('The host is rebooted.');
+    } else if (one.counts === 'inert') {
+      changes.add(`The host boots ${one.name} ${one.version}.`);
+    } else if (one.missing !== null) {
+      changes.add(one.missing.sentence);
+    } else if (one.patch !== null) {
+      const obstacle = one.patch.obstacle === null ? '' : ` ${one.patch.obstacle}`;
+      const boot = one.patch.needs.reboot === 'required' ? ', and the host is rebooted' : '';
+      changes.add(`${one.patch.id} is installed${boot}.${obstacle}`);
+    }
+    for (const other of one.evidence.disagreements) changes.add(`The sources come to agree; ${other}.`);
+  }
+  return [...changes];
+}

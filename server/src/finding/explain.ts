@@ -1,0 +1,96 @@
+import type { Static } from 'typebox';
+import type { Explanation, ExplanationQuery } from '@fixpoint/contract/explanation.ts';
+import { explain, type SoftwareThere } from '@fixpoint/core/finding/explain.ts';
+import { productOf, productTitle } from '@fixpoint/core/knowledge/ecosystem.ts';
+import { offeredVersions } from '@fixpoint/core/match/offered.ts';
+import { assetRows, assetsByReference } from '../asset/commands.ts';
+import type { Transact } from '../context.ts';
+import { knownOf, vulnerabilitiesCalled } from '../knowledge/commands.ts';
+import { answer, refuse, type Answer } from '../refusal.ts';
+import { softwareOf } from '../software/commands.ts';
+import { exposureOf } from './store.ts';
+
+/** Tells why an asset has a vulnerability, or why it has not, from the facts as they are now. */
+export async function explanation(
+  trx: Transact,
+  query: Static<typeof ExplanationQuery>,
+): Promise<Answer<Explanation>> {
+  const named = await assetsByReference(trx, [query.asset]);
+  if (!named.ok) return named;
+  const [asset] = await assetRows(
+    trx,
+    named.value.map((one) => one.id),
+  );
+  if (asset === undefined) {
+    return refuse(404, 'asset_unknown', `there is no asset ${query.asset}`, 'name it by id or host name');
+  }
+  const called = await vulnerabilitiesCalled(trx, query.vulnerability);
+  if (called.length > 1) {
+    return refuse(
+      409,
+      'vulnerability_ambiguous',
+      `${query.vulnerability} is about ${called.length} vulnerabilities: ${called.slice(0, 10).join(', ')}${called.length > 10 ? ', …' : ''}`,
+      'ask for one of them',
+    );
+  }
+  const vulnerability = called[0] ?? query.vulnerability;
+  const product = productOf(asset.os, asset.os_release);
+  const known = await knownOf(trx, product, vulnerability);
+  const names = new Set(known.statements.map(({ statement }) => statement.package));
+  const told = explain({
+    vulnerability,
+    hostname: asset.hostname,
+    product,
+    productKnown: known.productKnown,
+    vulnerabilityKnown: called.length > 0,
+    statements: known.statements,
+    withdrawals: known.withdrawals,
+    software: await softwareThere(trx, asset, names),
+    offered: offeredVersions(product.ecosystem, asset.candidates),
+    held: asset.host?.held ?? [],
+  });
+  return answer({
+    asset_id: asset.uid,
+    hostname: asset.hostname,
+    system: productTitle(product),
+    vulnerability,
+    verdict: told.verdict,
+    sentence: told.sentence,
+    facts: [...told.facts],
+    software: told.software.map(({ missing, patch, ...one }) => ({
+      ...one,
+      patch:
+        patch === null ? null : { ...patch, needs: { ...patch.needs, packages: [...patch.needs.packages] } },
+      missing_patch: missing,
+    })),
+    changes: [...told.changes],
+  });
+}
+
+/** The software of an asset that statements of these names could be about: installed, or replaced and still there. */
+async function softwareThere(
+  trx: Transact,
+  asset: { readonly id: number; readonly software: readonly number[] },
+  names: ReadonlySet<string>,
+): Promise<SoftwareThere[]> {
+  const exposure = await exposureOf(trx, asset.id);
+  const inert = new Set(exposure.inert);
+  const ids = [...asset.software, ...exposure.stale.map((one) => one.software)];
+  const byId = new Map(
+    (await softwareOf(trx, [...new Set(ids)]))
+      .filter((row) => names.has(row.statement_source) || names.has(row.name))
+      .map((row) => [row.id, row]),
+  );
+  return [
+    ...asset.software.flatMap((id) => {
+      const row = byId.get(id);
+      return row === undefined
+        ? []
+        : [{ ...row, counts: inert.has(id) ? ('inert' as const) : ('installed' as const), reason: null }];
+    }),
+    ...exposure.stale.flatMap((stale) => {
+      const row = byId.get(stale.software);
+      return row === undefined ? [] : [{ ...row, counts: stale.kind, reason: stale.reason }];
+    }),
+  ];
+}
