@@ -27,7 +27,7 @@ describe('malformed feed', () => {
     ],
     ['bytes', Buffer.from([0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 1, 2, 3]).toString('latin1')],
   ])('of %s is refused, noted, and what is held stays', async (_what, text) => {
-    for (const feed of ['cisa-kev', 'epss', 'debian-osv', 'debian-tracker', 'debian-changelog', 'cvss']) {
+    for (const feed of ['cisa-kev', 'epss', 'debian-osv', 'debian-tracker', 'debian-changelog', 'cve-list']) {
       const before = await target.stored();
       const response = await target.app.inject({
         method: 'POST',

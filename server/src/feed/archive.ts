@@ -94,7 +94,9 @@ function readZipEntry(zip: Buffer, header: number, name: string): ArchiveEntry |
       record,
     );
   }
-  if (size > feedLimits.documentBytes) {
+  // A zip inside of a zip (the releases of the CVE Program) may be as large as a zip.
+  const limit = name.endsWith('.zip') ? feedLimits.zipBytes : feedLimits.documentBytes;
+  if (size > limit) {
     return rejection(position, 'entry_too_large', `${String(size)} bytes are above the limit`, name, record);
   }
   if (local + 30 > zip.length || zip.readUInt32LE(local) !== localHeader) {
@@ -103,8 +105,7 @@ function readZipEntry(zip: Buffer, header: number, name: string): ArchiveEntry |
   const start = local + 30 + zip.readUInt16LE(local + 26) + zip.readUInt16LE(local + 28);
   const compressed = zip.subarray(start, start + compressedSize);
   try {
-    const bytes =
-      method === 0 ? compressed : inflateRawSync(compressed, { maxOutputLength: feedLimits.documentBytes });
+    const bytes = method === 0 ? compressed : inflateRawSync(compressed, { maxOutputLength: limit });
     if (bytes.length !== size || crc32(bytes) !== checksum) {
       return rejection(position, 'entry_damaged', 'the checksum of the entry is wrong', name, record);
     }

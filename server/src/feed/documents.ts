@@ -1,5 +1,5 @@
 /** JSON records one by one, from a zip or tar of `.json` files, from JSON lines, or from a file that is one record. */
-import { isTar, isZip, recordOfEntry, tarEntries, zipEntries } from './archive.ts';
+import { isTar, isZip, recordOfEntry, tarEntries, zipEntries, type ArchiveEntry } from './archive.ts';
 import type { FeedFile, FeedRejection } from './feed.ts';
 import {
   feedLimits,
@@ -20,17 +20,31 @@ export interface JsonDocument {
   readonly value: unknown;
 }
 
+export interface JsonArchive {
+  /** Which files of an archive are records; left out: all of JSON. */
+  readonly wanted?: (name: string) => boolean;
+  /** Whether a zip inside of the archive is read too (one level deep). */
+  readonly nestedZip?: boolean;
+}
+
 /**
  * All JSON records of a file. Text that is not JSON is a rejection when it is one of many, and a FeedFormatError when it
  * is the file. Other files of an archive (a README, a directory) are passed over.
  */
-export async function* jsonDocuments(file: FeedFile): AsyncGenerator<JsonDocument | FeedRejection> {
+export async function* jsonDocuments(
+  file: FeedFile,
+  { wanted = isJson, nestedZip = false }: JsonArchive = {},
+): AsyncGenerator<JsonDocument | FeedRejection> {
   const input = await openInput(file);
   if (isZip(input.head) || isTar(input.head)) {
-    for await (const entry of (isZip(input.head) ? zipEntries : tarEntries)(input, isJson)) {
-      yield entry.outcome === 'entry'
-        ? document(`entry ${entry.name}`, new TextDecoder().decode(entry.bytes), recordOfEntry(entry.name))
-        : entry;
+    const read = isZip(input.head) ? zipEntries : tarEntries;
+    for await (const entry of read(input, (name) => wanted(name) || (nestedZip && isZipName(name)))) {
+      if (entry.outcome === 'rejection') yield entry;
+      else if (isZipName(entry.name)) yield* jsonDocuments(insideOf(file, entry), { wanted });
+      else {
+        const text = new TextDecoder().decode(entry.bytes);
+        yield document(`entry ${entry.name}`, text, recordOfEntry(entry.name));
+      }
     }
     return;
   }
@@ -66,6 +80,17 @@ function parseJson(text: string): unknown {
   return JSON.parse(text, (_key, value: unknown) =>
     typeof value === 'string' ? value.toWellFormed() : value,
   );
+}
+
+function isZipName(name: string): boolean {
+  return name.endsWith('.zip');
+}
+
+function insideOf(file: FeedFile, entry: ArchiveEntry): FeedFile {
+  async function* once(): AsyncGenerator<Uint8Array> {
+    yield entry.bytes;
+  }
+  return { name: `${file.name}, ${entry.name}`, bytes: once() };
 }
 
 function isJson(name: string): boolean {

@@ -7,10 +7,22 @@ const every: Readonly<Record<FeedId, true>> = {
   'debian-tracker': true,
   'debian-osv': true,
   'debian-changelog': true,
+  'ubuntu-osv': true,
+  'almalinux-osv': true,
+  'rocky-osv': true,
+  'redhat-osv': true,
+  'suse-osv': true,
+  'opensuse-osv': true,
+  'alpine-osv': true,
+  'wolfi-osv': true,
   'cisa-kev': true,
   epss: true,
-  cvss: true,
+  'cve-list': true,
+  vulnrichment: true,
+  nvd: true,
   'cvss-table': true,
+  'exploit-db': true,
+  metasploit: true,
 };
 
 test('each id has one feed', () => {

@@ -5,14 +5,7 @@
 import { expect, test } from 'vitest';
 import { decideAll } from '@fixpoint/core/knowledge/decision.ts';
 import { uniteStatements, type SourcedStatement } from '@fixpoint/core/knowledge/union.ts';
-import {
-  changelogFile,
-  debianOsvFiles,
-  epssFile,
-  sharedFeedsMissing,
-  sharedFile,
-  zstdFile,
-} from './extract/shared-feeds.ts';
+import { changelogFile, debianOsvFiles, sharedFeedsMissing, zstdFile } from './extract/shared-feeds.ts';
 import { feedOf } from './feeds.ts';
 import type { Feed, FeedFile } from './feed.ts';
 
@@ -100,19 +93,6 @@ testOfFullData(
     );
   },
 );
-
-testOfFullData('KEV, EPSS and CVSS', { timeout: 120_000 }, async () => {
-  const kev = await count(feedOf('cisa-kev'), sharedFile('cisa-kev/known_exploited_vulnerabilities.json.gz'));
-  expect(kev).toMatchObject({ records: 1674, rejected: 0 });
-  expect(await count(feedOf('epss'), epssFile('2026-08-16'))).toMatchObject({
-    records: 360_142,
-    rejected: 0,
-  });
-  const cve = await count(feedOf('cvss'), zstdFile('cvss/vulnrichment-sample.tar.zst'));
-  expect(cve).toMatchObject({ records: 1335, rejected: 0 });
-  const table = await count(feedOf('cvss-table'), zstdFile('cvss/cvss-vectors.tsv.zst'));
-  expect(table).toMatchObject({ records: 101_756, rejected: 0 });
-});
 
 testOfFullData(
   'current OSV records of all distributions: Debian’s are read, the others refused one by one',

@@ -184,18 +184,34 @@ export async function wholeText(input: FeedInput, limit: number = feedLimits.doc
   return new TextDecoder().decode(await wholeBytes(input, limit));
 }
 
+/**
+ * All bytes in one piece of memory, which grows with them: a large file is there once, not twice, while it is read. A file
+ * that comes in one piece (an archive inside of an archive) is not copied at all.
+ */
 export async function wholeBytes(input: FeedInput, limit: number): Promise<Buffer> {
-  const chunks: Uint8Array[] = [];
+  const memory = new ArrayBuffer(0, { maxByteLength: limit });
+  let first: Uint8Array | null = null;
   let size = 0;
-  for await (const chunk of input.bytes) {
+  const append = (chunk: Uint8Array): void => {
+    const start = size;
     size += chunk.length;
-    if (size > limit) throw tooLarge(input.name, 'the size in bytes', limit);
-    chunks.push(chunk);
+    if (size > memory.byteLength) memory.resize(Math.min(limit, size + 4 * mebibyte));
+    new Uint8Array(memory, start, chunk.length).set(chunk);
+  };
+  for await (const chunk of input.bytes) {
+    if (size + (first?.length ?? 0) + chunk.length > limit)
+      throw tooLarge(input.name, 'the size in bytes', limit);
+    if (first === null && size === 0) {
+      first = chunk;
+      continue;
+    }
+    if (first !== null) append(first);
+    first = null;
+    append(chunk);
   }
-  const [only] = chunks;
-  if (only !== undefined && chunks.length === 1)
-    return Buffer.from(only.buffer, only.byteOffset, only.length);
-  return Buffer.concat(chunks);
+  return first === null
+    ? Buffer.from(memory, 0, size)
+    : Buffer.from(first.buffer, first.byteOffset, first.length);
 }
 
 /** Parses the JSON text of a whole file; an end that comes too early is told apart from text that is not JSON. */

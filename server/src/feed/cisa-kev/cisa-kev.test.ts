@@ -32,9 +32,11 @@ test('the recorded sample', async () => {
     probability: null,
     percentile: null,
     ransomware: true,
+    ssvc: null,
     assertedOn: '2021-12-10',
     dueOn: '2021-12-24',
     title: 'Apache Log4j2 Remote Code Execution Vulnerability',
+    reference: null,
   });
   expect(byId.get('CVE-2014-0160')).toMatchObject({ ransomware: null });
 });

@@ -78,9 +78,11 @@ async function* parseCatalogue(file: FeedFile): AsyncGenerator<FeedRecord | Feed
           percentile: null,
           // "Unknown" means that CISA has no confirmation, which is not a no.
           ransomware: entry.knownRansomwareCampaignUse === 'Known' ? true : null,
+          ssvc: null,
           assertedOn: entry.dateAdded,
           dueOn: entry.dueDate ?? null,
           title: entry.vulnerabilityName.toWellFormed(),
+          reference: null,
         },
       ],
     };

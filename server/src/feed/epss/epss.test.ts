@@ -22,9 +22,11 @@ test('the recorded sample', async () => {
         probability: 0.99506,
         percentile: 0.99942,
         ransomware: null,
+        ssvc: null,
         assertedOn: '2026-08-16',
         dueOn: null,
         title: null,
+        reference: null,
       },
     ],
   });

@@ -76,9 +76,11 @@ function readScore(line: Line, assertedOn: string): FeedRecord | FeedRejection {
         probability,
         percentile,
         ransomware: null,
+        ssvc: null,
         assertedOn,
         dueOn: null,
         title: null,
+        reference: null,
       },
     ],
   };
