@@ -92,24 +92,39 @@ function sourceVersions(packages: readonly string[], versions: Versions): Map<st
       }
     }
   }
-  for (const source of packages) {
-    if (source.startsWith('linux')) continue;
-    const candidates = [...rest].filter(
-      ([, binaries]) => packages.length === 1 || binaries.some((name) => isBinaryOf(name, source)),
-    );
-    // Of several the one that has the package of the source's own name, else the one of most packages.
-    candidates.sort(
-      ([, a], [, b]) => Number(b.includes(source)) - Number(a.includes(source)) || b.length - a.length,
-    );
-    const [best] = candidates;
-    if (best !== undefined) found.set(source, best[0]);
+  const named = new Set<string>();
+  // First the versions that have a package of the source's own name, then what else sounds like it.
+  for (const isOf of [isNamedAfter, soundsLike]) {
+    for (const source of packages) {
+      if (source.startsWith('linux-') || found.has(source)) continue;
+      const candidates = [...rest].filter(
+        ([version, binaries]) =>
+          packages.length === 1 || (!named.has(version) && binaries.some((name) => isOf(name, source))),
+      );
+      // Of several the one that has the package of the source's name itself, else the one of most packages.
+      candidates.sort(
+        ([, a], [, b]) => Number(b.includes(source)) - Number(a.includes(source)) || b.length - a.length,
+      );
+      const [best] = candidates;
+      if (best !== undefined) found.set(source, best[0]);
+    }
+    for (const version of found.values()) named.add(version);
   }
+  // `libssl1.1` of openssl and openssl1.0: notices name the source of the newer releases first.
+  const [only] = rest.keys();
+  const [first] = packages;
+  if (found.size === 0 && rest.size === 1 && only !== undefined && first !== undefined)
+    found.set(first, only);
   return found;
 }
 
-function isBinaryOf(binary: string, source: string): boolean {
+function isNamedAfter(binary: string, source: string): boolean {
+  return binary.startsWith(source);
+}
+
+function soundsLike(binary: string, source: string): boolean {
   const stem = source.replace(/-?[0-9.]+$/u, '').replace(/^lib/u, '');
-  return binary === source || binary.startsWith(source) || (stem.length > 2 && binary.includes(stem));
+  return stem.length > 2 && binary.includes(stem);
 }
 
 /** The kernel source of `linux-image-5.15.0-1082-aws` at `5.15.0-1082.89~20.04.1`: `linux-aws-5.15`. */
