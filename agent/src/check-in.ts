@@ -39,7 +39,7 @@ export interface AgentParts {
   readonly tasks: TaskList;
   readonly refusals: Refusals;
   /** What tasks are handed besides what the loop itself gives them. */
-  readonly taskParts: Pick<TaskContext, 'stopAt' | 'touched' | 'ownUnit' | 'createExecutor'>;
+  readonly taskParts: Pick<TaskContext, 'stopAt' | 'touched' | 'stateDir' | 'ownUnit' | 'createExecutor'>;
   /** Aborted when the agent is to end. */
   readonly signal: AbortSignal;
   readonly restartAgent: () => void;
@@ -203,6 +203,7 @@ export async function runAgent(parts: AgentParts): Promise<void> {
         task_id: order.task_id,
         generation: order.generation,
         packages: order.packages.map((p) => `${p.name} ${p.to}`).slice(0, 20),
+        mitigations: order.mitigations?.map((m) => `${m.action} ${m.mitigation.id}`),
       });
       return;
     }

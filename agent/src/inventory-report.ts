@@ -67,9 +67,10 @@ export function composeReport(
   }
   if (differs('host')) {
     empty = false;
-    const { host } = inventory;
+    const { mitigations, ...host } = inventory.host;
     report.host = {
       ...host,
+      ...(mitigations === undefined ? {} : { mitigations: [...mitigations] }),
       addresses: [...host.addresses],
       kernels: [...host.kernels],
       reboot_required_by: [...host.reboot_required_by],

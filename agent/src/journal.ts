@@ -19,6 +19,7 @@ export const journalSteps = [
   'download',
   'install',
   'repair',
+  'mitigate',
   'report',
   'restart',
   'verify',

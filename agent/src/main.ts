@@ -186,6 +186,7 @@ async function runCommandLine(argv: readonly string[]): Promise<number> {
       taskParts: {
         stopAt: createStopAt(process.env['FIXPOINT_AGENT_STOP_AT'], stateDir),
         touched,
+        stateDir,
         ownUnit,
         createExecutor: (task) =>
           createAptExecutor(

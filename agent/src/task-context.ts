@@ -16,6 +16,8 @@ export interface TaskContext {
   readonly stopAt: StopAt;
   readonly collector: InventoryCollector;
   readonly touched: TouchedPackages;
+  /** Where the agent keeps what it must remember. */
+  readonly stateDir: string;
   /** The service that this agent runs as; null when started by hand. */
   readonly ownUnit: string | null;
   createExecutor(task: Task): Executor;

@@ -167,6 +167,8 @@ function includesOwn(old: readonly Residue[], ownUnit: string | null): boolean {
 
 /** A kernel that was replaced under the running one, or a package of the order that asks for a reboot; until it happened. */
 function needsReboot(task: Task, { inventory: { host } }: CollectedInventory): boolean {
+  const ids = new Set(task.order.mitigations?.map(({ mitigation }) => mitigation.id));
+  if (host.mitigations?.some((one) => one.until_reboot && ids.has(one.id)) === true) return true;
   const begun = task.entries().find((e) => e.step === 'install' && e.phase === 'begin')?.data?.['boot_id'];
   if (begun !== readBootId()) return false;
   const names = new Set(task.order.packages.map((p) => p.name));

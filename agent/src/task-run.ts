@@ -1,4 +1,5 @@
 import { messageOf } from './failure.ts';
+import { mitigate } from './mitigation/step.ts';
 import { TaskDropped, TaskFailed, type TaskContext } from './task-context.ts';
 import { isStillPending, report, restart, verify } from './task-finish.ts';
 import { install } from './task-install.ts';
@@ -13,7 +14,9 @@ import type { Task } from './task.ts';
 export async function runTask(task: Task, context: TaskContext): Promise<'ended' | 'waiting'> {
   const executor = context.createExecutor(task);
   try {
-    if (!task.isDone('install')) await install(task, executor, context);
+    const { packages, mitigations } = task.order;
+    if (packages.length > 0 && !task.isDone('install')) await install(task, executor, context);
+    if (mitigations !== undefined && !task.isDone('mitigate')) await mitigate(task, mitigations, context);
     executor.cleanUp();
     if (!task.isDone('report')) await report(task, context);
     if (!task.isDone('restart')) await restart(task, context);

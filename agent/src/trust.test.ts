@@ -49,6 +49,32 @@ describe('an order', () => {
     expect(decideOrder(signed(order), facts)).toEqual({ ok: true, order });
   });
 
+  const dccp = { kind: 'kernel_module_blacklist', module: 'dccp' };
+  const asking = (mitigations: readonly unknown[], packages = order.packages) =>
+    decideOrder(signed({ ...order, packages, mitigations }), facts);
+  const change = (steps: readonly unknown[], id = 'module-dccp') => ({
+    action: 'apply',
+    mitigation: { id, steps, restart_units: [] },
+  });
+  test('that asks for a mitigation is obeyed, with and without packages', () => {
+    expect(asking([change([dccp])]).ok).toBe(true);
+    expect(asking([change([dccp])], []).ok).toBe(true);
+  });
+  test.each<[string, readonly unknown[]]>([
+    ['of a kind that it does not know', [change([{ kind: 'shell', command: 'true' }])]],
+    ['outside of what may be set', [change([{ kind: 'sysctl', key: 'kernel.core_pattern', value: '1' }])]],
+    ['with a line break', [change([{ kind: 'sysctl', key: 'user.max_user_namespaces', value: '0\n1' }])]],
+    ['without a step', [change([])]],
+    ['under a name that leads elsewhere', [change([dccp], '../x')]],
+    ['twice', [change([dccp]), change([dccp])]],
+    ['with a field more', [{ ...change([dccp]), run: 'true' }]],
+  ])('that asks for a mitigation %s is refused', (_, mitigations) => {
+    expect(asking(mitigations)).toMatchObject({ ok: false, reason: 'malformed' });
+  });
+  test('that asks for nothing is refused', () => {
+    expect(decideOrder(signed({ ...order, packages: [] }), facts)).toMatchObject({ reason: 'malformed' });
+  });
+
   test('whose packages are there already is obeyed: it has only to be verified', () => {
     const installed = facts.installed.map((p) => ({ ...p, version: '7.88-2' }));
     expect(decideOrder(signed(order), { ...facts, installed }).ok).toBe(true);

@@ -1,5 +1,6 @@
 import type { OrderRefusal } from '@fixpoint/core/task/states.ts';
 import type { InstalledPackage } from '@fixpoint/core/inventory/inventory.ts';
+import { orderProblems } from '@fixpoint/core/mitigation/grammar.ts';
 import { compareVersions } from '@fixpoint/core/version/version.ts';
 import { Order, type AgentMode, type ServerKey, type SignedOrder } from '@fixpoint/contract/agent.ts';
 import { describeProblems, parseJson } from '@fixpoint/contract/parse.ts';
@@ -76,6 +77,21 @@ export function decideOrder(signed: SignedOrder, facts: TrustFacts): TrustDecisi
   if (twice !== null) return refuse('malformed', `The order names ${twice} twice.`);
   if (!order.packages.every((p) => isSafeName(p.name) && isSafeName(p.arch) && isSafeVersion(p.to))) {
     return refuse('malformed', 'The order names a package or version that dpkg could not have.');
+  }
+  const mitigations = order.mitigations ?? [];
+  if (order.packages.length === 0 && mitigations.length === 0) {
+    return refuse('malformed', 'The order asks for nothing.');
+  }
+  const mitigationTwice = firstTwice(mitigations.map(({ mitigation }) => mitigation.id));
+  if (mitigationTwice !== null) return refuse('malformed', `The order names ${mitigationTwice} twice.`);
+  for (const { mitigation } of mitigations) {
+    const [problem] = orderProblems(mitigation);
+    if (problem !== undefined) {
+      return refuse(
+        'malformed',
+        `${mitigation.id} is nothing that this host would do: ${problem.path} ${problem.message}.`,
+      );
+    }
   }
   // Before the sequence and the time: an order that this host obeys already is not to be refused for being old.
   if (facts.isJournaled(order, signed.payload)) return { ok: true, order, repeated: true };

@@ -1,7 +1,9 @@
 import { Type, type Static } from 'typebox';
+import { mitigationActions } from '@fixpoint/core/mitigation/mitigation.ts';
 import { orderRefusals, reportedTaskStates, taskFailures } from '@fixpoint/core/task/states.ts';
 import { oneOf } from './enum.ts';
 import { InventoryDigestsSchema } from './inventory.ts';
+import { OrderedMitigation } from './mitigation.ts';
 
 /**
  * The protocol between agent and server: JSON over HTTP(S) under /agent/v1. The agent always calls; the server never
@@ -89,7 +91,10 @@ export const Order = Type.Object(
     sequence: Type.Integer({ minimum: 1 }),
     issued_at: time,
     expires_at: time,
-    packages: Type.Array(OrderedPackage, { minItems: 1, maxItems: 1_000 }),
+    /** Empty only when there are mitigations. */
+    packages: Type.Array(OrderedPackage, { maxItems: 1_000 }),
+    /** Configuration changes to make or to take back, after the packages; what may stand there, the host decides itself. */
+    mitigations: Type.Optional(Type.Array(OrderedMitigation, { minItems: 1, maxItems: 50 })),
     /** `restart`: units that still run replaced files are restarted; `leave`: they stay and are reported. */
     units: oneOf(['restart', 'leave'] as const),
     install_timeout_seconds: Type.Integer({ minimum: 10, maximum: 86_400 }),
@@ -168,6 +173,21 @@ export const TaskEvent = Type.Object(
             Type.Array(Type.Object({ name, reason: Type.String({ maxLength: 500 }) }, closed), {
               maxItems: 1_000,
             }),
+          ),
+          mitigations: Type.Optional(
+            Type.Array(
+              Type.Object(
+                {
+                  id: name,
+                  action: oneOf(mitigationActions),
+                  /** As it stands now; `undone` when the host is as it was before it. */
+                  state: oneOf(['applied', 'not_applied', 'overridden', 'unknown', 'undone'] as const),
+                  detail: Type.String({ maxLength: 1024 }),
+                },
+                closed,
+              ),
+              { maxItems: 50 },
+            ),
           ),
           downloaded_bytes: Type.Optional(Type.Integer({ minimum: 0 })),
           resumed: Type.Optional(Type.Boolean()),

@@ -45,6 +45,17 @@ export const Candidate = Type.Object(
   closed,
 );
 
+export const ReportedMitigation = Type.Object(
+  {
+    id: Type.String({ pattern: '^[a-z0-9][a-z0-9-]{1,62}$' }),
+    digest,
+    state: oneOf(['applied', 'not_applied', 'overridden', 'unknown'] as const),
+    detail: Type.String({ maxLength: 1024 }),
+    until_reboot: Type.Boolean(),
+  },
+  closed,
+);
+
 export const HostFacts = Type.Object(
   {
     hostname: Type.String({ minLength: 1, maxLength: 255 }),
@@ -79,6 +90,7 @@ export const HostFacts = Type.Object(
       ),
       { maxItems: 5_000 },
     ),
+    mitigations: Type.Optional(Type.Array(ReportedMitigation, { maxItems: 200 })),
   },
   closed,
 );

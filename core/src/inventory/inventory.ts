@@ -69,6 +69,20 @@ export interface HostFacts {
     readonly name: string;
     readonly state: 'active' | 'inactive' | 'failed' | 'other';
   }[];
+  /** Mitigations that the agent has carried out here, as they stand now; absent when there is none. */
+  readonly mitigations?: readonly ReportedMitigation[];
+}
+
+/** What a mitigation comes to on a host, from what the host is now; see core/src/mitigation/judge.ts. */
+export interface ReportedMitigation {
+  readonly id: string;
+  /** SHA-256 (hex) of what the host was asked to do: which edition it is. */
+  readonly digest: string;
+  readonly state: 'applied' | 'not_applied' | 'overridden' | 'unknown';
+  /** A sentence for a person. */
+  readonly detail: string;
+  /** Everything is right but for old code that only a reboot takes out of memory. */
+  readonly until_reboot: boolean;
 }
 
 /**

@@ -1,3 +1,4 @@
+import type { ReportedMitigation } from '../inventory/inventory.ts';
 import {
   iniValue,
   installCommand,
@@ -20,12 +21,11 @@ import type {
 
 /** Whether a mitigation is in force, from what the host is now: not from what was done there. */
 
-export const mitigationStates = ['applied', 'not_applied', 'overridden', 'unknown'] as const;
 /**
  * `overridden`: its configuration is there, and something else counts instead. `unknown`: could not be found out, which
  * never reads as applied.
  */
-export type MitigationState = (typeof mitigationStates)[number];
+export type MitigationState = ReportedMitigation['state'];
 
 export interface MitigationJudgement {
   readonly state: MitigationState;

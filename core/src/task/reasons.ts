@@ -70,6 +70,12 @@ const failures: Readonly<Record<TaskFailure, Explanation>> = {
     message: 'A service did not come up again after its restart.',
     whatToDo: 'Look at the service on the host (systemctl status, journalctl -u), repair it, then retry.',
   },
+  mitigation_failed: {
+    message:
+      'A mitigation could not be carried out, or not be taken back; what was changed for it has been restored as far as it could be.',
+    whatToDo:
+      'See the message of the host: it names the setting, file or service. Correct it there or take the asset out of the target, then retry.',
+  },
   package_manager_broken: {
     message: 'The package manager of the host is in an inconsistent state that the agent could not repair.',
     whatToDo: 'Run dpkg --audit and apt-get check on the host, repair what they name, then retry.',

@@ -60,6 +60,7 @@ export const taskFailures = [
   'maintainer_script_failed',
   'timeout',
   'restart_failed',
+  'mitigation_failed',
   'package_manager_broken',
   'agent_error',
 ] as const;
