@@ -126,7 +126,13 @@ function get(
         hostname: hostname.replace(/^\[|\]$/g, ''),
         port,
         path: `${pathname}${search}`,
-        headers: { 'user-agent': 'fixpoint', 'accept-encoding': 'identity', accept: '*/*', ...headers },
+        headers: {
+          'user-agent': 'fixpoint',
+          'accept-encoding': 'identity',
+          // MSRC answers in XML unless it is asked for JSON.
+          accept: 'application/json, */*;q=0.8',
+          ...headers,
+        },
         timeout: options.idleMilliseconds,
         agent,
         ...(options.signal === undefined ? {} : { signal: options.signal }),
