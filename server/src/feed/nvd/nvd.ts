@@ -6,6 +6,7 @@ import { cvssFact } from '../cvss-vector.ts';
 import type { Feed, FeedFile, FeedRecord, FeedRejection } from '../feed.ts';
 import { notThisFormat, openInput, textOf } from '../input.ts';
 import { parseInstant, rejection, requireRecords, schemaComplaint } from '../record.ts';
+import { nvdDownloads } from './downloads.ts';
 import { jsonElements } from './json-elements.ts';
 
 /** The parts of NVD's cve_api_json_2.0.schema that are read. CPE configurations are not, on purpose: see README.md. */
@@ -43,6 +44,7 @@ export const nvd: Feed = {
   // One year, what has changed in eight days, or one page of the API: a record that is not in a file is not gone.
   complete: false,
   staleAfterHours: 48,
+  downloads: nvdDownloads,
   parse(file) {
     return requireRecords(file, parseItems(file));
   },
