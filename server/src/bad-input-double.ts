@@ -88,11 +88,19 @@ export const bodies: Readonly<Record<string, () => object>> = {
     concurrency: 1,
   }),
   'POST /api/v1/jobs/:id/start': () => ({ plan_digest: digest, reason: 'now' }),
+  'PUT /api/v1/feeds/:id/setting': () => ({
+    enabled: false,
+    url: 'https://mirror.example.org/feed',
+    interval_seconds: 3600,
+  }),
+  'POST /api/v1/feed-bundle/keys': () => ({ public_key: 'A'.repeat(43), name: 'headquarters' }),
   'POST /api/v1/deployments/:id/actions': () => ({ action: 'pause', reason: 'wait' }),
 };
 
 /** Takes a file as its publisher publishes it, so JSON is not what it expects; it has tests of its own below. */
 export const importRoute = 'POST /api/v1/feeds/:id/import';
+/** Takes an archive. */
+export const bundleRoute = 'POST /api/v1/feed-bundle';
 
 export interface Target extends TestApp {
   readonly agent: TestAgent;

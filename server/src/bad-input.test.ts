@@ -14,6 +14,7 @@ import {
   addressOf,
   badInputTarget,
   bodies,
+  bundleRoute,
   digest,
   expectApiError,
   importRoute,
@@ -35,6 +36,9 @@ describe('the list of routes', () => {
       .map(named);
     const without = [
       importRoute,
+      bundleRoute,
+      'POST /api/v1/feeds/:id/sync',
+      'DELETE /api/v1/feed-bundle/keys/:key',
       'POST /api/v1/sign-out',
       'DELETE /api/v1/people/:id',
       'DELETE /api/v1/tokens/:id',
@@ -292,7 +296,16 @@ describe('an address', () => {
     ];
     const names =
       'limit after tag hostname asset vulnerability package status subject event open job name'.split(' ');
-    names.push('allow_shrink', 'head_sequence', 'head_hash', '__proto__', 'constructor', 'no_such_name');
+    names.push(
+      'allow_shrink',
+      'feeds',
+      'compress',
+      'head_sequence',
+      'head_hash',
+      '__proto__',
+      'constructor',
+      'no_such_name',
+    );
     for (const route of routesOf(target.app)) {
       if (route.method !== 'GET') continue;
       for (const name of names) {

@@ -4,6 +4,8 @@ import { routes as audit } from './audit/routes.ts';
 import { routes as auth } from './auth/routes.ts';
 import { routes as deployment } from './deployment/routes.ts';
 import { routes as distribution } from './distribution/routes.ts';
+import { routes as feedSync } from './feed-sync/routes.ts';
+import { uploadRoutes } from './feed-sync/upload-routes.ts';
 import { routes as finding } from './finding/routes.ts';
 import { routes as knowledge } from './knowledge/routes.ts';
 import { routes as notify } from './notify/routes.ts';
@@ -19,6 +21,8 @@ export const rooms: readonly Room[] = [
   asset,
   tag,
   knowledge,
+  feedSync,
+  uploadRoutes,
   finding,
   patch,
   vulnerability,

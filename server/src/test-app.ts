@@ -1,4 +1,7 @@
 /** The whole application on a database of its own, for tests: real PostgreSQL, real HTTP, a clock that can be moved. */
+import { rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { pino } from 'pino';
 import { permissionsOfRole, type Permission, type Role } from '@fixpoint/contract/access.ts';
 import { buildApp, type App, type Room, type ServerContext } from './app.ts';
@@ -41,11 +44,17 @@ export async function testApp(
 ): Promise<TestApp> {
   const database = await testDatabase();
   const clock = options.clock ?? testClock();
+  const dataFolder = join(tmpdir(), `fixpoint-test-${systemRandom.uuid()}`);
   const base = { db: database.db, clock, random: systemRandom, log: pino({ level: 'silent' }) };
   const context: ServerContext = {
     ...base,
     keys: await loadKeys(database.db, base),
-    config: defaultConfig({ signInsPerMinute: 1000, enrolmentsPerMinute: 10_000, ...options.config }),
+    config: defaultConfig({
+      dataFolder,
+      signInsPerMinute: 1000,
+      enrolmentsPerMinute: 10_000,
+      ...options.config,
+    }),
   };
   const app = await buildApp(context, { rooms, checkResponses: true });
   await app.ready();
@@ -67,6 +76,7 @@ export async function testApp(
     async close() {
       await app.close();
       await database.close();
+      await rm(dataFolder, { recursive: true, force: true });
     },
   };
 }

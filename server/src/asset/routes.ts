@@ -14,6 +14,7 @@ import { InventoryAccepted, InventoryReport } from '@fixpoint/contract/inventory
 import { List } from '@fixpoint/contract/list.ts';
 import { send, type Room } from '../app.ts';
 import { challenges, issueChallenge } from '../auth/agent-session.ts';
+import { saysStaleness } from '../feed-sync/stale-header.ts';
 import { checkIn } from './check-in.ts';
 import { collectContacts } from './contact.ts';
 import { enrol, openAgentSession } from './enrol.ts';
@@ -36,6 +37,7 @@ const agentTags = ['agent'];
 export const routes: Room = (app, context) => {
   const answered = challenges(context.keys, context);
   const contacts = collectContacts(context);
+  const staleness = saysStaleness(context);
   app.addHook('onClose', async () => await contacts.flush());
 
   app.post(
@@ -119,6 +121,7 @@ export const routes: Room = (app, context) => {
     '/api/v1/assets',
     {
       config: { permission: 'read' },
+      onSend: staleness,
       schema: {
         tags,
         summary: 'Assets, by host name',
@@ -132,6 +135,7 @@ export const routes: Room = (app, context) => {
     '/api/v1/assets/:id',
     {
       config: { permission: 'read' },
+      onSend: staleness,
       schema: { tags, summary: 'One asset, by id or host name', params, response: { 200: AssetDetail } },
     },
     async (request, reply) => send(reply, await assetDetail(context, request.params.id)),

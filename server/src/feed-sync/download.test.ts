@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { createServer } from 'node:http';
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -81,7 +81,6 @@ describe('a file that has not changed', () => {
     const path = join(folder, 'feeds', 'sha256', sha256.slice(0, 2), sha256);
     await rm(path);
     expect(await get('/f', file)).toMatchObject({ notModified: false, transferred: 300_000 });
-    const { writeFile } = await import('node:fs/promises');
     await writeFile(path, Buffer.alloc(300_000));
     await expect(read(sha256)).rejects.toBeInstanceOf(KeptFileDamaged);
     expect(await files.has(sha256, 300_000)).toBe(false);

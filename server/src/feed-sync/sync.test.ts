@@ -1,3 +1,5 @@
+import { readdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { Feed } from '../feed/feed.ts';
 import { severalFiles, sourceOf } from '../feed/downloads.ts';
@@ -163,10 +165,8 @@ test('a file that was damaged on disk is found out before it counts, and fetched
   await t.sync();
   // as after a new version of the product, which reads everything again
   await t.database.db.updateTable('feed_sync').set({ state_version: 'older' }).execute();
-  const { readdir, writeFile } = await import('node:fs/promises');
-  const { join } = await import('node:path');
   const folder = join(t.folder, 'feeds', 'sha256');
-  const [path] = (await readdir(folder, { recursive: true })).filter((name) => name.length > 60);
+  const path = (await readdir(folder, { recursive: true })).find((name) => name.length > 60);
   await writeFile(join(folder, path ?? ''), lines(8, 9));
   t.clock.pass(7 * 3600);
   expect(await t.sync()).toMatchObject({ outcome: 'failed', code: 'kept_file_damaged' });

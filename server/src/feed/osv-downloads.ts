@@ -101,6 +101,7 @@ async function some(
   const state = { ...before, list: list.sha256 };
   if (changed.ids.length === 0) return { files: [], whole: false, state };
   const records = await fetchRecords(client, changed.ids);
+  if (records.length === 0) return { files: [], whole: false, state: { ...state, newest: changed.newest } };
   const file = await client.keep(changesName, joined(held, records));
   return {
     files: [file],

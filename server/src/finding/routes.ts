@@ -3,6 +3,7 @@ import { Finding, FindingQuery } from '@fixpoint/contract/finding.ts';
 import { List } from '@fixpoint/contract/list.ts';
 import { send, type Room } from '../app.ts';
 import { explanation } from './explain.ts';
+import { saysStaleness } from '../feed-sync/stale-header.ts';
 import { listFindings } from './list.ts';
 
 export const routes: Room = (app, context) => {
@@ -10,6 +11,7 @@ export const routes: Room = (app, context) => {
     '/api/v1/findings',
     {
       config: { permission: 'read' },
+      onSend: saysStaleness(context),
       schema: {
         summary: 'Findings, most dangerous first',
         tags: ['finding'],

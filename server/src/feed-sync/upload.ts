@@ -1,0 +1,48 @@
+import type { Actor } from '@fixpoint/core/audit/events.ts';
+import type { Feed, FeedDownload } from '../feed/feed.ts';
+import type { ImportResult } from '../knowledge/import.ts';
+import type { Answer } from '../refusal.ts';
+import { transact } from '../transact.ts';
+import { importFiles } from './import-files.ts';
+import type { SyncParts } from './parts.ts';
+import { saveFiles, saveSync } from './store.ts';
+
+export interface UploadOptions {
+  readonly name: string;
+  readonly maximumBytes: number;
+  readonly allowShrink: boolean;
+  /** ISO 8601; null when whoever sends it does not say. */
+  readonly publishedAt: string | null;
+}
+
+/** Imports a published file that somebody sends, and keeps it, so that it can go into a bundle. */
+export async function importUpload(
+  parts: SyncParts,
+  actor: Actor,
+  feed: Feed,
+  body: AsyncIterable<Uint8Array>,
+  options: UploadOptions,
+): Promise<Answer<ImportResult>> {
+  const { context, files } = parts;
+  const kept = await files.keep(`upload ${context.random.uuid()}`, body, options.maximumBytes);
+  const file: FeedDownload = {
+    name: options.name,
+    url: null,
+    ...kept,
+    publishedAt: options.publishedAt,
+    open: () => files.read(kept.sha256),
+  };
+  const whole = feed.complete && feed.partOf === undefined;
+  const result = await importFiles(context, feed, [file], {
+    actor,
+    whole: true,
+    allowShrink: options.allowShrink,
+  });
+  if (!result.ok) return result;
+  await transact(context.db, async (trx) => {
+    await saveFiles(trx, feed.id, [file], whole);
+    // it was compared with nothing, and the next sync looks at everything again
+    await saveSync(trx, feed.id, { confirmed_at: null, state: null, refused_digest: null });
+  });
+  return result;
+}
