@@ -15,8 +15,9 @@ export function debsecanData(knowledge: Knowledge): Uint8Array {
   let names = '';
   let packages = '';
   let decisions = 0;
-  for (const source of knowledge.sourcePackages) {
-    for (const { decision } of knowledge.of(source)) {
+  for (const { kind, name: source } of knowledge.names) {
+    if (kind !== 'source') continue;
+    for (const { decision } of knowledge.ofSource(source)) {
       if (decision.status !== 'fixed' && decision.status !== 'affected') continue;
       let number = numbers.get(decision.vulnerability);
       if (number === undefined) {

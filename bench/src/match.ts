@@ -138,14 +138,16 @@ function comparedPairs(
   const installed: DpkgVersion[] = [];
   const fixed: DpkgVersion[] = [];
   for (const one of software) {
-    const target = lookUp(one);
+    const target = lookUp(index.ecosystem, one);
     if (target === null) continue;
-    const parsed = parseDpkg(target.version);
+    const parsed = parseDpkg(target.sourceVersion);
     if (!parsed.ok) continue;
-    for (const ready of index.of(target.source)) {
+    for (const ready of index.ofSource(target.source)) {
       if (ready.decision.status !== 'fixed' || ready.fixed === null) continue;
+      const reference = parseDpkg(ready.fixed.text);
+      if (!reference.ok) continue;
       installed.push(parsed.version);
-      fixed.push(ready.fixed);
+      fixed.push(reference.version);
     }
   }
   return { installed, fixed };

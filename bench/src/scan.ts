@@ -35,7 +35,7 @@ async function measure(folder: string): Promise<void> {
     { os: 'debian', os_release: '12', os_title: 'Debian 12' },
     { file: null, folder: knowledgeFolder(), make: makeKnowledge },
   );
-  const root = buildRoot(join(folder, 'root'), packagesWanted, (source) => knowledge.knows(source));
+  const root = buildRoot(join(folder, 'root'), packagesWanted, (source) => knowledge.knows('source', source));
   const data = join(folder, 'debsecan');
   mkdirSync(data);
   const bookworm = debsecanData(knowledge);
@@ -153,7 +153,12 @@ function compareFindings(own: string, other: string, root: BuiltRoot): void {
   const count = (name: string): void => void classes.set(name, (classes.get(name) ?? 0) + 1);
   for (const one of theirs) {
     if (ours.has(one)) continue;
-    const source = root.sourceOf.get(one.split(' ')[1] ?? '') ?? '';
+    const name = one.split(' ')[1] ?? '';
+    const source = root.sourceOf.get(name) ?? '';
+    if (/-dbg(?:sym)?$/u.test(name)) {
+      count('only debsecan: debug symbols, of which nothing runs');
+      continue;
+    }
     count(
       source === 'linux' || source.startsWith('linux-signed-')
         ? 'only debsecan: binaries of source linux that hold no kernel code (headers, linux-libc-dev)'

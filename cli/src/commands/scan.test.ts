@@ -207,7 +207,7 @@ describe('exit codes and errors', () => {
 
   test('an unknown release names the known ones', () => {
     const root = makeRoot({ osRelease: bookworm.replace('12', '99'), status: oldOpenssl });
-    expect(scan(['--root', root]).stderr).toContain('debian 12');
+    expect(scan(['--root', root]).stderr).toContain('debian-12');
   });
 
   test.each([

@@ -9,7 +9,8 @@ import { exitCodes, type ExitCode } from '../exit-codes.ts';
 import { Failure } from '../failure.ts';
 import { localKnowledge, type KnowledgeSourceOptions } from '../knowledge/local.ts';
 import { print } from '../output/stream.ts';
-import { assess, type RunningKernel } from '../scan/assess.ts';
+import { assess } from '../scan/assess.ts';
+import type { RunningKernel } from '../scan/judge.ts';
 import { scanText, summaryOf } from '../scan/report.ts';
 import { checkRoot, folderInRoot, readInRoot } from '../scan/root.ts';
 
@@ -52,7 +53,7 @@ export async function scan(
     file: values.knowledge ?? (named === '' ? null : named),
     ...own,
   });
-  const assessment = assess(packages, knowledge, runningKernel(root));
+  const { affected: _, ...assessment } = assess(packages, knowledge, runningKernel(root));
   const summary = summaryOf(assessment);
   if (format === 'json') {
     const document = {

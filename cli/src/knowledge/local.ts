@@ -1,11 +1,11 @@
 import { readFileSync, readdirSync, statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
-import type { OsRelease } from '@fixpoint/core/inventory/os-release.ts';
+import { isEcosystem, productOf, productTitle, type Product } from '@fixpoint/core/knowledge/ecosystem.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { Failure } from '../failure.ts';
 import { codeOf } from '../output/stream.ts';
-import { knowledgeFormat } from './format.ts';
+import { knowledgeFormat, productName } from './format.ts';
 import { readKnowledge, type Knowledge } from './read.ts';
 
 /**
@@ -32,7 +32,7 @@ export function knowledgeFolder(): string {
 }
 
 export interface KnowledgeSourceOptions {
-  /** A knowledge file to use instead of our own. */
+  /** A knowledge file, or a folder of them, to use instead of our own. */
   readonly file: string | null;
   /** Of our own: {@link knowledgeFolder}. */
   readonly folder: string;
@@ -40,51 +40,78 @@ export interface KnowledgeSourceOptions {
   readonly make: (folder: string) => Promise<ReadonlyMap<string, Uint8Array>>;
 }
 
+/** The system whose packages are to be judged, as its os-release(5) names it. */
+export interface KnowledgeSubject {
+  readonly os: string;
+  readonly os_release: string;
+  /** For messages. */
+  readonly os_title: string;
+}
+
 /**
- * Knowledge of one release.
+ * Knowledge of one product.
  *
  * @throws Failure `release_unknown` when there is none, `knowledge_…` when the file cannot be used
  */
 export async function localKnowledge(
-  { os, os_release: osRelease, os_title: osTitle }: OsRelease,
+  subject: KnowledgeSubject,
   { file, folder, make }: KnowledgeSourceOptions,
 ): Promise<Knowledge> {
-  if (file !== null) {
-    const { crc32 } = process.getBuiltinModule('node:zlib');
-    const knowledge = open(file, crc32, 'Make it again, or leave --knowledge away.');
-    if (knowledge === null) {
-      throw new Failure(
-        exitCodes.usage,
-        'knowledge_not_found',
-        `there is no knowledge file ${file}`,
-        'Name an existing file, or leave --knowledge away.',
-      );
-    }
-    const { ecosystem, release } = knowledge.header;
-    if (ecosystem === os && release === osRelease) return knowledge;
-    throw unknownRelease(os, osRelease, osTitle, [`${ecosystem}-${release}`]);
-  }
-  const name = `${os}-${osRelease}`;
+  const product = productOf(subject.os, subject.os_release);
+  const name = productName(product);
   // Names come from the scanned root, which nobody vouches for.
-  const path = /^[a-z0-9.-]+$/u.test(name) ? join(folder, name) : null;
+  const isName = isEcosystem(product.ecosystem) && /^[a-z0-9.-]+$/u.test(name);
+  if (file !== null) return knowledgeAt(file, isName ? name : null, product, subject);
   const remedy = `Remove ${folder}; it is made again.`;
-  const kept = path === null ? null : open(path, null, remedy);
+  const kept = isName ? open(join(folder, name), null, remedy) : null;
   if (kept !== null) return kept;
   const known = list(folder);
-  if (known.length > 0) throw unknownRelease(os, osRelease, osTitle, known);
+  if (known.length > 0) throw unknownRelease(subject, product, known);
   const made = await make(folder);
   const bytes = made.get(name);
-  if (bytes === undefined) throw unknownRelease(os, osRelease, osTitle, [...made.keys()].sort());
+  if (bytes === undefined) throw unknownRelease(subject, product, [...made.keys()].sort());
   return read(Buffer.from(bytes), null, name, remedy);
 }
 
-function unknownRelease(os: string, osRelease: string, osTitle: string, known: readonly string[]): Failure {
-  const what = osRelease === '' ? `${os} without a release number` : `${os} ${osRelease}`;
+/** The knowledge in a file or folder that the user names. */
+function knowledgeAt(
+  path: string,
+  name: string | null,
+  product: Product,
+  subject: KnowledgeSubject,
+): Knowledge {
+  const { crc32 } = process.getBuiltinModule('node:zlib');
+  const remedy = 'Make it again with `fixpoint knowledge make`, or leave --knowledge away.';
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === true) {
+    const knowledge = name === null ? null : open(join(path, name), crc32, remedy);
+    if (knowledge === null) throw unknownRelease(subject, product, list(path));
+    return knowledge;
+  }
+  const knowledge = open(path, crc32, remedy);
+  if (knowledge === null) {
+    throw new Failure(
+      exitCodes.usage,
+      'knowledge_not_found',
+      `there is no knowledge file ${path}`,
+      'Name an existing file or folder, or leave --knowledge away.',
+    );
+  }
+  const { header } = knowledge;
+  if (header.ecosystem === product.ecosystem && header.release === product.release) return knowledge;
+  throw unknownRelease(subject, product, [productName(header)]);
+}
+
+function unknownRelease(
+  { os_release: osRelease, os_title: osTitle }: KnowledgeSubject,
+  product: Product,
+  known: readonly string[],
+): Failure {
+  const release = osRelease === '' && !isEcosystem(product.ecosystem) ? ' without a release number' : '';
   return new Failure(
     exitCodes.inputUnusable,
     'release_unknown',
-    `there is no vulnerability data for ${what} (${osTitle}), so nothing can be said about its packages`,
-    `Data is there for: ${known.map((name) => name.replace('-', ' ')).join(', ')}. Is --root the right folder?`,
+    `there is no vulnerability data for ${productTitle(product)}${release} (${osTitle}), so nothing can be said about its packages`,
+    `Data is there for: ${known.length === 0 ? 'nothing' : known.join(', ')}. Make it from the vendor's feed with \`fixpoint knowledge make\` and name it with --knowledge, unless --root is the wrong folder.`,
   );
 }
 

@@ -1,10 +1,23 @@
 import { isAscii } from 'node:buffer';
-import { compareDpkg, parseDpkg, type DpkgVersion } from '@fixpoint/core/version/dpkg.ts';
 import type { Decision } from '@fixpoint/core/knowledge/decision.ts';
-import type { DecisionIndex } from '@fixpoint/core/match/match.ts';
+import { isEcosystem, schemeOf } from '@fixpoint/core/knowledge/ecosystem.ts';
+import type { StatementFact } from '@fixpoint/core/knowledge/facts.ts';
+import {
+  lookUp,
+  readyDecision,
+  type DecisionIndex,
+  type MatchSoftware,
+  type ReadyDecision,
+} from '@fixpoint/core/match/match.ts';
+import {
+  versionOrderings,
+  type CheckedVersion,
+  type VersionOrdering,
+} from '@fixpoint/core/version/version.ts';
 import {
   knowledgeFormat,
   knowledgeMagic,
+  placeKey,
   readDecisionLine,
   readPlaceLine,
   unknownDanger,
@@ -13,22 +26,21 @@ import {
   type KnowledgePlace,
 } from './format.ts';
 
-type Ready = ReturnType<DecisionIndex['of']>[number];
+type PackageKind = StatementFact['packageKind'];
 
 export interface Knowledge extends DecisionIndex {
   readonly header: KnowledgeHeader;
   /**
-   * Those decisions about a source package that can make this version of it vulnerable or undetermined: all but the ones
-   * whose fixed version it has reached. What they mean is still for core/match to say.
+   * An index for this software alone: of the decisions about it all that can make it vulnerable or undetermined, without
+   * those whose fixed version it has reached. What they mean is still for core/match to say.
    */
-  concerning(sourcePackage: string, version: string): readonly Ready[];
+  concerning(software: MatchSoftware): DecisionIndex;
   /** Of a decision that this knowledge gave out. */
   dangerOf(decision: Decision): Danger;
-  /** The highest version that any decision about the source package names as a fix. */
-  newestFix(sourcePackage: string): string | null;
-  /** Whether any feed says anything at all about this source package. */
-  knows(sourcePackage: string): boolean;
-  readonly sourcePackages: readonly string[];
+  /** Whether any feed says anything at all about this package. */
+  knows(kind: PackageKind, name: string): boolean;
+  /** Every package that anything is said about. */
+  readonly names: readonly { readonly kind: PackageKind; readonly name: string }[];
 }
 
 export type KnowledgeRead =
@@ -58,6 +70,9 @@ export function readKnowledge(bytes: Buffer, crc32: ((bytes: Uint8Array) => numb
   const indexStart = firstEnd + 1 + Number(first[3]);
   const header = parseHeader(bytes.toString('utf8', firstEnd + 1, Math.min(indexStart, bytes.length)));
   if (header === null) return damaged('its header cannot be read');
+  const { ecosystem, release } = header;
+  if (!isEcosystem(ecosystem)) return damaged(`it is about ${ecosystem}, which is no system that is known`);
+  const ordering = versionOrderings[schemeOf(ecosystem)];
   const bodyStart = indexStart + header.index_bytes;
   if (bytes.length !== bodyStart + header.body_bytes) {
     const missing = bodyStart + header.body_bytes - bytes.length;
@@ -77,57 +92,83 @@ export function readKnowledge(bytes: Buffer, crc32: ((bytes: Uint8Array) => numb
   for (const line of text.slice(indexStart, bodyStart - 1).split('\n')) {
     placeLines.set(line.slice(0, line.indexOf('\t')), line);
   }
-  const placeOf = (sourcePackage: string): KnowledgePlace | null => {
-    const line = placeLines.get(sourcePackage);
+  const placeOf = (kind: PackageKind, name: string): KnowledgePlace | null => {
+    const line = placeLines.get(placeKey(kind, name));
     return line === undefined ? null : readPlaceLine(line);
   };
   const dangers = new Map<Decision, Danger>();
-  const parse = (sourcePackage: string, from: number, to: number): Ready[] => {
-    const product = { ecosystem: 'debian', release: header.release, package: sourcePackage } as const;
-    const ready: Ready[] = [];
-    let before: Ready | null = null;
+  const parse = (kind: PackageKind, name: string, from: number, to: number): ReadyDecision[] => {
+    const named = { ecosystem, release, package: name, packageKind: kind };
+    const ready: ReadyDecision[] = [];
+    let before: ReadyDecision | null = null;
     for (let start = from; start < to;) {
       const end = text.indexOf('\n', start);
-      const entry = readDecisionLine(utf8(text.slice(start, end)), product);
+      const entry = readDecisionLine(utf8(text.slice(start, end)), named);
       // The writer wrote no such line, and what it wrote is whole.
-      if (entry === null) throw new Error(`knowledge of ${sourcePackage} holds a line that is no decision`);
+      if (entry === null) throw new Error(`knowledge of ${name} holds a line that is no decision`);
       dangers.set(entry.decision, entry.danger);
       // In their order, many fixes of one upload follow each other: its version is parsed once.
-      before = readyDecision(entry.decision, before);
+      before = readyAfter(entry.decision, before);
       ready.push(before);
       start = end + 1;
     }
     return ready;
   };
+  const all = (kind: PackageKind, name: string): readonly ReadyDecision[] => {
+    const place = placeOf(kind, name);
+    if (place === null) return noDecisions;
+    const start = bodyStart + place.offset;
+    return parse(kind, name, start, start + place.orderedBytes + place.otherBytes);
+  };
+  const newer = (kind: PackageKind, name: string, version: string): readonly ReadyDecision[] => {
+    const place = placeOf(kind, name);
+    if (place === null) return noDecisions;
+    const installed = ordering.parse(version);
+    if (!installed.ok) return all(kind, name);
+    const start = bodyStart + place.offset;
+    const end = start + place.orderedBytes;
+    const from = firstNewer(text, start, end, place.newest, installed.version, ordering);
+    return parse(kind, name, from, end + place.otherBytes);
+  };
   const knowledge: Knowledge = {
     header,
+    ecosystem,
     size: header.decisions,
-    of(sourcePackage) {
-      const place = placeOf(sourcePackage);
-      if (place === null) return [];
-      const start = bodyStart + place.offset;
-      return parse(sourcePackage, start, start + place.orderedBytes + place.otherBytes);
-    },
-    concerning(sourcePackage, version) {
-      const place = placeOf(sourcePackage);
-      if (place === null) return [];
-      const installed = parseDpkg(version);
-      if (!installed.ok) return knowledge.of(sourcePackage);
-      const start = bodyStart + place.offset;
-      const end = start + place.orderedBytes;
-      return parse(
-        sourcePackage,
-        firstNewer(text, start, end, place.newest, installed.version),
-        end + place.otherBytes,
-      );
+    ofSource: (name) => all('source', name),
+    ofBinary: (name) => all('binary', name),
+    concerning(software) {
+      const target = lookUp(ecosystem, software);
+      if (target === null) return noIndex;
+      const ofBoth =
+        placeLines.has(placeKey('binary', software.name)) &&
+        placeLines.has(placeKey('source', target.source));
+      // What the distribution did not build is undetermined at every version; and what is said of the installed package
+      // counts against what is said of its source, fixed or not.
+      if (software.origin !== undefined || ofBoth) return knowledge;
+      const binary = newer('binary', software.name, software.version);
+      const source = newer('source', target.source, target.sourceVersion);
+      const size = binary.length + source.length;
+      return size === 0 ? noIndex : { ecosystem, size, ofSource: () => source, ofBinary: () => binary };
     },
     dangerOf: (decision) => dangers.get(decision) ?? unknownDanger,
-    newestFix: (sourcePackage) => placeOf(sourcePackage)?.newest ?? null,
-    knows: (sourcePackage) => placeLines.has(sourcePackage),
-    sourcePackages: [...placeLines.keys()],
+    knows: (kind, name) => placeLines.has(placeKey(kind, name)),
+    get names() {
+      return [...placeLines.keys()].map((key) => ({
+        kind: key.startsWith('s') ? ('source' as const) : ('binary' as const),
+        name: key.slice(1),
+      }));
+    },
+  };
+  const noIndex: DecisionIndex = {
+    ecosystem,
+    size: 0,
+    ofSource: () => noDecisions,
+    ofBinary: () => noDecisions,
   };
   return { ok: true, knowledge };
 }
+
+const noDecisions: readonly never[] = [];
 
 /**
  * Where the first line starts whose version is newer than the installed one, in lines ordered by their version; where they
@@ -138,38 +179,46 @@ function firstNewer(
   start: number,
   end: number,
   newest: string | null,
-  installed: DpkgVersion,
+  installed: CheckedVersion,
+  ordering: VersionOrdering,
 ): number {
   let low = start;
   let high = end;
-  if (newest !== null && reaches(installed, newest)) return end;
+  if (newest !== null && reaches(installed, newest, ordering)) return end;
   while (low < high) {
     const middle = low + ((high - low) >> 1);
     // The line that the middle falls into.
     const line = Math.max(low, text.lastIndexOf('\n', middle - 1) + 1);
-    const fixed = parseDpkg(text.slice(line, text.indexOf('\t', line)));
+    const fixed = ordering.parse(text.slice(line, text.indexOf('\t', line)));
     if (!fixed.ok) throw new Error('the ordered part of the knowledge holds a version that is none');
-    if (compareDpkg(installed, fixed.version) < 0) high = line;
+    if (ordering.compare(installed, fixed.version) === 'less') high = line;
     else low = text.indexOf('\n', middle) + 1;
   }
   return low;
 }
 
 /** Most packages are up to date, which one look tells. */
-function reaches(installed: DpkgVersion, newest: string): boolean {
-  const parsed = parseDpkg(newest);
-  return parsed.ok && compareDpkg(installed, parsed.version) >= 0;
+function reaches(installed: CheckedVersion, newest: string, ordering: VersionOrdering): boolean {
+  const parsed = ordering.parse(newest);
+  if (!parsed.ok) return false;
+  const order = ordering.compare(installed, parsed.version);
+  return order === 'equal' || order === 'greater';
 }
 
-function readyDecision(decision: Decision, before: Ready | null): Ready {
-  if (before !== null && before.decision.fixedVersion === decision.fixedVersion) {
-    return { decision, fixed: before.fixed, unparseable: before.unparseable };
-  }
-  const parse = decision.fixedVersion === null ? null : parseDpkg(decision.fixedVersion);
+function readyAfter(decision: Decision, before: ReadyDecision | null): ReadyDecision {
+  if (
+    before === null ||
+    before.decision.fixedVersion !== decision.fixedVersion ||
+    decision.introducedVersion !== null ||
+    decision.branchFixes.length > 0
+  )
+    return readyDecision(decision);
   return {
     decision,
-    fixed: parse?.ok === true ? parse.version : null,
-    unparseable: parse !== null && !parse.ok,
+    fixed: before.fixed,
+    unparseable: before.unparseable,
+    introduced: null,
+    branches: noDecisions,
   };
 }
 

@@ -1,40 +1,45 @@
 import { crc32 } from 'node:zlib';
 import type { Decision } from '@fixpoint/core/knowledge/decision.ts';
-import { compareDpkg, parseDpkg, type DpkgVersion } from '@fixpoint/core/version/dpkg.ts';
+import { schemeOf, type Product } from '@fixpoint/core/knowledge/ecosystem.ts';
+import { versionOrderings, type CheckedVersion } from '@fixpoint/core/version/version.ts';
 import {
   decisionLine,
   knowledgeFormat,
   knowledgeMagic,
+  placeKey,
   placeLine,
-  unknownDanger,
   type Danger,
   type KnowledgeHeader,
   type KnowledgeSource,
 } from './format.ts';
 
-/** The bytes of one release's knowledge file; see format.ts. All decisions must be of that release. */
+/** The bytes of one product's knowledge file; see format.ts. All decisions must be of that product. */
 export function knowledgeFile(
-  product: { readonly ecosystem: string; readonly release: string },
+  product: Product,
   decisions: Iterable<Decision>,
-  dangers: ReadonlyMap<string, Danger>,
+  dangerOf: (vulnerability: string) => Danger,
   feeds: readonly KnowledgeSource[],
 ): Uint8Array {
-  const bySource = Map.groupBy(decisions, (decision) => decision.package);
+  const ordering = versionOrderings[schemeOf(product.ecosystem)];
+  const byPackage = Map.groupBy(decisions, (decision) => placeKey(decision.packageKind, decision.package));
   let count = 0;
   let index = '';
   let offset = 0;
   const blocks: Buffer[] = [];
-  for (const source of [...bySource.keys()].sort()) {
-    const ordered: { readonly version: DpkgVersion; readonly line: string }[] = [];
+  for (const key of [...byPackage.keys()].sort()) {
+    const ordered: { readonly version: CheckedVersion; readonly line: string }[] = [];
     const others: string[] = [];
-    for (const decision of bySource.get(source) ?? []) {
-      const line = `${decisionLine(decision, dangers.get(decision.vulnerability) ?? unknownDanger)}\n`;
-      const parsed = decision.status === 'fixed' ? parseDpkg(decision.fixedVersion ?? '') : null;
+    for (const decision of byPackage.get(key) ?? []) {
+      const line = `${decisionLine(decision, dangerOf(decision.vulnerability))}\n`;
+      const parsed = isSettledByVersion(decision) ? ordering.parse(decision.fixedVersion ?? '') : null;
       if (parsed?.ok === true) ordered.push({ version: parsed.version, line });
       else others.push(line);
       count++;
     }
-    ordered.sort((a, b) => compareDpkg(a.version, b.version) || (a.line < b.line ? -1 : 1));
+    ordered.sort((a, b) => {
+      const order = ordering.compare(a.version, b.version);
+      return order === 'less' ? -1 : order === 'greater' ? 1 : a.line < b.line ? -1 : 1;
+    });
     const orderedBlock = Buffer.from(ordered.map(({ line }) => line).join(''), 'utf8');
     const otherBlock = Buffer.from(others.sort().join(''), 'utf8');
     const place = {
@@ -43,7 +48,7 @@ export function knowledgeFile(
       otherBytes: otherBlock.length,
       newest: ordered.at(-1)?.version.text ?? null,
     };
-    index += `${placeLine(source, place)}\n`;
+    index += `${placeLine(key, place)}\n`;
     offset += orderedBlock.length + otherBlock.length;
     blocks.push(orderedBlock, otherBlock);
   }
@@ -53,7 +58,7 @@ export function knowledgeFile(
     format: knowledgeFormat,
     ecosystem: product.ecosystem,
     release: product.release,
-    packages: bySource.size,
+    packages: byPackage.size,
     decisions: count,
     index_bytes: indexBytes.length,
     body_bytes: offset,
@@ -63,4 +68,14 @@ export function knowledgeFile(
   const headerBytes = Buffer.from(`${JSON.stringify(header)}\n`, 'utf8');
   const first = `${knowledgeMagic} ${String(knowledgeFormat)} ${String(headerBytes.length).padStart(8, '0')}\n`;
   return Buffer.concat([Buffer.from(first, 'latin1'), headerBytes, rest]);
+}
+
+/** Whether a version at or above the fixed one is all that it takes not to be concerned. */
+function isSettledByVersion(decision: Decision): boolean {
+  return (
+    decision.status === 'fixed' &&
+    decision.module !== '?' &&
+    decision.branchFixes.length === 0 &&
+    schemeOf(decision.ecosystem) !== 'windows-build'
+  );
 }

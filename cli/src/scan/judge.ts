@@ -1,0 +1,102 @@
+import type { InstalledPackage } from '@fixpoint/core/inventory/inventory.ts';
+import { ecosystems, isEcosystem, patchedBy } from '@fixpoint/core/knowledge/ecosystem.ts';
+import { isKernelImage, kernelRelease } from '@fixpoint/core/match/kernel.ts';
+import {
+  lookUp,
+  matchSoftware,
+  type DecisionIndex,
+  type LookUp,
+  type Verdict,
+} from '@fixpoint/core/match/match.ts';
+import type { Knowledge } from '../knowledge/read.ts';
+
+/** An installed package, and by what its list (an SBOM) refers to it. */
+export interface ScanPackage extends InstalledPackage {
+  /** `bom-ref` or `SPDXID` of the SBOM it is from. */
+  readonly ref?: string;
+}
+
+/** Installed packages that are judged as one: what statements name of them, and everything that counts, is the same. */
+export interface PackageGroup extends LookUp {
+  readonly packages: readonly [ScanPackage, ...ScanPackage[]];
+  readonly isKernel: boolean;
+}
+
+/** What is known of the kernel: `unknown` for a root folder, where nothing runs. */
+export type RunningKernel =
+  | { readonly kind: 'unknown' }
+  | { readonly kind: 'container' }
+  | { readonly kind: 'running'; readonly release: string };
+
+/** Which of the installed kernels count. */
+export interface KernelsThatCount {
+  /** `all`: it is not known which one runs. */
+  readonly counted: 'all' | 'running';
+  readonly inert: ReadonlySet<ScanPackage>;
+  /** The running kernel when no package brought it; else null. */
+  readonly foreign: string | null;
+}
+
+export function kernelsThatCount(packages: readonly ScanPackage[], kernel: RunningKernel): KernelsThatCount {
+  if (kernel.kind === 'unknown') return { counted: 'all', inert: new Set(), foreign: null };
+  const images = packages.filter(isKernelImage);
+  // A container runs its host's kernel; an image on its disk is never booted.
+  if (kernel.kind === 'container') return { counted: 'running', inert: new Set(images), foreign: null };
+  const running = images.find((image) => kernelRelease(image) === kernel.release);
+  return {
+    counted: 'running',
+    inert: new Set(images.filter((image) => image !== running)),
+    foreign: running === undefined ? kernel.release : null,
+  };
+}
+
+/** What carries no code that runs (debug symbols, kernel headers) and kernels that do not run are in no group. */
+export function groupPackages(
+  packages: readonly ScanPackage[],
+  knowledge: Knowledge,
+  inert: ReadonlySet<ScanPackage>,
+): PackageGroup[] {
+  const { ecosystem } = knowledge.header;
+  const groups = new Map<string, LookUp & { packages: [ScanPackage, ...ScanPackage[]]; isKernel: boolean }>();
+  for (const one of packages) {
+    if (inert.has(one)) continue;
+    const target = lookUp(ecosystem, one);
+    if (target === null) continue;
+    const ofBinary = patchedBy(ecosystem) === 'binary' || knowledge.knows('binary', one.name);
+    const named = ofBinary
+      ? `b\t${one.name}\t${one.version}`
+      : `s\t${target.source}\t${target.sourceVersion}`;
+    const key =
+      one.origin === undefined && one.module === undefined
+        ? named
+        : `${named}\t${one.module ?? ''}\t${one.origin ?? ''}\t${one.vendor ?? ''}`;
+    const group = groups.get(key);
+    if (group === undefined) groups.set(key, { ...target, packages: [one], isKernel: isKernelImage(one) });
+    else group.packages.push(one);
+  }
+  return [...groups.values()];
+}
+
+/**
+ * Calls `found` for every verdict about the group. `everything` asks for `fixed` and `not_affected` too, which takes longer:
+ * else only what can be vulnerable or undetermined is looked at.
+ */
+export function judgeGroup(
+  group: PackageGroup,
+  knowledge: Knowledge,
+  everything: boolean,
+  found: (verdict: Verdict, index: DecisionIndex) => void,
+): void {
+  const [first] = group.packages;
+  const index = everything ? knowledge : knowledge.concerning(first);
+  if (index.size === 0) return;
+  matchSoftware(first, index, (kind, decision, comparison, rule, branch) => {
+    if (everything || kind === 'vulnerable' || kind === 'undetermined')
+      found({ kind, decision, comparison, rule, branch }, index);
+  });
+}
+
+/** What a kernel of the system is called where no package names it. */
+export function kernelName(ecosystem: string): string {
+  return isEcosystem(ecosystem) && ecosystems[ecosystem].family === 'rpm' ? 'kernel' : 'linux';
+}
