@@ -23,6 +23,13 @@ const every: Readonly<Record<FeedId, true>> = {
   'cvss-table': true,
   'exploit-db': true,
   metasploit: true,
+  'ubuntu-notices': true,
+  'redhat-csaf': true,
+  'amazon-alas': true,
+  'alpine-secdb': true,
+  'wolfi-secdb': true,
+  'microsoft-cvrf': true,
+  'microsoft-csaf': true,
 };
 
 test('each id has one feed', () => {

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { madeUpPublisher } from '../made-up-publisher.ts';
 import { madeUpFile, readFeed, recordedFile } from '../recorded.ts';
 import { readEntry } from '../secdb/secdb.ts';
 import { alpineSecdb } from './alpine-secdb.ts';
@@ -130,4 +131,23 @@ test.each([
     name: 'FeedFormatError',
     code,
   });
+});
+
+test('the files of every release that the start page links to', async () => {
+  const base = 'https://secdb.example/';
+  const page =
+    '<a href="../">..</a><a href="edge/">edge/</a><a href="v3.2/">v3.2/</a><a href="v3.18/">v3.18/</a><a href="license.txt">l</a>';
+  const files = ['edge/main', 'edge/community', 'v3.2/main', 'v3.18/main', 'v3.18/community'].map(
+    (name) => `${base}${name}.json`,
+  );
+  const { client, content } = madeUpPublisher(base, {
+    [base]: page,
+    ...Object.fromEntries(files.map((url) => [url, url])),
+  });
+  const source = alpineSecdb.downloads;
+  const first = await source?.plan(client, { state: null });
+  expect(first?.files.map(({ url }) => url)).toEqual(files);
+  expect((await source?.plan(client, { state: first?.state }))?.files).toEqual([]);
+  content.set(base, '<html>maintenance</html>');
+  await expect(source?.plan(client, { state: null })).rejects.toMatchObject({ code: 'index_unusable' });
 });

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { madeUpPublisher } from '../made-up-publisher.ts';
 import { madeUpFile, readFeed, recordedFile } from '../recorded.ts';
 import { amazonAlas } from './amazon-alas.ts';
 
@@ -74,4 +75,31 @@ test.each([
     code: 'no_records',
     message: expect.stringContaining('which Amazon Linux'),
   });
+});
+
+test('the updateinfo that the repositories of both systems name', async () => {
+  const base = 'https://cdn.example/';
+  const repomd = (name: string): string =>
+    `<repomd><data type="primary"><location href="repodata/p.xml.gz"/></data>
+     <data type="updateinfo"><checksum type="sha256">0</checksum><location href="repodata/${name}"/></data></repomd>`;
+  const two = 'https://cdn.example/2/core/2.0/x86_64/abc/';
+  const other = 'https://mirror.example/al2023/core/guids/def/x86_64/';
+  const { client, content } = madeUpPublisher(base, {
+    [`${base}2/core/latest/x86_64/mirror.list`]: 'https://cdn.example/2/core/2.0/$basearch/abc\n',
+    [`${base}al2023/core/mirrors/latest/x86_64/mirror.list`]: `${other}\nhttps://second.example/\n`,
+    [`${two}repodata/repomd.xml`]: repomd('updateinfo.xml.gz'),
+    [`${other}repodata/repomd.xml`]: repomd('0123-updateinfo.xml.gz'),
+    [`${two}repodata/updateinfo.xml.gz`]: 'of 2',
+    [`${other}repodata/0123-updateinfo.xml.gz`]: 'of 2023',
+  });
+  const source = amazonAlas.downloads;
+  const first = await source?.plan(client, { state: null });
+  expect(first?.files.map(({ url }) => url)).toEqual([
+    `${two}repodata/updateinfo.xml.gz`,
+    `${other}repodata/0123-updateinfo.xml.gz`,
+  ]);
+  expect(first?.whole).toBe(true);
+  expect((await source?.plan(client, { state: first?.state }))?.files).toEqual([]);
+  content.set(`${two}repodata/repomd.xml`, repomd('../../../etc/passwd'));
+  await expect(source?.plan(client, { state: null })).rejects.toMatchObject({ code: 'index_unusable' });
 });

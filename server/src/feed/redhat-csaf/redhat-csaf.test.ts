@@ -1,8 +1,6 @@
 import { zstdCompressSync } from 'node:zlib';
 import { expect, test } from 'vitest';
-import type { FeedDownload } from '../feed.ts';
 import { madeUpFile, readFeed, recordedFile } from '../recorded.ts';
-import { readChanges } from './downloads.ts';
 import { brief, read, vex } from './made-up-vex.ts';
 import { redhatCsaf } from './redhat-csaf.ts';
 
@@ -249,27 +247,4 @@ test('a document that Red Hat took back is a record without facts, and others ar
     ['not_csaf', 'CVE-2023-0119'],
     ['id_unknown', 'CVE-2024-7348'],
   ]);
-});
-
-const index = (text: string): FeedDownload => ({
-  name: 'index',
-  url: null,
-  sha256: '',
-  bytes: text.length,
-  publishedAt: null,
-  async *open() {
-    yield Buffer.from(text);
-  },
-});
-
-test('the list of changes', async () => {
-  const text =
-    '"2024/cve-2024-1234.json","2024-09-13T20:58:30+00:00"\n2023/rhsa-2023_5763.json,2024-09-13T22:58:30+02:00\n';
-  expect(await readChanges(index(text))).toEqual([
-    { url: '2024/cve-2024-1234.json', modified: '2024-09-13T20:58:30.000Z' },
-    { url: '2023/rhsa-2023_5763.json', modified: '2024-09-13T20:58:30.000Z' },
-  ]);
-  await expect(readChanges(index('"../../etc/passwd","2024-09-13T20:58:30+00:00"'))).rejects.toMatchObject({
-    code: 'index_unusable',
-  });
 });
