@@ -167,10 +167,8 @@ function firstRules(p: DebEvidence, host: DebHost): PackageOrigin | null {
     // Without any index of the distribution, this may well be its own packages, published anew under another name.
     return { origin: host.hasDistributionIndex ? 'third_party' : 'unknown', vendor };
   }
-  const mark =
-    versionMarks.find((one) => one.unless !== host.os && one.pattern.test(p.version)) ??
-    maintainerMarks.find((one) => one.pattern.test(p.maintainer));
-  if (mark !== undefined) return { origin: 'third_party', vendor: mark.vendor };
+  const mark = markOf(p, host.os);
+  if (mark !== null) return { origin: 'third_party', vendor: mark.vendor };
   if (p.isOtherBuildOffered) return { origin: 'unknown', vendor: null };
   if (!host.hasDistributionIndex) return builtByDistribution;
   const isOldBuild =
@@ -178,6 +176,18 @@ function firstRules(p: DebEvidence, host: DebHost): PackageOrigin | null {
     includes(p.distributionMaintainers, p.maintainer) &&
     isVersionOfDistribution(p.version);
   return isOldBuild ? builtByDistribution : null;
+}
+
+/** Rule 3: who put a mark of their own on the package; null when nobody did. */
+export function markOf(
+  p: Pick<DebEvidence, 'version' | 'maintainer'>,
+  os: string,
+): { readonly vendor: string | null } | null {
+  return (
+    versionMarks.find((one) => one.unless !== os && one.pattern.test(p.version)) ??
+    maintainerMarks.find((one) => one.pattern.test(p.maintainer)) ??
+    null
+  );
 }
 
 function includes(maintainers: readonly string[], maintainer: string): boolean {

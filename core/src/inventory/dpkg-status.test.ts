@@ -10,6 +10,7 @@ function stanza(fields: Record<string, string>): string {
 const bash = stanza({
   Package: 'bash',
   Status: 'install ok installed',
+  Maintainer: 'Somebody <somebody@example.invalid>',
   Architecture: 'amd64',
   Source: 'bash (5.2.15-2)',
   Version: '5.2.15-2+b8',
@@ -33,6 +34,7 @@ describe('parseDpkgStatus', () => {
         ],
         held: [],
         unconfigured: [],
+        maintainers: new Map([['bash:amd64', 'Somebody <somebody@example.invalid>']]),
       },
     });
   });
@@ -101,7 +103,7 @@ describe('parseDpkgStatus', () => {
   });
 
   test('names the line', () => {
-    expect(refusal(`${bash}Package: x\nStatus: install ok installed\noops\n\n`).line).toBe(13);
+    expect(refusal(`${bash}Package: x\nStatus: install ok installed\noops\n\n`).line).toBe(14);
   });
 
   test('500 packages take about a millisecond', () => {

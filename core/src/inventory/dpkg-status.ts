@@ -13,6 +13,8 @@ export interface DpkgStatus {
   readonly held: string[];
   /** `name:arch` of packages that are on disk and not configured: half-installed, unpacked, half-configured, triggers. */
   readonly unconfigured: string[];
+  /** `name:arch` → Maintainer of each package, empty where it has none: a sign of who built it (`deb-origin.ts`). */
+  readonly maintainers: ReadonlyMap<string, string>;
 }
 
 export type DpkgStatusRefusalCode = 'dpkg_status_empty' | 'dpkg_status_truncated' | 'dpkg_status_corrupt';
@@ -49,6 +51,7 @@ export function parseDpkgStatus(text: string): DpkgStatusParse {
   const packages: InstalledPackage[] = [];
   const held = new Set<string>();
   const unconfigured: string[] = [];
+  const maintainers = new Map<string, string>();
   const seen = new Set<string>();
   let start = 0;
   while (start < text.length) {
@@ -69,6 +72,7 @@ export function parseDpkgStatus(text: string): DpkgStatusParse {
     }
     seen.add(key);
     if (state !== 'installed') unconfigured.push(key);
+    maintainers.set(key, stanza.maintainer);
     packages.push({
       name,
       arch,
@@ -78,7 +82,7 @@ export function parseDpkgStatus(text: string): DpkgStatusParse {
     });
   }
   if (packages.length === 0) return refuse(text, 0, 'dpkg_status_empty', 'dpkg status holds no package');
-  return { ok: true, status: { packages, held: [...held].sort(), unconfigured } };
+  return { ok: true, status: { packages, held: [...held].sort(), unconfigured, maintainers } };
 }
 
 interface Stanza {
@@ -87,6 +91,7 @@ interface Stanza {
   readonly version: string;
   readonly source: string;
   readonly sourceVersion: string;
+  readonly maintainer: string;
   readonly want: string;
   readonly state: string;
 }
@@ -107,13 +112,14 @@ const statesWithCode = new Set([
 ]);
 const statesWithoutCode = new Set(['not-installed', 'config-files']);
 
-/** Reads only the five fields that matter, looking at each line's first characters; text[end] ends the last line. */
+/** Reads only the six fields that matter, looking at each line's first characters; text[end] ends the last line. */
 function parseStanza(text: string, start: number, end: number): Stanza | StanzaProblem {
   let name = '';
   let arch = '';
   let version = '';
   let source = '';
   let status = '';
+  let maintainer = '';
   let line = start;
   while (line < end) {
     let lineEnd = text.indexOf('\n', line);
@@ -135,6 +141,9 @@ function parseStanza(text: string, start: number, end: number): Stanza | StanzaP
             if (name !== '') return { at: line, problem: `dpkg status runs ${name} into another package` };
             name = text.slice(colon + 1, lineEnd).trim();
           } else if (text.startsWith('Version', line)) version = text.slice(colon + 1, lineEnd).trim();
+          break;
+        case 10:
+          if (text.startsWith('Maintainer', line)) maintainer = text.slice(colon + 1, lineEnd).trim();
           break;
         case 12:
           if (text.startsWith('Architecture', line)) arch = text.slice(colon + 1, lineEnd).trim();
@@ -166,7 +175,16 @@ function parseStanza(text: string, start: number, end: number): Stanza | StanzaP
     return { at: start, problem: `dpkg status gives ${name} no status that dpkg knows` };
   }
   const from = parseSourceField(source, name, version);
-  return { name, arch, version, source: from.source, sourceVersion: from.source_version, want, state };
+  return {
+    name,
+    arch,
+    version,
+    source: from.source,
+    sourceVersion: from.source_version,
+    maintainer,
+    want,
+    state,
+  };
 }
 
 /**

@@ -13,17 +13,31 @@ export interface OsRelease {
  * single quotes. Lines that are none are passed over, as os-release(5) asks of readers.
  */
 export function parseOsRelease(text: string): OsRelease {
-  const fields = new Map<string, string>();
-  for (const line of text.split('\n')) {
-    const match = /^\s*([A-Z0-9_]+)=(.*)$/u.exec(line);
-    if (match?.[1] !== undefined && match[2] !== undefined) fields.set(match[1], unquote(match[2].trim()));
-  }
+  const fields = parseFields(text);
   const os = fields.get('ID') ?? '';
   return {
     os: os === '' ? 'linux' : os.toLowerCase(),
     os_release: fields.get('VERSION_ID') ?? '',
     os_title: fields.get('PRETTY_NAME') ?? fields.get('NAME') ?? 'Linux',
   };
+}
+
+/** ID and then ID_LIKE, the closest relative first: `rocky`, `rhel`, `centos`, `fedora`. */
+export function parseSystemIds(text: string): string[] {
+  const fields = parseFields(text);
+  return `${fields.get('ID') ?? ''} ${fields.get('ID_LIKE') ?? ''}`
+    .toLowerCase()
+    .split(/\s+/u)
+    .filter((id) => id !== '');
+}
+
+function parseFields(text: string): Map<string, string> {
+  const fields = new Map<string, string>();
+  for (const line of text.split('\n')) {
+    const match = /^\s*([A-Z0-9_]+)=(.*)$/u.exec(line);
+    if (match?.[1] !== undefined && match[2] !== undefined) fields.set(match[1], unquote(match[2].trim()));
+  }
+  return fields;
 }
 
 function unquote(value: string): string {

@@ -149,6 +149,7 @@ function productUpdates(
   );
   const line = new Set(cumulative);
   for (const id of cumulative) for (const older of below(id)) if (!alone(older)) line.add(older);
+  const numbers = new Map([...updates.keys(), ...line].map((id) => [id, numberOfKb(id)]));
   const builds = new Map<string, WindowsBuild>();
   for (const { id, fixedBuild } of updates.values()) {
     const parsed = fixedBuild === null ? null : parseWindowsBuild(fixedBuild);
@@ -172,7 +173,7 @@ function productUpdates(
         const order = compareWindowsBuild(newer, older);
         if (order !== 'incomparable') return order >= 0;
       }
-      return numberOfKb(containing) - numberOfKb(contained) > yearsApart;
+      return (numbers.get(containing) ?? 0) - (numbers.get(contained) ?? 0) > yearsApart;
     },
   };
 }

@@ -75,6 +75,8 @@ interface Installed {
   /** Null unless it has a last number. */
   readonly build: WindowsBuild | null;
   readonly updates: readonly string[] | null;
+  /** Those of them that the data has for this product. */
+  readonly listed: readonly string[];
   /** Highest first: installed updates that the data says nothing of. */
   readonly unlisted: readonly string[];
 }
@@ -102,6 +104,7 @@ export function matchWindows<Claim extends WindowsClaim>(
     known,
     build: parsed.ok && parsed.version.branch.endsWith('*') ? parsed.version : null,
     updates,
+    listed: (updates ?? []).filter((id) => known?.updates.has(id) === true),
     unlisted: (updates ?? [])
       .filter((id) => !graph.knows(id) && numberOfKb(id) > 0)
       .sort((a, b) => numberOfKb(b) - numberOfKb(a)),
@@ -180,15 +183,15 @@ interface Container {
 /** An installed update that brings the fix, itself first, then one that contains it. */
 function containerOf(
   claim: WindowsClaim,
-  { updates, known }: Installed,
+  { updates, listed, known }: Installed,
   accept: (id: string) => boolean,
 ): Container | null {
   if (updates === null) return null;
   for (const id of updates)
     if (claim.updates.includes(id) && accept(id)) return { installed: id, fixing: id };
   if (known === null) return null;
-  for (const id of updates) {
-    if (!known.updates.has(id) || !accept(id)) continue;
+  for (const id of listed) {
+    if (!accept(id)) continue;
     const fixing = claim.updates.find((one) => known.contains(id, one));
     if (fixing !== undefined) return { installed: id, fixing };
   }

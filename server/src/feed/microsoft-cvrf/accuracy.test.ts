@@ -11,6 +11,7 @@ import {
 } from '@fixpoint/core/inventory/windows.ts';
 import type { StatementFact, UpdateFact } from '@fixpoint/core/knowledge/facts.ts';
 import {
+  numberOfKb,
   supersedenceOf,
   updateToDeploy,
   type SupersedenceGraph,
@@ -78,7 +79,7 @@ beforeAll(async () => {
       }
     }
   }
-  claims.push(...newest.values());
+  for (const claim of newest.values()) claims.push(claim);
   graph = supersedenceOf(updates, claims);
   console.log(
     `microsoft-cvrf: ${JSON.stringify(counts)} in ${String(Math.round(performance.now() - started))} ms`,
@@ -104,7 +105,9 @@ beforeAll(async () => {
     sharedPath('microsoft/wesng-definitions.zip'),
     new Set(hosts.map(({ product }) => product)),
   );
-}, 120_000);
+}, 300_000);
+
+const words = ({ vulnerability, updates }: StatementFact): string => [vulnerability, ...updates].join(' ');
 
 const claimsOf = (product: string): StatementFact[] => claims.filter((claim) => claim.package === product);
 
@@ -164,14 +167,18 @@ testOfFullData('beside Windows Update: what it did not offer is not called vulne
     const match = matchWindows(host.software, then, graph);
     if (!match.ok || known === null) throw new Error(`${host.product} is not known`);
     const count: Record<string, number> = {};
-    const wrong: string[] = [];
+    const notOffered: StatementFact[] = [];
     for (const { kind, claim } of match.verdicts) {
       const asked = claim.updates.some((id) => [...offered].some((one) => known.contains(one, id)));
       const key = `${kind}${kind === 'vulnerable' ? (asked ? ', offered' : ', not offered') : ''}`;
       count[key] = (count[key] ?? 0) + 1;
-      if (key === 'vulnerable, not offered') wrong.push(`${claim.vulnerability} ${claim.updates.join(' ')}`);
+      if (key === 'vulnerable, not offered') notOffered.push(claim);
     }
-    console.log(`${prefix}: ${JSON.stringify(count)} ${wrong.slice(0, 20).join('; ')}`);
+    console.log(`${prefix}: ${JSON.stringify(count)}; not offered: ${notOffered.map(words).join(', ')}`);
+    // Advisories without an update, and CVEs whose record MSRC has revised since and that now name later updates.
+    const newest = Math.max(...(host.software.updates ?? []).map(numberOfKb));
+    for (const claim of notOffered)
+      for (const id of claim.updates) expect(numberOfKb(id), words(claim)).toBeGreaterThan(newest);
   }
 });
 

@@ -161,6 +161,13 @@ export function publishedMonth(id: string, month: MirrorMonth): object {
   };
 }
 
+/** Each file repeats the notes of its whole month: two thirds of the text, and nothing that is read. */
+function withoutNotes(json: string): string {
+  const start = json.indexOf('"documentnotes"');
+  const end = json.indexOf('"producttree"');
+  return start < 0 || end < start ? json : json.slice(0, start) + json.slice(end);
+}
+
 /** The mirror's tar as documents of months, one a line, oldest file first as they lie in it. */
 export function publishedDocuments(tar: FeedFile, wanted: (path: string) => boolean = () => true): FeedFile {
   async function* documents(): AsyncGenerator<Uint8Array> {
@@ -172,7 +179,7 @@ export function publishedDocuments(tar: FeedFile, wanted: (path: string) => bool
       if (id === undefined) throw new Error(`${entry.name} is in no month`);
       const month = months.get(id) ?? newMonth();
       months.set(id, month);
-      addFile(month, JSON.parse(new TextDecoder().decode(entry.bytes)));
+      addFile(month, JSON.parse(withoutNotes(new TextDecoder().decode(entry.bytes))));
     }
     for (const [id, month] of months) yield Buffer.from(`${JSON.stringify(publishedMonth(id, month))}\n`);
   }
