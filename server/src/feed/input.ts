@@ -13,10 +13,10 @@ export const feedLimits = {
   inputBytes: 4096 * mebibyte,
   /** Of a zip archive before decompression; it is held in memory, since a zip's directory is at its end. */
   zipBytes: 768 * mebibyte,
-  /** Of one JSON record, or one file inside an archive. */
-  documentBytes: 32 * mebibyte,
+  /** Of one JSON record, or one file inside an archive; a VEX document of Red Hat's can list some ten thousand builds. */
+  documentBytes: 64 * mebibyte,
   /** Of one line, in UTF-16 units. */
-  lineLength: 32 * mebibyte,
+  lineLength: 64 * mebibyte,
   /** Of one changelog entry; the longest of linux 6.1 is about 0.3 MB. */
   entryLength: 8 * mebibyte,
 } as const;

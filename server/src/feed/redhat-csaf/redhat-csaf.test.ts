@@ -248,3 +248,29 @@ test('a document that Red Hat took back is a record without facts, and others ar
     ['id_unknown', 'CVE-2024-7348'],
   ]);
 });
+
+test('a large document is kept without its lists of products, and says so', async () => {
+  const parts = Object.fromEntries(
+    Array.from({ length: 300 }, (_, n) => [`red_hat_enterprise_linux_9:package-${String(n)}`, null]),
+  );
+  const { record, statements } = await read(
+    vex(parts, {
+      title: 'a large flaw',
+      product_status: { known_affected: Object.keys(parts) },
+      remediations: [{ category: 'none_available', details: 'Affected', product_ids: Object.keys(parts) }],
+    }),
+  );
+  expect(statements).toHaveLength(300);
+  expect(record?.raw.length).toBeLessThan(2000);
+  expect(JSON.parse(record?.raw ?? '')).toMatchObject({
+    document: { tracking: { id: 'CVE-2024-7348' } },
+    product_tree: expect.stringContaining('left out here'),
+    vulnerabilities: [
+      {
+        title: 'a large flaw',
+        product_status: { known_affected: '300 products, left out here' },
+        remediations: [{ details: 'Affected', product_ids: '300 products, left out here' }],
+      },
+    ],
+  });
+});

@@ -20,6 +20,7 @@ import { isCve, rejection, requireRecords } from '../record.ts';
 import { isDebug } from '../updateinfo/facts.ts';
 import { placePackage } from './components.ts';
 import { redhatDownloads } from './downloads.ts';
+import { evidenceOf } from './evidence.ts';
 
 /** Red Hat's CSAF advisories and VEX documents. See README.md beside this file for what each field becomes. */
 export const redhatCsaf: Feed = {
@@ -87,7 +88,7 @@ function* readDocument({ position, text, value }: JsonDocument): Generator<FeedR
     facts.push(...found.statements);
     for (const message of found.refused) yield rejection(position, 'statement_unreadable', message, text, id);
   }
-  yield { outcome: 'record', id, raw: text, facts };
+  yield { outcome: 'record', id, raw: evidenceOf(text, value), facts };
 }
 
 interface Deleted {
