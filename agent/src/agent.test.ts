@@ -266,7 +266,7 @@ describe('what is sent', () => {
   });
   const collected = (packages: ReturnType<typeof p>[]) => {
     const inventory = { packages, candidates: [], host, residue: [] };
-    return { inventory, digests: inventoryDigests(inventory), collectedAt: 0 };
+    return { inventory, digests: inventoryDigests(inventory), collectedAt: 0, problems: [] };
   };
   const before = collected([p('a', '1'), p('b', '1')]);
   const after = collected([p('a', '2'), p('c', '1')]);

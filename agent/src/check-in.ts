@@ -7,6 +7,7 @@ import {
 import type { InventoryDigests } from '@fixpoint/core/inventory/inventory.ts';
 import { Type } from '@fixpoint/contract/schema.ts';
 import { toIso, type Clock } from './clock.ts';
+import type { CollectProblem, PackageSource } from './collect/package-source.ts';
 import { createServerContact } from './contact.ts';
 import type { DistributionPoint } from './execute/executor.ts';
 import { AgentFailure, codeOf, messageOf } from './failure.ts';
@@ -34,6 +35,8 @@ export interface AgentParts {
   readonly random: RandomSource;
   readonly log: Log;
   readonly session: Session;
+  /** The package manager of this host. */
+  readonly source: Pick<PackageSource, 'manager' | 'takesOrders'>;
   readonly collector: InventoryCollector;
   readonly reporter: InventoryReporter;
   readonly tasks: TaskList;
@@ -132,7 +135,7 @@ export async function runAgent(parts: AgentParts): Promise<void> {
   }
 
   async function checkIn(): Promise<number> {
-    const problems: { code: string; message: string }[] = [];
+    const problems: CollectProblem[] = [...unsupportedOrders(parts)];
     let collected: CollectedInventory | null;
     try {
       collected = await collector.collect();
@@ -143,6 +146,7 @@ export async function runAgent(parts: AgentParts): Promise<void> {
       if (collected === null) throw error;
       problems.push({ code: codeOf(error) || 'collect_failed', message: messageOf(error).slice(0, 2_000) });
     }
+    problems.push(...collected.problems);
     const request: CheckInRequest = {
       agent_version: parts.version,
       boot_id: readBootId(),
@@ -183,7 +187,7 @@ export async function runAgent(parts: AgentParts): Promise<void> {
   function takeOrder(signed: SignedOrder, collected: CollectedInventory, settled: ReadonlySet<string>): void {
     const decision = decideOrder(signed, {
       assetId: enrolment.asset_id,
-      mode: enrolment.mode,
+      mode: parts.source.takesOrders ? enrolment.mode : 'assess',
       serverKey: enrolment.server_key,
       now: clock.now(),
       lastSequence: tasks.lastSequence(),
@@ -338,6 +342,20 @@ export async function runAgent(parts: AgentParts): Promise<void> {
     }
     await pace.sleep();
   }
+}
+
+/** A host that may be told to install packages, and whose package manager this agent only reads. */
+function unsupportedOrders({
+  enrolment,
+  source,
+}: Pick<AgentParts, 'enrolment' | 'source'>): CollectProblem[] {
+  if (source.takesOrders || enrolment.mode !== 'manage') return [];
+  return [
+    {
+      code: 'orders_not_supported',
+      message: `orders for this package manager (${source.manager}) are not supported yet: this host is only assessed`,
+    },
+  ];
 }
 
 /** Thrown through a task when the agent ends: the journal tells the next one where to go on. */

@@ -3,15 +3,9 @@ import { createReadStream, statSync, type Stats } from 'node:fs';
 import { join } from 'node:path';
 import { Type, type Static } from '@fixpoint/contract/schema.ts';
 import type { InstalledPackage, Residue } from '@fixpoint/core/inventory/inventory.ts';
-import {
-  parseDiversions,
-  readConffiles,
-  readMd5sums,
-  type Diversion,
-  type FileOwners,
-} from './collect/dpkg-files.ts';
+import type { Diversion } from './collect/dpkg-files.ts';
 import { withoutUsr } from './collect/maps.ts';
-import { runCommand } from './run-command.ts';
+import type { PackageFiles } from './collect/package-source.ts';
 import { readStateFile, writeFileAtomically } from './state-dir.ts';
 
 /**
@@ -32,9 +26,9 @@ export const TouchedPackage = Type.Object(
     to: Type.String(),
     /** Paths that the earlier version owned. */
     files_before: Type.Array(Type.String()),
-    /** Path → MD5 as the earlier version said. */
+    /** Path → digest as the earlier version said: MD5 of dpkg, SHA-256 (older packages: MD5) of rpm, SHA-1 of apk. */
     sums_before: Sums,
-    /** Path → MD5 as the package that was installed says in itself, whatever its scripts did to dpkg's copy. */
+    /** Path → digest as the package that was installed says in itself, whatever its scripts did to dpkg's copy. */
     sums_shipped: Sums,
   },
   { additionalProperties: false },
@@ -71,23 +65,32 @@ export function openTouchedPackages(stateDir: string): TouchedPackages {
   };
 }
 
-/** MD5 of files, read again only when the file has changed. */
+/** Digests of files, read again only when the file has changed. */
 export interface FileDigests {
   /** null when there is no file, or no regular one. */
-  md5(path: string): Promise<string | null>;
+  digest(path: string, algorithm: DigestAlgorithm): Promise<string | null>;
+}
+
+export type DigestAlgorithm = 'md5' | 'sha1' | 'sha256';
+
+/** Package managers do not mix algorithms of one length. */
+export function algorithmOf(digest: string): DigestAlgorithm {
+  if (digest.length === 64) return 'sha256';
+  return digest.length === 40 ? 'sha1' : 'md5';
 }
 
 export function createFileDigests(): FileDigests {
   const known = new Map<string, { readonly stamp: string; readonly digest: string }>();
   return {
-    async md5(path) {
+    async digest(path, algorithm) {
       const stats = statOf(path);
       if (stats === null || !stats.isFile()) return null;
       const stamp = `${String(stats.ino)} ${String(stats.size)} ${String(stats.mtimeMs)} ${String(stats.ctimeMs)}`;
-      const earlier = known.get(path);
+      const key = `${algorithm} ${path}`;
+      const earlier = known.get(key);
       if (earlier?.stamp === stamp) return earlier.digest;
-      const digest = await digestFile(path);
-      if (digest !== null) known.set(path, { stamp, digest });
+      const digest = await digestFile(path, algorithm);
+      if (digest !== null) known.set(key, { stamp, digest });
       return digest;
     },
   };
@@ -102,9 +105,9 @@ function statOf(path: string): Stats | null {
   }
 }
 
-function digestFile(path: string): Promise<string | null> {
+function digestFile(path: string, algorithm: DigestAlgorithm): Promise<string | null> {
   return new Promise((resolve) => {
-    const hash = createHash('md5');
+    const hash = createHash(algorithm);
     createReadStream(path)
       .on('data', (chunk) => hash.update(chunk))
       .on('end', () => {
@@ -122,7 +125,7 @@ const codeFolders = /^\/(?:bin|sbin|lib\d*|libexec|libx32)\//u;
 /** How one file stands; pure. */
 export function judgeFile(file: {
   readonly path: string;
-  /** What the installed version says: by dpkg's copy, by the package itself. Undefined where one says nothing. */
+  /** What the installed version says: by the database, by the package itself. Undefined where one says nothing. */
   readonly expected: readonly (string | undefined)[];
   readonly before: string | undefined;
   /** null when there is no regular file. */
@@ -151,7 +154,7 @@ export async function collectFileResidue(
   packages: readonly InstalledPackage[],
   touched: readonly TouchedPackage[],
   digests: FileDigests,
-  owners: FileOwners,
+  packageFiles: Pick<PackageFiles, 'ownersOf' | 'shippedBy' | 'diversions'>,
 ): Promise<Residue[]> {
   const installed = new Map(packages.map((p) => [`${p.name}:${p.arch}`, p]));
   const watched = touched.flatMap((t) => {
@@ -160,26 +163,26 @@ export async function collectFileResidue(
     return p === undefined || p.version === t.from ? [] : [{ t, p }];
   });
   if (watched.length === 0) return [];
-  const diversions = await readDiversions();
+  const diversions = await packageFiles.diversions();
   const residue: Residue[] = [];
   for (const { t, p } of watched) {
-    const byDpkg = readMd5sums(p);
-    const conffiles = new Set(readConffiles(p));
+    const { sums: byDatabase, changeable } = await packageFiles.shippedBy(p);
     const byPackage = new Map(p.version === t.to ? Object.entries(t.sums_shipped) : []);
     const before = new Map(Object.entries(t.sums_before));
-    const leftOver = [...before.keys()].filter((path) => !byDpkg.has(path) && !byPackage.has(path));
-    const ownerOf = owners.ownersOf(leftOver);
-    for (const path of new Set([...byDpkg.keys(), ...byPackage.keys(), ...before.keys()])) {
-      const expected = [byDpkg.get(path), byPackage.get(path)];
+    const leftOver = [...before.keys()].filter((path) => !byDatabase.has(path) && !byPackage.has(path));
+    const ownerOf = await packageFiles.ownersOf(leftOver);
+    for (const path of new Set([...byDatabase.keys(), ...byPackage.keys(), ...before.keys()])) {
+      const expected = [byDatabase.get(path), byPackage.get(path)];
+      const algorithm = algorithmOf(expected.find((sum) => sum !== undefined) ?? before.get(path) ?? '');
       // Of the earlier version's files, one that some package owns now (this one without a digest, or another) is right.
       if ((ownerOf.get(path) ?? null) !== null) continue;
       const alteration = judgeFile({
         path,
         expected,
         before: before.get(path),
-        actual: await digests.md5(path),
+        actual: await digests.digest(path, algorithm),
         diversion: diversions.get(path),
-        isConffile: conffiles.has(path),
+        isConffile: changeable.has(path),
       });
       if (alteration === null) continue;
       residue.push({
@@ -200,9 +203,3 @@ export async function collectFileResidue(
 }
 
 const residueMaximum = 10_000;
-
-async function readDiversions(): Promise<Map<string, Diversion>> {
-  const answer = await runCommand(['dpkg-divert', '--list'], { timeoutSeconds: 60 });
-  if (!answer.ok) throw new Error(`the diversions cannot be read: ${answer.message}`);
-  return parseDiversions(answer.stdout);
-}

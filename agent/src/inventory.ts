@@ -1,13 +1,13 @@
-import { readdirSync, statSync } from 'node:fs';
-import { join } from 'node:path';
 import { inventoryDigests } from '@fixpoint/core/inventory/digest.ts';
-import type { Inventory, InventoryDigests, Residue } from '@fixpoint/core/inventory/inventory.ts';
+import type { HostFacts, Inventory, InventoryDigests, Residue } from '@fixpoint/core/inventory/inventory.ts';
 import type { Clock } from './clock.ts';
-import { collectCandidates, compareText } from './collect/apt.ts';
-import { createFileOwners, statusStamp } from './collect/dpkg-files.ts';
-import { readDpkgStatus } from './collect/dpkg.ts';
-import { collectHost, readNativeArch } from './collect/host.ts';
+import { collectHost, rebootWishes } from './collect/host.ts';
+import { compareText, type CollectProblem, type PackageSource } from './collect/package-source.ts';
+import { stampOf } from './collect/stamp.ts';
 import { collectFileResidue, createFileDigests, type TouchedPackages } from './file-residue.ts';
+import { collectMitigations } from './mitigation/carry-out.ts';
+import { thisHost } from './mitigation/host-access.ts';
+import { openMitigationRecords } from './mitigation/records.ts';
 import { readBootId } from './process.ts';
 import { createProcessResidueCollector } from './runtime.ts';
 
@@ -18,6 +18,8 @@ export interface CollectedInventory {
   readonly digests: InventoryDigests;
   /** Milliseconds since 1970. */
   readonly collectedAt: number;
+  /** What could not be found out about a host that could be read otherwise. */
+  readonly problems: readonly CollectProblem[];
 }
 
 /**
@@ -46,10 +48,11 @@ export function createInventoryCollector(
   stateDir: string | null,
   touched: TouchedPackages,
   clock: Clock,
+  source: PackageSource,
 ): InventoryCollector {
-  const owners = createFileOwners();
-  const processes = createProcessResidueCollector(stateDir, owners);
+  const processes = createProcessResidueCollector(stateDir, source.files);
   const files = createFileDigests();
+  const records = stateDir === null ? null : openMitigationRecords(stateDir);
   let current: CollectedInventory | null = null;
   let stamp = '';
   let everythingAt = 0;
@@ -58,10 +61,16 @@ export function createInventoryCollector(
   let changedAt = -hotSeconds;
   let running: Promise<unknown> = Promise.resolve();
 
+  async function lookAtHost(fromPackages: Parameters<typeof collectHost>[0]): Promise<HostFacts> {
+    const facts = await collectHost(fromPackages);
+    const mitigations = records === null ? [] : await collectMitigations(thisHost, records);
+    return mitigations.length === 0 ? facts : { ...facts, mitigations };
+  }
+
   async function look(depth: CollectDepth): Promise<CollectedInventory> {
     const now = clock.elapsedSeconds();
     // Read before the data: a change in between is then seen as one next time.
-    const stampNow = changeStamp();
+    const stampNow = changeStamp(source);
     const earlier = current?.inventory ?? null;
     const all =
       depth === 'everything' ||
@@ -71,22 +80,20 @@ export function createInventoryCollector(
     const hot = now - changedAt < hotSeconds || (earlier !== null && earlier.residue.length > 0);
     const often = depth === 'now' || (hot && now - residueAt >= hotEverySeconds);
     let { packages, candidates, host, residue } = earlier ?? emptyInventory;
+    let problems = current?.problems ?? [];
     if (all) {
-      const status = readDpkgStatus('/');
-      packages = [...status.packages].sort(
-        (a, b) => compareText(a.name, b.name) || compareText(a.arch, b.arch),
-      );
-      candidates = await collectCandidates(packages, await readNativeArch());
-      host = await collectHost(packages, status.held);
+      const read = await source.collect();
+      ({ packages, candidates, problems } = read);
+      host = await lookAtHost(read);
       if (stampNow !== stamp && stamp !== '') changedAt = now;
     } else if (often || now - hostAt > hostSeconds) {
-      host = await collectHost(packages, host.held);
+      host = await lookAtHost(host);
     }
     const lookAtResidue = all || often || now - residueAt > residueSeconds;
     if (lookAtResidue) {
       residue = sortResidue([
-        ...processes.collect(packages, touched.list()),
-        ...(await collectFileResidue(packages, touched.list(), files, owners)),
+        ...(await processes.collect(packages, touched.list())),
+        ...(await collectFileResidue(packages, touched.list(), files, source.files)),
       ]);
     }
     const inventory: Inventory = { packages, candidates, host, residue };
@@ -97,7 +104,7 @@ export function createInventoryCollector(
     if (all || often || now - hostAt > hostSeconds) hostAt = now;
     if (lookAtResidue) residueAt = now;
     const digests = inventoryDigests(inventory);
-    current = { inventory, digests, collectedAt: clock.now() };
+    current = { inventory, digests, collectedAt: clock.now(), problems };
     return current;
   }
 
@@ -138,44 +145,15 @@ const emptyInventory: Inventory = {
   residue: [],
 };
 
-/** Changes when packages, apt's lists or settings, the boot, or the wish for a reboot have changed. */
-function changeStamp(): string {
+/** Changes when packages, repositories, the boot, the system's release, or the wish for a reboot have changed. */
+function changeStamp(source: PackageSource): string {
   return [
-    statusStamp(),
-    ...[
-      '/var/lib/apt/lists',
-      '/etc/apt/preferences',
-      '/etc/apt/preferences.d',
-      '/etc/apt/sources.list',
-      '/etc/apt/sources.list.d',
-      '/etc/os-release',
-    ].map(stampOf),
-    ...listStamps('/var/lib/apt/lists'),
-    stampOf('/run/reboot-required'),
+    source.stamp(),
+    stampOf('/etc/os-release'),
+    ...rebootWishes.map(stampOf),
     stampOf('/run/reboot-required.pkgs'),
     readBootId(),
   ].join('|');
-}
-
-function stampOf(path: string): string {
-  try {
-    const { mtimeMs, size } = statSync(path);
-    return `${String(mtimeMs)} ${String(size)}`;
-  } catch {
-    return '';
-  }
-}
-
-/** apt replaces its lists in place. */
-function listStamps(dir: string): string[] {
-  try {
-    return readdirSync(dir)
-      .filter((name) => name.includes('Packages'))
-      .sort(compareText)
-      .map((name) => stampOf(join(dir, name)));
-  } catch {
-    return [];
-  }
 }
 
 /** One order whatever the kernel lists first, so that the same residue has the same digest. */

@@ -4,6 +4,7 @@ import { parseArgs } from 'node:util';
 import type { AgentMode } from '@fixpoint/contract/agent.ts';
 import { runAgent } from './check-in.ts';
 import { systemClock } from './clock.ts';
+import { choosePackageSource } from './collect/choose-source.ts';
 import { enroll } from './enroll.ts';
 import { createAptExecutor } from './execute/apt.ts';
 import { readOwnUnit } from './execute/units.ts';
@@ -58,6 +59,11 @@ const exitCodes: Readonly<Record<string, number>> = {
   dpkg_status_empty: 7,
   dpkg_status_truncated: 7,
   dpkg_status_corrupt: 7,
+  rpm_database_empty: 7,
+  rpm_database_unreadable: 7,
+  apk_database_empty: 7,
+  apk_database_corrupt: 7,
+  package_manager_unknown: 7,
 };
 
 const usage = (message: string): AgentFailure =>
@@ -166,6 +172,7 @@ async function runCommandLine(argv: readonly string[]): Promise<number> {
     const session = createSession(client, identity, enrolment.asset_id, systemClock);
     const touched = openTouchedPackages(stateDir);
     const ownUnit = readOwnUnit();
+    const source = choosePackageSource();
     log('info', 'agent starts', {
       version,
       asset_id: enrolment.asset_id,
@@ -179,7 +186,8 @@ async function runCommandLine(argv: readonly string[]): Promise<number> {
       random: systemRandom,
       log,
       session,
-      collector: createInventoryCollector(stateDir, touched, systemClock),
+      source,
+      collector: createInventoryCollector(stateDir, touched, systemClock, source),
       reporter: createInventoryReporter(session, openAcknowledgedPackages(stateDir)),
       tasks: openTaskList(stateDir, systemClock),
       refusals: openRefusals(stateDir),
@@ -214,7 +222,12 @@ const packageCache = '/var/cache/fixpoint-agent';
 
 async function inventoryCommand(argv: readonly string[]): Promise<number> {
   read(argv, []);
-  const collector = createInventoryCollector(null, { list: () => [], add: () => undefined }, systemClock);
+  const collector = createInventoryCollector(
+    null,
+    { list: () => [], add: () => undefined },
+    systemClock,
+    choosePackageSource(),
+  );
   const { inventory, digests } = await collector.collect();
   print(`${JSON.stringify({ digests, ...inventory }, null, 2)}\n`);
   return 0;

@@ -17,7 +17,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { InstalledPackage } from '@fixpoint/core/inventory/inventory.ts';
 import { systemClock } from './clock.ts';
-import type { FileOwners } from './collect/dpkg-files.ts';
+import type { PackageFiles } from './collect/package-source.ts';
 import { createFileDigests, judgeFile, openTouchedPackages, type TouchedPackage } from './file-residue.ts';
 import { createProcessResidueCollector } from './runtime.ts';
 
@@ -71,14 +71,14 @@ describe('a file of a package that a task installed', () => {
     const path = join(dir, 'x');
     writeFileSync(path, 'one');
     const digests = createFileDigests();
-    const one = await digests.md5(path);
+    const one = await digests.digest(path, 'md5');
     expect(one).toBe('f97c5d29941bfb1b2fdab0874906ab82');
     writeFileSync(path, 'two');
     utimesSync(path, 1, 1);
-    expect(await digests.md5(path)).toBe('b8a9f715dbb64fd5c56e7783c6820a61');
+    expect(await digests.digest(path, 'md5')).toBe('b8a9f715dbb64fd5c56e7783c6820a61');
     rmSync(path);
-    expect(await digests.md5(path)).toBe(null);
-    expect(await digests.md5(dir)).toBe(null);
+    expect(await digests.digest(path, 'md5')).toBe(null);
+    expect(await digests.digest(dir, 'md5')).toBe(null);
   });
 
   test('is remembered over restarts, with what it was before the first attempt', () => {
@@ -127,8 +127,11 @@ describe('a process that maps a replaced file', () => {
     (folder) => !/^\/(?:tmp|var\/tmp|run)\//u.test(folder) && isWritable(folder),
   );
   const program = (): string => join(place ?? '', `.fixpoint-test-${String(process.pid)}`, 'sleep');
-  const owners: FileOwners = {
-    ownersOf: (paths) => new Map(paths.map((path) => [path, path === program() ? 'lab-sleep' : null])),
+  const owners: Pick<PackageFiles, 'stamp' | 'ownersOf' | 'upgrades'> = {
+    stamp: () => '',
+    ownersOf: (paths) =>
+      Promise.resolve(new Map(paths.map((path) => [path, path === program() ? 'lab-sleep' : null]))),
+    upgrades: () => [],
   };
 
   test.skipIf(place === undefined)(
@@ -143,13 +146,13 @@ describe('a process that maps a replaced file', () => {
         const before = createProcessResidueCollector(dir, owners);
         const mine = (residue: readonly { process: { pid: number } | null }[]) =>
           residue.filter((r) => r.process?.pid === child.pid);
-        expect(mine(before.collect([{ ...p, version: '1-1', source_version: '1-0' }], []))).toEqual([]);
+        expect(mine(await before.collect([{ ...p, version: '1-1', source_version: '1-0' }], []))).toEqual([]);
         // As dpkg does: a new file takes the name.
         copyFileSync('/bin/sleep', `${program()}.dpkg-new`);
         renameSync(`${program()}.dpkg-new`, program());
         // A later agent on the same state still knows.
         const after = createProcessResidueCollector(dir, owners);
-        expect(mine(after.collect([p], []))).toMatchObject(
+        expect(mine(await after.collect([p], []))).toMatchObject(
           [
             {
               kind: 'process',
@@ -165,7 +168,9 @@ describe('a process that maps a replaced file', () => {
         );
         // One that never saw the old file says that it does not know the version, and that the process is there.
         const stranger = createProcessResidueCollector(null, owners);
-        expect(mine(stranger.collect([p], []))).toMatchObject([{ version: null, source_version: null }]);
+        expect(mine(await stranger.collect([p], []))).toMatchObject([
+          { version: null, source_version: null },
+        ]);
         // Unless a task of its own replaced it.
         const touched: TouchedPackage = {
           name: p.name,
@@ -178,9 +183,9 @@ describe('a process that maps a replaced file', () => {
           sums_before: {},
           sums_shipped: {},
         };
-        expect(mine(createProcessResidueCollector(null, owners).collect([p], [touched]))).toMatchObject([
-          { version: '1-1', source_version: '1-0' },
-        ]);
+        expect(mine(await createProcessResidueCollector(null, owners).collect([p], [touched]))).toMatchObject(
+          [{ version: '1-1', source_version: '1-0' }],
+        );
       } finally {
         child.kill('SIGKILL');
         rmSync(join(program(), '..'), { recursive: true });

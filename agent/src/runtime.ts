@@ -2,12 +2,9 @@ import { closeSync, openSync, readFileSync, readlinkSync, readSync, statSync } f
 import { join } from 'node:path';
 import { Type, type Static } from '@fixpoint/contract/schema.ts';
 import type { InstalledPackage, Residue } from '@fixpoint/core/inventory/inventory.ts';
-import { compareText } from './collect/apt.ts';
-import { statusStamp, type FileOwners } from './collect/dpkg-files.ts';
 import { parseBootTime, startSeconds } from './collect/host.ts';
 import {
   parseCgroupUnit,
-  parseDpkgLog,
   parseExecutableMaps,
   readMappedName,
   versionBefore,
@@ -15,9 +12,10 @@ import {
   type LoggedUpgrade,
   type MappedFile,
 } from './collect/maps.ts';
+import { compareText, type PackageFiles } from './collect/package-source.ts';
 import { toIso } from './clock.ts';
 import { listProcesses, readProcessStat } from './process.ts';
-import { readStateFile, readTextIfThere, writeFileAtomically } from './state-dir.ts';
+import { readStateFile, writeFileAtomically } from './state-dir.ts';
 import type { TouchedPackage } from './file-residue.ts';
 
 /**
@@ -43,7 +41,7 @@ type Remembered = Static<typeof Remembered>;
 
 export interface ProcessResidueCollector {
   /** @param touched packages that tasks changed: their earlier file lists name files that no package owns any more. */
-  collect(packages: readonly InstalledPackage[], touched: readonly TouchedPackage[]): Residue[];
+  collect(packages: readonly InstalledPackage[], touched: readonly TouchedPackage[]): Promise<Residue[]>;
 }
 
 interface RunningProcess {
@@ -55,14 +53,14 @@ interface RunningProcess {
 
 export function createProcessResidueCollector(
   stateDir: string | null,
-  owners: FileOwners,
+  packageFiles: Pick<PackageFiles, 'stamp' | 'ownersOf' | 'upgrades'>,
 ): ProcessResidueCollector {
   const path = stateDir === null ? null : join(stateDir, 'mapped-files.json');
   let remembered: Remembered | null = null;
 
   return {
-    collect(packages, touched) {
-      const before = statusStamp();
+    async collect(packages, touched) {
+      const before = packageFiles.stamp();
       const earlier = remembered ?? loadRemembered(path);
       const processes = readProcesses();
       const replaced: { readonly process: RunningProcess; readonly file: MappedFile }[] = [];
@@ -75,7 +73,7 @@ export function createProcessResidueCollector(
         }
       }
       const names = [...present.values(), ...replaced.map((r) => r.file)].map((file) => file.path);
-      const ownerOf = owners.ownersOf(names);
+      const ownerOf = await packageFiles.ownersOf(names);
       const byName = indexByName(packages);
 
       const now: Remembered = {};
@@ -87,11 +85,11 @@ export function createProcessResidueCollector(
         const known = earlier[fileKey(file)];
         if (known !== undefined) now[fileKey(file)] = known;
       }
-      // While dpkg works, a file may already be new and the database still old.
-      if (statusStamp() === before) remembered = saveRemembered(path, earlier, now);
+      // While the package manager works, a file may already be new and the database still old.
+      if (packageFiles.stamp() === before) remembered = saveRemembered(path, earlier, now);
 
       if (replaced.length === 0) return [];
-      const upgrades = readUpgrades();
+      const upgrades = packageFiles.upgrades();
       const bootSeconds = parseBootTime(readFileSync('/proc/stat', 'utf8')) ?? 0;
       const residue = new Map<string, Residue>();
       for (const { process, file } of replaced) {
@@ -281,32 +279,12 @@ function readBounded(path: string): string | null {
   }
 }
 
-let upgradesCache: { readonly stamp: string; readonly upgrades: readonly LoggedUpgrade[] } | null = null;
-
-function readUpgrades(): readonly LoggedUpgrade[] {
-  const paths = ['/var/log/dpkg.log.1', '/var/log/dpkg.log'];
-  const stamp = paths.map(stampOf).join();
-  if (upgradesCache?.stamp !== stamp) {
-    upgradesCache = { stamp, upgrades: paths.flatMap((path) => parseDpkgLog(readTextIfThere(path) ?? '')) };
-  }
-  return upgradesCache.upgrades;
-}
-
-function stampOf(path: string): string {
-  try {
-    const { mtimeMs, size, ino } = statSync(path);
-    return `${String(mtimeMs)} ${String(size)} ${String(ino)}`;
-  } catch {
-    return '';
-  }
-}
-
 function loadRemembered(path: string | null): Remembered {
   if (path === null) return {};
   try {
     return readStateFile(path, Remembered) ?? {};
   } catch {
-    // Only an aid: what it would have told exactly, the log of dpkg tells nearly as well.
+    // Only an aid: what it would have told exactly, the package manager's log tells nearly as well.
     return {};
   }
 }

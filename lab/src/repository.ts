@@ -25,15 +25,37 @@ export interface LabRepository {
 const suite = 'fixpoint-lab';
 const component = 'main';
 
+/** Who the repository says it is of, and who maintains its packages. */
+export interface RepositoryIdentity {
+  /** Origin of the Release file. */
+  readonly origin: string;
+  /** Maintainer of every package. */
+  readonly maintainer: string;
+}
+
+/**
+ * The lab plays the distribution: its packages have statements in its own Debian tracker file (`lab-knowledge.ts`), which
+ * speaks of nothing that somebody else built.
+ */
+export const labIdentity: RepositoryIdentity = {
+  origin: 'Debian',
+  maintainer: 'Fixpoint lab <lab@fixpoint.invalid>',
+};
+
 function digest(algorithm: 'md5' | 'sha256', content: Uint8Array | string): string {
   return createHash(algorithm).update(content).digest('hex');
 }
 
-function control(labPackage: LabPackage, version: LabPackageVersion, installedKibibytes: number): string {
+function control(
+  labPackage: LabPackage,
+  version: LabPackageVersion,
+  installedKibibytes: number,
+  maintainer: string,
+): string {
   return `Package: ${labPackage.name}
 Version: ${version.version}
 Architecture: all
-Maintainer: Fixpoint lab <lab@fixpoint.invalid>
+Maintainer: ${maintainer}
 Installed-Size: ${installedKibibytes}
 Section: misc
 Priority: optional
@@ -47,6 +69,7 @@ async function buildPackage(
   labPackage: LabPackage,
   version: LabPackageVersion,
   folders: { work: string; repository: string },
+  maintainer: string,
 ): Promise<string> {
   const tree = `${folders.work}/${labPackage.name}_${version.version}`;
   await mkdir(`${tree}/DEBIAN`, { recursive: true });
@@ -64,7 +87,7 @@ async function buildPackage(
     await writeFile(`${tree}/DEBIAN/${script}`, `#!/bin/sh\nset -e\n${body}\n`);
     await chmod(`${tree}/DEBIAN/${script}`, 0o755);
   }
-  const text = control(labPackage, version, Math.ceil(bytes / 1024));
+  const text = control(labPackage, version, Math.ceil(bytes / 1024), maintainer);
   await writeFile(`${tree}/DEBIAN/control`, text);
 
   const fileName = `pool/${component}/${labPackage.name}_${version.version}_all.deb`;
@@ -106,6 +129,7 @@ async function sign(release: string): Promise<string> {
 export async function buildRepository(
   folder: string,
   packages: readonly LabPackage[] = labPackages,
+  identity: RepositoryIdentity = labIdentity,
 ): Promise<LabRepository> {
   await mkdir(`${folder}/pool/${component}`, { recursive: true });
   const architecture = (await runOrThrow(['dpkg', '--print-architecture'])).stdout.trim();
@@ -114,7 +138,9 @@ export async function buildRepository(
   try {
     for (const labPackage of packages) {
       for (const version of labPackage.versions) {
-        stanzas.push(await buildPackage(labPackage, version, { work, repository: folder }));
+        stanzas.push(
+          await buildPackage(labPackage, version, { work, repository: folder }, identity.maintainer),
+        );
       }
     }
   } finally {
@@ -126,8 +152,8 @@ export async function buildRepository(
   await mkdir(dirname(`${dists}/${list}`), { recursive: true });
   await writeFile(`${dists}/${list}`, stanzas.join('\n'));
   const content = await readFile(`${dists}/${list}`);
-  const release = `Origin: Fixpoint lab
-Label: Fixpoint lab
+  const release = `Origin: ${identity.origin}
+Label: ${identity.origin}
 Suite: ${suite}
 Codename: ${suite}
 Date: ${now().toUTCString()}

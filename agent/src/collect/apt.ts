@@ -1,10 +1,21 @@
+import type { DebIndex } from '@fixpoint/core/inventory/deb-origin.ts';
 import { parseSourceField } from '@fixpoint/core/inventory/dpkg-status.ts';
 import type { Candidate, InstalledPackage } from '@fixpoint/core/inventory/inventory.ts';
 import { compareVersions } from '@fixpoint/core/version/version.ts';
 import { AgentFailure } from '../failure.ts';
 import { runCommand, type CommandResult } from '../run-command.ts';
+import { compareText } from './package-source.ts';
 
-/** Newer versions that apt would install from the repositories configured on this host. Reads apt's lists only: no network. */
+/** What apt knows of the repositories configured on this host. Reads apt's lists only: no network. */
+
+/** One line of a version table, with where that version can come from. */
+export interface AptVersion {
+  readonly version: string;
+  readonly isInstalled: boolean;
+  readonly priority: number;
+  /** As apt describes its indexes: `http://host/debian bookworm/main amd64 Packages`. Empty when only dpkg's status has it. */
+  readonly indexes: readonly string[];
+}
 
 /** One block of `apt-cache policy`. */
 export interface AptPolicy {
@@ -13,8 +24,8 @@ export interface AptPolicy {
   readonly arch: string | null;
   readonly installed: string | null;
   readonly candidate: string | null;
-  /** Where the candidate comes from: `bookworm-security/main`; null when only from this host's own dpkg status. */
-  readonly repository: string | null;
+  /** In apt's order. Two builds of the same version are two entries. */
+  readonly versions: readonly AptVersion[];
 }
 
 /** Parses the output of `apt-cache policy NAME…` (LC_ALL=C). */
@@ -25,13 +36,12 @@ export function parseAptPolicy(text: string): AptPolicy[] {
     const header = /^([a-z0-9][a-z0-9+.-]*)(?::([a-z0-9-]+))?:$/u.exec(lines[0] ?? '');
     const name = header?.[1];
     if (name === undefined) continue;
-    const candidate = versionAfter(lines, '  Candidate: ');
     policies.push({
       name,
       arch: header?.[2] ?? null,
       installed: versionAfter(lines, '  Installed: '),
-      candidate,
-      repository: candidate === null ? null : repositoryOf(lines, candidate),
+      candidate: versionAfter(lines, '  Candidate: '),
+      versions: versionTable(lines),
     });
   }
   return policies;
@@ -46,20 +56,46 @@ function versionAfter(lines: readonly string[], label: string): string | null {
   return value === '(none)' || value === '' ? null : value;
 }
 
-/** In the version table: ` *** VERSION PRIORITY` or `     VERSION PRIORITY`, then where from, further in. */
-function repositoryOf(lines: readonly string[], version: string): string | null {
-  let inVersion = false;
+/** ` *** VERSION PRIORITY` or `     VERSION PRIORITY`, then where from, further in. */
+function versionTable(lines: readonly string[]): AptVersion[] {
+  const versions: (AptVersion & { indexes: string[] })[] = [];
   for (const line of lines) {
-    const entry = /^ (?:\*\*\*|   ) (\S+) -?\d+$/u.exec(line);
-    if (entry !== null) {
-      if (inVersion) return null;
-      inVersion = entry[1] === version;
-    } else if (inVersion) {
-      const source = /^\s+-?\d+ (?:\S+:\S+) (\S+) \S+ Packages$/u.exec(line);
-      if (source?.[1] !== undefined) return source[1];
+    const entry = /^ (\*\*\*|   ) (\S+) (-?\d+)$/u.exec(line);
+    if (entry?.[2] !== undefined) {
+      versions.push({
+        version: entry[2],
+        isInstalled: entry[1] === '***',
+        priority: Number(entry[3]),
+        indexes: [],
+      });
+      continue;
     }
+    const index = /^\s+-?\d+ (.* Packages)$/u.exec(line)?.[1];
+    if (index !== undefined) versions.at(-1)?.indexes.push(index);
   }
-  return null;
+  return versions;
+}
+
+/** `bookworm-security/main` of `http://host/debian-security bookworm-security/main amd64 Packages`. */
+export function repositoryOf(index: string): string {
+  return /^\S+ (\S+) (?:\S+ )?Packages$/u.exec(index)?.[1] ?? index.slice(0, 256);
+}
+
+/** Index as apt describes it → what its Release file says. */
+export type AptIndexes = ReadonlyMap<string, DebIndex>;
+
+/** Parses the output of `apt-get indextargets`: a stanza for each index, of which those of binary packages count. */
+export function parseIndexTargets(text: string): Map<string, DebIndex> {
+  const indexes = new Map<string, DebIndex>();
+  for (const stanza of text.split(/\n\n+/u)) {
+    const field = (label: string): string =>
+      new RegExp(`^${label}: *(.*)$`, 'mu').exec(stanza)?.[1]?.trim() ?? '';
+    const description = field('Description');
+    if (field('Created-By') !== 'Packages' || description === '') continue;
+    const site = /^[a-z+]+:\/\/(?:[^/@]*@)?([^/:]+)/u.exec(field('Site'))?.[1] ?? '';
+    indexes.set(description, { origin: field('Origin'), label: field('Label'), site });
+  }
+  return indexes;
 }
 
 export interface AptRecord {
@@ -68,6 +104,7 @@ export interface AptRecord {
   readonly version: string;
   readonly source: string;
   readonly source_version: string;
+  readonly maintainer: string;
   readonly download_bytes: number;
 }
 
@@ -86,74 +123,133 @@ export function parseAptRecords(text: string): AptRecord[] {
         arch: field('Architecture'),
         version,
         ...parseSourceField(field('Source'), name, version),
+        maintainer: field('Maintainer'),
         download_bytes: Number.isSafeInteger(size) && size >= 0 ? size : 0,
       },
     ];
   });
 }
 
-/** What is newer than what is installed, by Debian's order. Pure. */
+export interface Newer {
+  readonly installed: InstalledPackage;
+  readonly version: string;
+  readonly repository: string;
+}
+
+/**
+ * What is newer than what is installed, by Debian's order: what apt would install. In place of what the distribution built,
+ * only what it built too: another's version of the same name is no fix by the distribution's data. Pure.
+ */
 export function upgradable(
   policies: readonly AptPolicy[],
   installed: readonly InstalledPackage[],
   nativeArch: string,
-): { readonly installed: InstalledPackage; readonly version: string; readonly repository: string }[] {
+  isOfDistribution: (index: string) => boolean = () => true,
+): Newer[] {
   const byKey = new Map(installed.map((p) => [`${p.name}:${p.arch}`, p]));
-  return policies.flatMap(({ name, arch, candidate, repository }) => {
+  return policies.flatMap((policy) => {
+    const { name, arch, candidate, versions } = policy;
     const p = byKey.get(`${name}:${arch ?? nativeArch}`) ?? byKey.get(`${name}:all`);
-    if (p === undefined || candidate === null || repository === null) return [];
-    return compareVersions('dpkg', candidate, p.version) === 'greater'
-      ? [{ installed: p, version: candidate, repository }]
-      : [];
+    if (p === undefined || candidate === null) return [];
+    const mayReplace = (one: AptVersion): boolean =>
+      one.indexes.length > 0 &&
+      compareVersions('dpkg', one.version, p.version) === 'greater' &&
+      (p.origin !== undefined || one.indexes.some(isOfDistribution));
+    const choices = versions.filter(mayReplace);
+    let best = choices.find((one) => one.version === candidate);
+    if (best === undefined) {
+      // Apt would take another's, or holds back: where it would take another's, the distribution's newest is left.
+      const wanted = versions.find((one) => one.version === candidate);
+      if (wanted === undefined || wanted.isInstalled || p.origin !== undefined) return [];
+      if (wanted.indexes.some(isOfDistribution)) return [];
+      best = choices.find((one) => one.priority >= 0);
+    }
+    if (best === undefined) return [];
+    const index = best.indexes.find((one) => p.origin !== undefined || isOfDistribution(one));
+    return [
+      { installed: p, version: best.version, repository: repositoryOf(index ?? best.indexes[0] ?? '') },
+    ];
   });
 }
 
 const namesInOneCommand = 2_000;
 
-/** Asks apt, in one or two processes for a usual host. A host without apt has no candidates. */
-export async function collectCandidates(
-  installed: readonly InstalledPackage[],
-  nativeArch: string,
-): Promise<Candidate[]> {
+/** `apt-cache policy` of these names, in one process for a usual host; null on a host without apt. */
+export async function readPolicies(names: readonly string[]): Promise<AptPolicy[] | null> {
   const policies: AptPolicy[] = [];
-  const names = installed.map((p) => (p.arch === 'all' ? p.name : `${p.name}:${p.arch}`));
   for (const chunk of chunks(names)) {
     const answer = await runCommand(['apt-cache', 'policy', ...chunk], { timeoutSeconds: 120 });
-    if (!answer.ok && answer.code === 'command_missing') return [];
+    if (!answer.ok && answer.code === 'command_missing') return null;
     policies.push(...parseAptPolicy(textOf(answer)));
   }
-  const newer = upgradable(policies, installed, nativeArch);
-  const records = new Map<string, AptRecord>();
-  for (const chunk of chunks(newer.map((n) => `${n.installed.name}:${archFor(n.installed)}=${n.version}`))) {
+  return policies;
+}
+
+/** What the indexes say of these, each `NAME[:ARCH]=VERSION`. */
+export async function readRecords(references: readonly string[]): Promise<AptRecord[]> {
+  const records: AptRecord[] = [];
+  for (const chunk of chunks(references)) {
     const answer = await runCommand(['apt-cache', 'show', ...chunk], { timeoutSeconds: 120 });
-    for (const record of parseAptRecords(textOf(answer))) {
-      records.set(`${record.name}:${record.arch}=${record.version}`, record);
-      if (record.arch === 'all') records.set(`${record.name}:${nativeArch}=${record.version}`, record);
-    }
+    records.push(...parseAptRecords(textOf(answer)));
   }
+  return records;
+}
+
+/** The indexes that apt reads on this host; null on a host without apt. */
+export async function readIndexes(): Promise<AptIndexes | null> {
+  const answer = await runCommand(['apt-get', 'indextargets', 'Created-By: Packages'], {
+    timeoutSeconds: 60,
+  });
+  if (!answer.ok && answer.code === 'command_missing') return null;
+  return parseIndexTargets(textOf(answer));
+}
+
+/** The candidates for what is newer, with what their records say. Asks apt for the records that are not known yet. */
+export async function describeCandidates(
+  newer: readonly Newer[],
+  nativeArch: string,
+  known: readonly AptRecord[] = [],
+): Promise<Candidate[]> {
+  const records = new Map<string, AptRecord>();
+  const add = (record: AptRecord): void => {
+    records.set(`${record.name}:${record.arch}=${record.version}`, record);
+    if (record.arch === 'all') records.set(`${record.name}:${nativeArch}=${record.version}`, record);
+  };
+  const recordOf = ({ installed: p, version }: Newer): AptRecord | undefined =>
+    records.get(`${p.name}:${p.arch}=${version}`) ?? records.get(`${p.name}:${nativeArch}=${version}`);
+  for (const record of known) add(record);
+  const missing = newer.filter((one) => recordOf(one) === undefined);
+  for (const record of await readRecords(
+    missing.map((one) => reference(one.installed, one.version, nativeArch)),
+  ))
+    add(record);
   return newer
-    .flatMap(({ installed: p, version, repository }) => {
-      const record =
-        records.get(`${p.name}:${p.arch}=${version}`) ?? records.get(`${p.name}:${nativeArch}=${version}`);
+    .flatMap((one) => {
+      const record = recordOf(one);
       // Lists that changed between the two commands: the next collection will see them.
       if (record === undefined) return [];
       return [
         {
-          name: p.name,
-          arch: p.arch,
-          version,
+          name: one.installed.name,
+          arch: one.installed.arch,
+          version: one.version,
           source: record.source,
           source_version: record.source_version,
-          repository,
+          repository: one.repository,
           download_bytes: record.download_bytes,
         },
       ];
     })
     .sort((a, b) => compareText(a.name, b.name) || compareText(a.arch, b.arch));
+}
 
-  function archFor(p: InstalledPackage): string {
-    return p.arch === 'all' ? nativeArch : p.arch;
-  }
+/** How apt takes a name and version on its command line. */
+export function reference(
+  p: { readonly name: string; readonly arch: string },
+  version: string,
+  nativeArch: string,
+): string {
+  return `${p.name}:${p.arch === 'all' ? nativeArch : p.arch}=${version}`;
 }
 
 function textOf(answer: CommandResult): string {
@@ -171,10 +267,4 @@ function chunks(names: readonly string[]): string[][] {
   for (let i = 0; i < names.length; i += namesInOneCommand)
     result.push(names.slice(i, i + namesInOneCommand));
   return result;
-}
-
-/** Order by code unit: the same on every host, whatever its locale. */
-export function compareText(a: string, b: string): number {
-  if (a === b) return 0;
-  return a < b ? -1 : 1;
 }

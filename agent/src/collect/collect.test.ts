@@ -1,15 +1,29 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import type { InstalledPackage } from '@fixpoint/core/inventory/inventory.ts';
-import { collectCandidates, parseAptPolicy, parseAptRecords, upgradable } from './apt.ts';
+import {
+  parseAptPolicy,
+  parseAptRecords,
+  parseIndexTargets,
+  repositoryOf,
+  upgradable,
+  type AptPolicy,
+} from './apt.ts';
+import { parseDeclaredOrigins } from './apt-origin.ts';
+import { createDebSource } from './deb.ts';
 import { parseDiversions, parseMd5sums } from './dpkg-files.ts';
 import { readDpkgStatus } from './dpkg.ts';
-import { machineFrom, parseBootTime, parseRebootPackages, readNativeArch, startSeconds } from './host.ts';
+import { machineFrom, parseBootTime, parseRebootPackages, startSeconds } from './host.ts';
 import { kernelsOf } from './kernel.ts';
 import { parseCgroupUnit, parseDpkgLog, parseExecutableMaps, versionBefore, withoutUsr } from './maps.ts';
 import { parseUnits } from './units.ts';
 
 const recorded = (name: string): string => readFileSync(new URL(`recorded/${name}`, import.meta.url), 'utf8');
+/** Indexes as apt describes them, on the mirror of the recordings. */
+const [security = '', main = ''] = recorded('apt-indextargets.txt')
+  .split('\n')
+  .flatMap((line) => /^Description: (http.* Packages)$/u.exec(line)?.[1] ?? []);
+const mirror = new URL(main.split(' ')[0] ?? '').hostname;
 const installed = (name: string, version: string, arch = 'amd64'): InstalledPackage => ({
   name,
   arch,
@@ -26,12 +40,25 @@ describe('apt', () => {
       arch: null,
       installed: '3.0.19-1~deb12u2',
       candidate: '3.0.22-1~deb12u2',
-      repository: 'bookworm-security/main',
+      versions: [
+        { version: '3.0.22-1~deb12u2', isInstalled: false, priority: 500, indexes: [security] },
+        { version: '3.0.20-1~deb12u2', isInstalled: false, priority: 500, indexes: [main] },
+        { version: '3.0.19-1~deb12u2', isInstalled: true, priority: 100, indexes: [] },
+        {
+          version: '3.0.17-1~deb12u2',
+          isInstalled: false,
+          priority: 500,
+          indexes: [main.replace('bookworm/', 'bookworm-updates/')],
+        },
+      ],
     });
-    expect(policies.get('curl')?.repository).toBe('bookworm/main');
-    expect(policies.get('adduser')?.repository).toBe('bookworm/main');
+    expect([security, main, 'file:/srv/x ./ Packages'].map(repositoryOf)).toEqual([
+      'bookworm-security/main',
+      'bookworm/main',
+      './',
+    ]);
     // Only this host's own status knows that version.
-    expect(policies.get('nodejs')?.repository).toBe(null);
+    expect(policies.get('nodejs')?.versions.find((one) => one.isInstalled)?.indexes).toEqual([]);
     expect(policies.has('doesnotexist')).toBe(false);
   });
 
@@ -49,6 +76,50 @@ describe('apt', () => {
     expect(newer.map((n) => [n.installed.name, n.version])).toEqual([['openssl', '3.0.22-1~deb12u2']]);
   });
 
+  test('in place of what the distribution built, only what it built', () => {
+    const version = (text: string, index: string, priority = 500) => ({
+      version: text,
+      isInstalled: false,
+      priority,
+      indexes: [index],
+    });
+    const policy: AptPolicy = {
+      name: 'nodejs',
+      arch: null,
+      installed: '18.1-1',
+      candidate: '20.2-1vendor1',
+      versions: [
+        version('20.2-1vendor1', 'vendor', 600),
+        version('18.4-1', 'pinned away', -1),
+        version('18.3-1', main),
+        version('18.2-1', main),
+        { ...version('18.1-1', ''), isInstalled: true, indexes: [] },
+      ],
+    };
+    const choose = (p: InstalledPackage, change: Partial<AptPolicy> = {}) =>
+      upgradable([{ ...policy, ...change }], [p], 'amd64', (index) => index !== 'vendor').map(
+        (n) => n.version,
+      );
+    expect(choose(installed('nodejs', '18.1-1'))).toEqual(['18.3-1']);
+    expect(choose({ ...installed('nodejs', '18.1-1'), origin: 'third_party' })).toEqual(['20.2-1vendor1']);
+    // Where apt holds back by itself, so does this.
+    expect(choose(installed('nodejs', '18.1-1'), { candidate: '18.1-1' })).toEqual([]);
+    expect(choose(installed('nodejs', '18.3-1'), { versions: policy.versions.slice(0, 1) })).toEqual([]);
+  });
+
+  test('index targets: whose each index is', () => {
+    const indexes = parseIndexTargets(recorded('apt-indextargets.txt'));
+    expect([...indexes]).toEqual([
+      [security, { origin: 'Debian', label: 'Debian-Security', site: mirror }],
+      [main, { origin: 'Debian', label: 'Debian', site: mirror }],
+      ['file:/srv/flat ./ Packages', { origin: '', label: '', site: '' }],
+    ]);
+  });
+
+  test('own mirrors that an administrator declares', () => {
+    expect(parseDeclaredOrigins('# ours\n\n Acme mirror \nOther\n')).toEqual(['Acme mirror', 'Other']);
+  });
+
   test('show: source, its version, size', () => {
     expect(parseAptRecords(recorded('apt-show.txt'))).toEqual([
       {
@@ -57,6 +128,7 @@ describe('apt', () => {
         version: '5.2.15-2+b13',
         source: 'bash',
         source_version: '5.2.15-2',
+        maintainer: 'Matthias Klose <doko@debian.org>',
         download_bytes: 1_490_652,
       },
       {
@@ -65,6 +137,7 @@ describe('apt', () => {
         version: '3.0.22-1~deb12u2',
         source: 'openssl',
         source_version: '3.0.22-1~deb12u2',
+        maintainer: 'Debian OpenSSL Team <pkg-openssl-devel@alioth-lists.debian.net>',
         download_bytes: 2_039_888,
       },
       {
@@ -73,15 +146,19 @@ describe('apt', () => {
         version: '7.88.1-10+deb12u15',
         source: 'curl',
         source_version: '7.88.1-10+deb12u15',
+        maintainer: 'Alessandro Ghedini <ghedo@debian.org>',
         download_bytes: 315_764,
       },
     ]);
   });
 
   test('this machine, read for real', async () => {
-    const { packages } = readDpkgStatus('/');
-    expect(packages.find((p) => p.name === 'dpkg')).toMatchObject({ source: 'dpkg' });
-    const candidates = await collectCandidates(packages, await readNativeArch());
+    const { packages, candidates } = await createDebSource().collect();
+    const dpkg = packages.find((p) => p.name === 'dpkg');
+    expect(dpkg).toMatchObject({ source: 'dpkg' });
+    // Whatever else is installed here, dpkg is Debian's.
+    expect(dpkg?.origin).toBe(undefined);
+    expect(packages.map((p) => p.origin === undefined).filter(Boolean).length).toBeGreaterThan(50);
     for (const c of candidates) {
       const p = packages.find((each) => each.name === c.name && each.arch === c.arch);
       expect(p?.version).not.toBe(c.version);

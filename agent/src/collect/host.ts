@@ -1,14 +1,13 @@
 import { readFileSync } from 'node:fs';
 import { arch as nodeArch, hostname, networkInterfaces, release } from 'node:os';
 import { join } from 'node:path';
-import type { HostFacts, InstalledPackage } from '@fixpoint/core/inventory/inventory.ts';
+import type { HostFacts } from '@fixpoint/core/inventory/inventory.ts';
 import { parseOsRelease, type OsRelease } from '@fixpoint/core/inventory/os-release.ts';
 import { toIso } from '../clock.ts';
 import { readBootId, readProcessStat } from '../process.ts';
 import { runCommand } from '../run-command.ts';
 import { readTextIfThere } from '../state-dir.ts';
-import { compareText } from './apt.ts';
-import { kernelsOf } from './kernel.ts';
+import { compareText } from './package-source.ts';
 import { collectUnits } from './units.ts';
 
 /** Ticks per second in /proc; USER_HZ is 100 on every architecture of Debian. */
@@ -36,6 +35,9 @@ export function machineFrom(
     : 'physical_or_virtual';
 }
 
+/** Debian and its like write the first, SUSE's zypp the second, when something was installed that wants a reboot. */
+export const rebootWishes = ['/run/reboot-required', '/run/reboot-needed'] as const;
+
 /** Names in /run/reboot-required.pkgs, each once. */
 export function parseRebootPackages(text: string): string[] {
   return [...new Set(text.split('\n').map((line) => line.trim()))]
@@ -47,6 +49,11 @@ export function readOsRelease(root: string): OsRelease {
   return parseOsRelease(
     readTextIfThere(join(root, 'etc/os-release')) ?? readTextIfThere(join(root, 'usr/lib/os-release')) ?? '',
   );
+}
+
+/** As `uname -r` says. */
+export function readRunningKernel(): string {
+  return release();
 }
 
 let nativeArch: string | null = null;
@@ -107,30 +114,29 @@ function readAddresses(): string[] {
   return [...new Set(addresses)].sort(compareText).slice(0, 256);
 }
 
-/** Everything about the host besides its packages. */
+/** Everything about the host besides its packages, and what the package manager told with them. */
 export async function collectHost(
-  packages: readonly InstalledPackage[],
-  held: readonly string[],
+  fromPackages: Pick<HostFacts, 'arch' | 'kernels' | 'held'>,
 ): Promise<HostFacts> {
   const bootId = readBootId();
-  const required = readTextIfThere('/run/reboot-required');
-  const [units, machine, arch] = await Promise.all([collectUnits(), readMachine(), readNativeArch()]);
+  const required = rebootWishes.map(readTextIfThere).find((text) => text !== null) ?? null;
+  const [units, machine] = await Promise.all([collectUnits(), readMachine()]);
   return {
     hostname: hostname().slice(0, 255),
     ...readOsRelease('/'),
-    arch,
+    arch: fromPackages.arch,
     addresses: readAddresses(),
     boot_id: bootId,
     booted_at: bootedAt(bootId),
-    running_kernel: release(),
-    kernels: kernelsOf(packages).slice(0, 64),
+    running_kernel: readRunningKernel(),
+    kernels: fromPackages.kernels.slice(0, 64),
     machine,
     reboot_required: required !== null,
     reboot_required_by:
       required === null
         ? []
         : parseRebootPackages(readTextIfThere('/run/reboot-required.pkgs') ?? '').slice(0, 512),
-    held: held.slice(0, 10_000),
+    held: fromPackages.held.slice(0, 10_000),
     units,
   };
 }

@@ -1,6 +1,6 @@
 import type { HostFacts } from '@fixpoint/core/inventory/inventory.ts';
 import { runCommand } from '../run-command.ts';
-import { compareText } from './apt.ts';
+import { compareText } from './package-source.ts';
 
 export type Unit = HostFacts['units'][number];
 
