@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import type { Fact, StatementFact } from '@fixpoint/core/knowledge/facts.ts';
+import { madeUpPublisher } from '../made-up-publisher.ts';
 import { microsoftCvrf } from '../microsoft-cvrf/microsoft-cvrf.ts';
 import { madeUpFile, readFeed, recordedFile } from '../recorded.ts';
 import { microsoftCsaf } from './microsoft-csaf.ts';
@@ -105,4 +106,23 @@ test('Linux products are left out, and none that can be read is a rejection', as
 
 test('a file that is no CSAF is refused as a whole', async () => {
   await expect(readFeed(microsoftCsaf, madeUpFile('{"a": 1}'))).rejects.toMatchObject({ code: 'no_records' });
+});
+
+test('the documents of changes.csv are downloaded, oldest change first, and nothing outside the directory', async () => {
+  const base = microsoftCsaf.url ?? '';
+  const { client, content } = madeUpPublisher(base, {
+    [`${base}changes.csv`]:
+      '"2024/msrc_cve-2024-38077.json","2024-12-10T08:00:00Z"\n2025/msrc_cve-2025-49704.json,2024-07-08T07:00:00.000Z\n"../evil.json","2025-01-01T00:00:00Z"\n',
+    [`${base}2024/msrc_cve-2024-38077.json`]: '{}',
+    [`${base}2025/msrc_cve-2025-49704.json`]: '{}',
+  });
+  const plan = await microsoftCsaf.downloads?.plan(client, { state: null });
+  expect(plan?.files.map(({ url }) => url)).toEqual([
+    `${base}2025/msrc_cve-2025-49704.json`,
+    `${base}2024/msrc_cve-2024-38077.json`,
+  ]);
+  content.set(`${base}changes.csv`, 'moved\n');
+  await expect(microsoftCsaf.downloads?.plan(client, { state: null })).rejects.toMatchObject({
+    code: 'index_unusable',
+  });
 });

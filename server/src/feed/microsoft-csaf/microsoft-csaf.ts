@@ -6,7 +6,6 @@ import { cvssFact } from '../cvss-vector.ts';
 import { jsonDocuments } from '../documents.ts';
 import { indexedDocuments, type IndexedDocument } from '../downloads.ts';
 import type { Feed, FeedDownload, FeedFile, FeedRecord, FeedRejection } from '../feed.ts';
-import { linesOf, openInput } from '../input.ts';
 import {
   exploitedFact,
   fixedBuildOf,
@@ -16,6 +15,7 @@ import {
   isVulnerabilityId,
   kbOfUrl,
   productName,
+  readIndex,
   saysExploited,
   type VendorFix,
 } from '../microsoft-cvrf/msrc.ts';
@@ -40,13 +40,13 @@ export const microsoftCsaf: Feed = {
 
 /** CSAF 2.0, section 7.1.13: `"2024/msrc_cve-2024-38077.json","2024-12-10T08:00:00Z"`, with or without the quotes. */
 async function changesOf(index: FeedDownload): Promise<readonly IndexedDocument[]> {
-  const documents: IndexedDocument[] = [];
-  for await (const { text } of linesOf(await openInput({ name: index.name, bytes: index.open() }))) {
-    const match = /^"?(\d{4}\/msrc_(?:cve|adv)[\w-]*\.json)"?,"?([^",]+)"?$/u.exec(text.trim());
-    const modified = parseInstant(match?.[2] ?? '');
-    if (match !== null && modified !== null) documents.push({ url: match[1] ?? '', modified });
-  }
-  return documents;
+  return await readIndex(index, (text) =>
+    text.split('\n').flatMap((line) => {
+      const match = /^"?(\d{4}\/msrc_(?:cve|adv)[\w-]*\.json)"?,"?([^",]+)"?$/u.exec(line.trim());
+      const modified = parseInstant(match?.[2] ?? '');
+      return match !== null && modified !== null ? [{ url: match[1] ?? '', modified }] : [];
+    }),
+  );
 }
 
 async function* parseDocuments(file: FeedFile): AsyncGenerator<FeedRecord | FeedRejection> {

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import type { Fact, StatementFact, UpdateFact } from '@fixpoint/core/knowledge/facts.ts';
+import { madeUpPublisher } from '../made-up-publisher.ts';
 import { madeUpFile, readFeed, recordedFile } from '../recorded.ts';
 import { microsoftCvrf } from './microsoft-cvrf.ts';
 
@@ -240,4 +241,32 @@ test.each([
     name: 'FeedFormatError',
     code,
   });
+});
+
+test('only revised months are downloaded; a list without any is refused', async () => {
+  const base = microsoftCvrf.url ?? '';
+  const list = (august: string) =>
+    JSON.stringify({
+      '@odata.context': 'https://api.msrc.microsoft.com/cvrf/v3.0/$metadata#Updates',
+      value: [
+        { ID: '2024-Jul', CurrentReleaseDate: '2024-12-10T08:00:00Z', CvrfUrl: `${base}cvrf/2024-Jul` },
+        { ID: '2024-Aug', CurrentReleaseDate: august },
+        { ID: '../../elsewhere', CurrentReleaseDate: '2024-12-10T08:00:00Z' },
+      ],
+    });
+  const { client, content } = madeUpPublisher(base, {
+    [`${base}updates`]: list('2024-11-12T08:00:00Z'),
+    [`${base}cvrf/2024-Jul`]: '{}',
+    [`${base}cvrf/2024-Aug`]: '{}',
+  });
+  const source = microsoftCvrf.downloads;
+  const first = await source?.plan(client, { state: null });
+  expect(first?.files.map(({ url }) => url)).toEqual([`${base}cvrf/2024-Aug`, `${base}cvrf/2024-Jul`]);
+  content.set(`${base}updates`, list('2025-01-14T08:00:00Z'));
+  const second = await source?.plan(client, { state: first?.state });
+  expect(second?.files.map(({ url }) => url)).toEqual([`${base}cvrf/2024-Aug`]);
+  for (const bad of ['<!doctype html>', '{"value": []}', '{"error": "busy"}']) {
+    content.set(`${base}updates`, bad);
+    await expect(source?.plan(client, { state: null })).rejects.toMatchObject({ code: 'index_unusable' });
+  }
 });

@@ -4,7 +4,7 @@ import { cvssFact } from '../cvss-vector.ts';
 import { jsonDocuments } from '../documents.ts';
 import { indexedDocuments, type IndexedDocument } from '../downloads.ts';
 import type { Feed, FeedDownload, FeedFile, FeedRecord, FeedRejection } from '../feed.ts';
-import { notThisFormat, openInput, parseJsonFile, wholeText } from '../input.ts';
+import { notThisFormat, parseJsonFile } from '../input.ts';
 import { parseInstant, rejection, requireRecords, schemaComplaint } from '../record.ts';
 import {
   exploitedFact,
@@ -15,6 +15,7 @@ import {
   isVulnerabilityId,
   kbOf,
   productName,
+  readIndex,
   saysExploited,
   supersededKbs,
   type VendorFix,
@@ -49,14 +50,15 @@ export const microsoftCvrf: Feed = {
 
 /** The list of documents, with the time that each was last revised: `/cvrf/v3.0/updates`. */
 async function monthsOf(index: FeedDownload): Promise<readonly IndexedDocument[]> {
-  const input = await openInput({ name: index.name, bytes: index.open() });
-  const value = parseJsonFile(index.name, await wholeText(input));
-  if (!validIndex.Check(value)) {
-    throw notThisFormat(index.name, 'MSRC’s list of updates', schemaComplaint(validIndex.Errors(value)));
-  }
-  return value.value.flatMap(({ ID, CurrentReleaseDate }) => {
-    const modified = parseInstant(CurrentReleaseDate);
-    return /^\d{4}-[A-Za-z]{3}$/u.test(ID) && modified !== null ? [{ url: `cvrf/${ID}`, modified }] : [];
+  return await readIndex(index, (text) => {
+    const value = parseJsonFile(index.name, text);
+    if (!validIndex.Check(value)) {
+      throw notThisFormat(index.name, 'MSRC’s list of updates', schemaComplaint(validIndex.Errors(value)));
+    }
+    return value.value.flatMap(({ ID, CurrentReleaseDate }) => {
+      const modified = parseInstant(CurrentReleaseDate);
+      return /^\d{4}-[A-Za-z]{3}$/u.test(ID) && modified !== null ? [{ url: `cvrf/${ID}`, modified }] : [];
+    });
   });
 }
 

@@ -1,6 +1,8 @@
 /** What Microsoft's security documents, CVRF and CSAF, say in the same words: products, KB numbers, builds, exploitation. */
 import type { StatementFact, ThreatFact, UpdateFact } from '@fixpoint/core/knowledge/facts.ts';
 import { compareWindowsBuild, parseWindowsBuild } from '@fixpoint/core/version/windows-build.ts';
+import { FeedFetchError, FeedFormatError, type FeedDownload } from '../feed.ts';
+import { openInput, wholeText } from '../input.ts';
 
 /**
  * A product's name in one spelling. MSRC names the same product id with one blank or two (`Windows Server 2019  (Server
@@ -189,4 +191,27 @@ export function guidePage(vulnerability: string): string {
 /** CVE ids, and Microsoft's own for advisories: `ADV990001`. */
 export function isVulnerabilityId(text: string): boolean {
   return /^(?:CVE-\d{4}-\d{4,19}|ADV\d{6})$/u.test(text);
+}
+
+/**
+ * The text of a publisher's list of documents, read by `read`. A list that holds nothing is refused: it would look as if
+ * nothing had changed.
+ */
+export async function readIndex<T>(
+  index: FeedDownload,
+  read: (text: string) => readonly T[],
+): Promise<readonly T[]> {
+  let entries: readonly T[];
+  try {
+    entries = read(await wholeText(await openInput({ name: index.name, bytes: index.open() })));
+  } catch (error) {
+    if (error instanceof FeedFormatError)
+      throw new FeedFetchError('index_unusable', error.message, error.whatToDo);
+    throw error;
+  }
+  if (entries.length === 0) {
+    const what = 'Open the address in a browser: MSRC may have changed the form of its list.';
+    throw new FeedFetchError('index_unusable', `${index.url ?? index.name} lists no document`, what);
+  }
+  return entries;
 }
