@@ -26,7 +26,7 @@ export function madeUpPublisher(url: string, content: Readonly<Record<string, st
   const client: FeedClient = {
     url,
     now: new Date(0),
-    async fetch(address, options) {
+    fetch: async (address, options) => {
       asked.push(address);
       const text = published.get(address);
       if (text === undefined)
