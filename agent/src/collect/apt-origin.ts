@@ -103,7 +103,10 @@ export async function collectDebOrigins(
       maintainersOfSource: of(p.source, ofSources.get(p.source) ?? []),
     };
   });
-  const host: DebHost = { os, hasDistributionIndex, declaredOrigins };
+  // It is in every installation and in every main archive, and seldom in any other.
+  const baseFiles = installed.find((p) => p.name === 'base-files');
+  const hasMainArchive = baseFiles !== undefined && offered(policyOf(baseFiles)).length > 0;
+  const host: DebHost = { os, hasDistributionIndex, hasMainArchive, declaredOrigins };
   const origins = originsOfDebs(evidence, host);
   return {
     packages: installed.map((p, i) => {
@@ -131,7 +134,12 @@ export function withoutIndexes(
     distributionMaintainers: [],
     maintainersOfSource: [],
   }));
-  const origins = originsOfDebs(evidence, { os, hasDistributionIndex: false, declaredOrigins: [] });
+  const origins = originsOfDebs(evidence, {
+    os,
+    hasDistributionIndex: false,
+    hasMainArchive: false,
+    declaredOrigins: [],
+  });
   return installed.map((p, i) => {
     const built = origins[i];
     return built === undefined ? p : withOrigin(p, built);

@@ -10,7 +10,8 @@ import { builtByDistribution, type PackageOrigin } from './origin.ts';
  * 3. The version, or else the maintainer, carries a mark of somebody else: a third party. ({@link versionMarks},
  *    {@link maintainerMarks})
  * 4. The distribution offers another build under this very version: built by somebody else, unknown by whom.
- * 5. No index of the distribution is there at all (containers, images): the distribution, since there is no sign against it.
+ * 5. The distribution's indexes are not there as a whole (containers, images; hosts that only know its security archive): the
+ *    distribution, since there is no sign against it.
  * 6. The distribution's indexes have the name with the same maintainer, and the version is of the form that the distribution
  *    writes: an old build, since old builds vanish from the indexes. The distribution.
  * 7. The distribution's indexes no longer have the name, but know its source with the same maintainer: either there is a
@@ -47,6 +48,8 @@ export interface DebHost {
   readonly os: string;
   /** Whether apt has at least one index of the distribution. */
   readonly hasDistributionIndex: boolean;
+  /** Whether these hold its main archive, so that a name which they do not have is none of its present names. */
+  readonly hasMainArchive: boolean;
   /** Further Origins that the administrator of the host declares to be the distribution's: own mirrors, published anew. */
   readonly declaredOrigins: readonly string[];
 }
@@ -170,7 +173,7 @@ function firstRules(p: DebEvidence, host: DebHost): PackageOrigin | null {
   const mark = markOf(p, host.os);
   if (mark !== null) return { origin: 'third_party', vendor: mark.vendor };
   if (p.isOtherBuildOffered) return { origin: 'unknown', vendor: null };
-  if (!host.hasDistributionIndex) return builtByDistribution;
+  if (!host.hasMainArchive) return builtByDistribution;
   const isOldBuild =
     p.maintainer !== '' &&
     includes(p.distributionMaintainers, p.maintainer) &&

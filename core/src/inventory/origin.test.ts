@@ -8,7 +8,13 @@ import {
 } from './deb-origin.ts';
 import { builtByDistribution, originOfApk, originOfRpm, withOrigin, type PackageOrigin } from './origin.ts';
 
-const debian: DebHost = { os: 'debian', hasDistributionIndex: true, declaredOrigins: [] };
+const debian: DebHost = {
+  os: 'debian',
+  hasDistributionIndex: true,
+  hasMainArchive: true,
+  declaredOrigins: [],
+};
+const bare: DebHost = { ...debian, hasDistributionIndex: false, hasMainArchive: false };
 const ubuntu: DebHost = { ...debian, os: 'ubuntu' };
 const index = (origin: string, label = origin) => ({ origin, label, site: 'example.invalid' });
 const maintainer = 'Debian Curl <curl@packages.debian.example>';
@@ -64,7 +70,7 @@ describe('a package of dpkg', () => {
     ['1.2-3+local1', null],
   ])('%s in no index is by its mark of %s, name and maintainer aside', (version, vendor) => {
     expect(one({ version, distributionMaintainers: [maintainer] })).toEqual(third(vendor));
-    expect(one({ version }, { ...debian, hasDistributionIndex: false })).toEqual(third(vendor));
+    expect(one({ version }, bare)).toEqual(third(vendor));
   });
 
   test('Ubuntu’s own mark is none on Ubuntu', () => {
@@ -109,8 +115,11 @@ describe('a package of dpkg', () => {
   });
 
   test('on a host without the distribution’s indexes is the distribution’s, unless there is a sign against it', () => {
-    const bare = { ...debian, hasDistributionIndex: false };
     expect(one({}, bare)).toBe(builtByDistribution);
+    // With its security archive only, the same; but what another repository offers is known to be that one's.
+    const partial = { ...bare, hasDistributionIndex: true };
+    expect(one({}, partial)).toBe(builtByDistribution);
+    expect(one({ offeredBy: [index('Acme')] }, partial)).toEqual(third('Acme'));
     expect(one({ offeredBy: [index('Acme mirror')] }, bare)).toEqual({
       origin: 'unknown',
       vendor: 'Acme mirror',
