@@ -11,6 +11,7 @@ import {
   type ListOptions,
   type ServerOptions,
 } from '../list.ts';
+import { noteStaleKnowledge } from '../knowledge-notice.ts';
 import { print, printJson } from '../output/stream.ts';
 import { facts, table, type Column } from '../output/table.ts';
 import { absolute, relative } from '../output/time.ts';
@@ -44,13 +45,11 @@ export function register(noun: Command): void {
   forServer(
     noun.command('show').description('one asset').argument('<asset>', 'id, or hostname when unique'),
   ).action(async (reference: string, options: ServerOptions) => {
-    const detail = await ask(
-      serverOf(options),
-      `/api/v1/assets/${encodeURIComponent(reference)}`,
-      AssetDetail,
-    );
+    const to = serverOf(options);
+    const detail = await ask(to, `/api/v1/assets/${encodeURIComponent(reference)}`, AssetDetail);
     if (options.json === true) printJson(detail);
     else print(describe(detail));
+    await noteStaleKnowledge(to, detail.asset.id);
   });
 
   forServer(noun.command('retire').description('an asset that is gone for good; its history stays'))

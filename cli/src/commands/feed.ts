@@ -1,10 +1,13 @@
 import type { Command } from 'commander';
-import { createReadStream, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { basename } from 'node:path';
-import { Readable } from 'node:stream';
-import { FeedImport, FeedStatus } from '@fixpoint/contract/audit.ts';
+import { FeedImport, FeedStatus, type FeedSettingRequest } from '@fixpoint/contract/feed.ts';
+import type { Connection } from '../connection.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { Failure } from '../failure.ts';
+import { registerBundle, uploadOf } from '../feed/bundle.ts';
+import { columns, describeFeed } from '../feed/status.ts';
+import { feedsMeant, syncFeeds } from '../feed/sync.ts';
 import { ask } from '../http-client.ts';
 import {
   fetchList,
@@ -12,88 +15,155 @@ import {
   forServer,
   printList,
   serverOf,
+  wholeNumber,
   type ListOptions,
   type ServerOptions,
 } from '../list.ts';
-import { Progress } from '../output/progress.ts';
 import { codeOf, print, printJson } from '../output/stream.ts';
-import type { Column } from '../output/table.ts';
-import { relative } from '../output/time.ts';
-
-const columns: readonly Column<FeedStatus>[] = [
-  { title: 'FEED', of: (f) => f.id },
-  {
-    title: 'STATE',
-    of: stateWords,
-    style: (f) => (f.last_error !== null ? 'red' : f.stale ? 'yellow' : undefined),
-  },
-  { title: 'RECORDS', of: (f) => String(f.records), align: 'right' },
-  { title: 'SKIPPED', of: (f) => String(f.rejected), align: 'right', yields: 3, least: 7 },
-  { title: 'PUBLISHED', of: (f) => relative(f.published_at), yields: 1, least: 11 },
-  { title: 'IMPORTED', of: (f) => relative(f.last_success_at), yields: 2, least: 11 },
-  { title: 'TITLE', of: (f) => f.title, yields: 4, least: 16 },
-];
-
-function stateWords(f: FeedStatus): string {
-  if (f.last_error !== null) return `failed: ${f.last_error}`;
-  if (f.last_success_at === null) return 'never imported';
-  return f.stale ? 'stale' : 'current';
-}
 
 export function register(noun: Command): void {
-  forList(noun.command('status').description('every feed, its age and its last import')).action(
-    async (options: ListOptions) => {
-      printList(
-        await fetchList(serverOf(options), '/api/v1/feeds', FeedStatus, {}, options),
-        columns,
-        options,
-        'No feed.',
-      );
-    },
-  );
+  forList(noun.command('status').description('every feed: how old it is, its last import, its next sync'))
+    .argument('[feed]', 'everything about one feed')
+    .action(async (feed: string | undefined, options: ListOptions) => {
+      const to = serverOf(options);
+      if (feed !== undefined) {
+        const [one] = await feedsMeant(to, [feed], false, () => false);
+        if (options.json === true) printJson(one);
+        else if (one !== undefined) print(describeFeed(one));
+        return;
+      }
+      printList(await fetchList(to, '/api/v1/feeds', FeedStatus, {}, options), columns, options, 'No feed.');
+    });
+  forServer(noun.command('sync').description('download feeds now; without names those that are enabled'))
+    .argument('[feed...]', 'ids, as fixpoint feed status shows them')
+    .option('--all', 'all that can be downloaded')
+    .option('--wait', 'show how far they are until they are done')
+    .option(
+      '--allow-shrink',
+      'take one that lacks much of what is held, when the publisher really withdrew it',
+    )
+    .action(
+      async (
+        names: string[],
+        options: ServerOptions & { all?: boolean; wait?: boolean; allowShrink?: boolean },
+      ) => {
+        const to = serverOf(options);
+        const feeds = await feedsMeant(to, names, options.all === true, (feed) => feed.sync.enabled);
+        process.exitCode = await syncFeeds(to, feeds, {
+          wait: options.wait === true,
+          json: options.json === true,
+          allowShrink: options.allowShrink === true,
+        });
+      },
+    );
+  forServer(noun.command('enable').description('download feeds by schedule'))
+    .argument('[feed...]', 'ids, as fixpoint feed status shows them')
+    .option('--all', 'all that can be downloaded')
+    .option(
+      '--url <url>',
+      "of one feed: a mirror instead of the publisher's address; empty for the publisher's",
+    )
+    .option('--every <seconds>', 'how often')
+    .action(
+      async (names: string[], options: ServerOptions & { all?: boolean; url?: string; every?: string }) => {
+        if (options.url !== undefined && names.length !== 1) {
+          throw new Failure(
+            exitCodes.usage,
+            'usage',
+            '--url is for one feed',
+            'Name the feed that it is the address of.',
+          );
+        }
+        const change: FeedSettingRequest = {
+          enabled: true,
+          ...(options.url === undefined ? {} : { url: options.url === '' ? null : options.url }),
+          ...(options.every === undefined ? {} : { interval_seconds: wholeNumber(options.every, '--every') }),
+        };
+        await set(serverOf(options), names, options, change, 'downloaded by schedule from now on');
+      },
+    );
+  forServer(noun.command('disable').description('download feeds no longer by schedule; what is held stays'))
+    .argument('[feed...]', 'ids, as fixpoint feed status shows them')
+    .option('--all', 'all')
+    .action(async (names: string[], options: ServerOptions & { all?: boolean }) => {
+      await set(serverOf(options), names, options, { enabled: false }, 'downloaded only by hand from now on');
+    });
   forServer(noun.command('import').description('a file as its publisher publishes it; all of it or nothing'))
     .argument('<feed>', 'id, as fixpoint feed status shows it')
     .argument('<file>')
+    .option('--published <date>', 'of when it is; default: the time of the last change of the file')
     .option(
       '--allow-shrink',
       'take a file that lacks much of what is held, when the publisher really withdrew it',
     )
-    .action(async (feed: string, file: string, options: ServerOptions & { allowShrink?: boolean }) => {
-      const to = serverOf(options);
-      const bytes = sizeOf(file);
-      const progress = new Progress(`Sending ${basename(file)}`, bytes);
-      const counted = async function* (): AsyncGenerator<Uint8Array> {
-        let sent = 0;
-        for await (const chunk of createReadStream(file)) {
-          const piece: unknown = chunk;
-          if (!(piece instanceof Uint8Array)) throw new TypeError('a file is read as bytes');
-          sent += piece.length;
-          progress.at(sent);
-          yield piece;
-        }
-        progress.say('sent; the server reads and matches');
-      };
-      const result = await ask(to, `/api/v1/feeds/${encodeURIComponent(feed)}/import`, FeedImport, {
-        method: 'POST',
-        query: { name: basename(file), allow_shrink: options.allowShrink === true ? true : undefined },
-        body: Readable.toWeb(Readable.from(counted())) as ReadableStream<Uint8Array>,
-        timeoutSeconds: 3600,
-      }).finally(() => progress.end());
-      if (options.json === true) printJson(result);
-      else {
-        print(
-          `${result.feed}: ${String(result.read)} records read in ${result.seconds.toFixed(1)} s: ${String(result.added)} new, ` +
-            `${String(result.changed)} changed, ${String(result.unchanged)} unchanged, ${String(result.withdrawn)} withdrawn, ` +
-            `${String(result.rejected)} could not be read and were skipped.`,
+    .action(
+      async (
+        feed: string,
+        file: string,
+        options: ServerOptions & { allowShrink?: boolean; published?: string },
+      ) => {
+        const { bytes, changedAt } = stateOf(file);
+        const result = await ask(
+          serverOf(options),
+          `/api/v1/feeds/${encodeURIComponent(feed)}/import`,
+          FeedImport,
+          {
+            method: 'POST',
+            query: {
+              name: basename(file),
+              published_at:
+                options.published === undefined ? changedAt.toISOString() : instant(options.published),
+              allow_shrink: options.allowShrink === true ? true : undefined,
+            },
+            body: uploadOf(file, bytes),
+            timeoutSeconds: 3600,
+          },
         );
-      }
-    });
+        if (options.json === true) printJson(result);
+        else {
+          print(
+            `${result.feed}: ${String(result.read)} records read in ${result.seconds.toFixed(1)} s: ${String(result.added)} new, ` +
+              `${String(result.changed)} changed, ${String(result.unchanged)} unchanged, ${String(result.withdrawn)} withdrawn, ` +
+              `${String(result.rejected)} could not be read and were skipped.`,
+          );
+        }
+      },
+    );
+  registerBundle(noun, (file) => stateOf(file).bytes);
 }
 
-function sizeOf(file: string): number {
+async function set(
+  to: Connection,
+  names: readonly string[],
+  options: ServerOptions & { all?: boolean },
+  change: FeedSettingRequest,
+  words: string,
+): Promise<void> {
+  const feeds = await feedsMeant(to, names, options.all === true, () => false);
+  const changed: FeedStatus[] = [];
+  for (const { id } of feeds) {
+    const path = `/api/v1/feeds/${encodeURIComponent(id)}/setting`;
+    changed.push(await ask(to, path, FeedStatus, { method: 'PUT', json: change }));
+  }
+  if (options.json === true) printJson(changed);
+  else print(`${changed.map((feed) => feed.id).join(', ')}: ${words}.`);
+}
+
+function instant(text: string): string {
+  const at = Date.parse(text);
+  if (!Number.isNaN(at)) return new Date(at).toISOString();
+  throw new Failure(
+    exitCodes.usage,
+    'usage',
+    `--published is ${JSON.stringify(text)}`,
+    'Write it like 2026-11-22 or 2026-11-22T06:00:00Z.',
+  );
+}
+
+function stateOf(file: string): { bytes: number; changedAt: Date } {
   try {
     const state = statSync(file);
-    if (state.isFile()) return state.size;
+    if (state.isFile()) return { bytes: state.size, changedAt: state.mtime };
   } catch (error) {
     if (codeOf(error) !== 'ENOENT') throw error;
   }
@@ -101,6 +171,6 @@ function sizeOf(file: string): number {
     exitCodes.usage,
     'file_not_found',
     `there is no file ${file}`,
-    'Name a file that the feed published.',
+    'Name a file that the feed published, or a bundle.',
   );
 }

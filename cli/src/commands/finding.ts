@@ -11,6 +11,7 @@ import {
   type ListOptions,
   type ServerOptions,
 } from '../list.ts';
+import { noteStaleKnowledge } from '../knowledge-notice.ts';
 import { print, printJson } from '../output/stream.ts';
 import { facts, type Column } from '../output/table.ts';
 import { absolute, relative } from '../output/time.ts';
@@ -65,8 +66,10 @@ export function register(noun: Command): void {
     .action(async (options: ListOptions & Wanted) => {
       const { asset, vulnerability, package: name, status, tag } = options;
       const query = { asset, vulnerability, package: name, status, tag };
-      const list = await fetchList(serverOf(options), '/api/v1/findings', Finding, query, options);
+      const to = serverOf(options);
+      const list = await fetchList(to, '/api/v1/findings', Finding, query, options);
       printList(list, columns, options, 'No such finding.');
+      await noteStaleKnowledge(to, asset);
     });
   for (const [verb, summary] of [
     ['show', 'one vulnerability on one asset'],

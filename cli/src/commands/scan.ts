@@ -8,7 +8,8 @@ import { now } from '../clock.ts';
 import { exitCodes, type ExitCode } from '../exit-codes.ts';
 import { Failure } from '../failure.ts';
 import { localKnowledge, type KnowledgeSourceOptions } from '../knowledge/local.ts';
-import { print } from '../output/stream.ts';
+import { note, print } from '../output/stream.ts';
+import { ageSentence } from '../scan/age.ts';
 import { assess } from '../scan/assess.ts';
 import type { RunningKernel } from '../scan/judge.ts';
 import { scanText, summaryOf } from '../scan/report.ts';
@@ -55,6 +56,8 @@ export async function scan(
   });
   const { affected: _, ...assessment } = assess(packages, knowledge, runningKernel(root));
   const summary = summaryOf(assessment);
+  const old = ageSentence(knowledge.header, now());
+  if (old !== null) note(`warning: ${old}`);
   if (format === 'json') {
     const document = {
       format: 1,
