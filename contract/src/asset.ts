@@ -36,6 +36,8 @@ export const Asset = Type.Object(
     inventory_at: orNull(time),
     packages: Type.Integer(),
     open_findings: Type.Integer(),
+    /** Kept from being used by a mitigation that is in force; the software is not fixed. */
+    mitigated_findings: Type.Integer(),
     restart_pending_findings: Type.Integer(),
     undetermined: Type.Integer(),
   },

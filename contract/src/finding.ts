@@ -1,5 +1,6 @@
 import { Type, type Static } from 'typebox';
 import { missingPatchReasons } from '@fixpoint/core/match/correlate.ts';
+import { mitigationEffects } from '@fixpoint/core/mitigation/mitigation.ts';
 import { oneOf } from './enum.ts';
 import { ListQuery } from './list.ts';
 
@@ -72,6 +73,20 @@ export const MissingPatch = Type.Object(
   closed,
 );
 
+/** A reviewed configuration change that bears on a finding; see /api/v1/mitigations/:id. */
+export const FindingMitigation = Type.Object(
+  {
+    id: Type.String(),
+    title: Type.String(),
+    effect: oneOf(mitigationEffects),
+    condition: Type.String(),
+    /** As it stands on this asset; null where it has not been applied. */
+    state: orNull(oneOf(['applied', 'not_applied', 'overridden', 'unknown'] as const)),
+  },
+  closed,
+);
+export type FindingMitigation = Static<typeof FindingMitigation>;
+
 /** GET /api/v1/findings?asset=&vulnerability=&package=&status=&tag=&limit=&after= → List(Finding), most dangerous first */
 export const FindingQuery = Type.Object(
   {
@@ -110,6 +125,8 @@ export const Finding = Type.Object(
     patch: orNull(FindingPatch),
     /** Set when there is no patch and the finding is not fixed. */
     missing_patch: orNull(MissingPatch),
+    /** What is known against it besides a patch, what blocks it first. Empty for a fixed one. */
+    mitigations: Type.Array(FindingMitigation),
     cvss: orNull(Type.Number()),
     epss: orNull(Type.Number()),
     exploited: Type.Boolean(),

@@ -1,10 +1,12 @@
 import { Type, type Static } from 'typebox';
 import { deploymentActions, type DeploymentAction } from '@fixpoint/core/deployment/actions.ts';
 import { deploymentStates } from '@fixpoint/core/deployment/states.ts';
+import { mitigationActions } from '@fixpoint/core/mitigation/mitigation.ts';
 import { exclusionReasons } from '@fixpoint/core/plan/plan.ts';
 import { taskStates } from '@fixpoint/core/task/states.ts';
 import { OrderedPackage } from './agent.ts';
 import { oneOf } from './enum.ts';
+import { MitigationOrder } from './mitigation.ts';
 
 const closed = { additionalProperties: false } as const;
 const time = Type.String({ format: 'date-time' });
@@ -16,7 +18,7 @@ export const PatchJobDefinition = Type.Object(
   {
     name: Type.String({ minLength: 1, maxLength: 100 }),
     trigger: Type.Literal('manual'),
-    /** Patch ids. An asset for which a repository offers a newer patch that supersedes one of these gets the newer. */
+    /** Patch ids, `mitigation:ID` among them. An asset for which a repository offers a newer patch that supersedes one of these gets the newer. */
     patches: Type.Array(Type.String({ minLength: 5, maxLength: 500 }), { minItems: 1, maxItems: 500 }),
     target: Type.Object(
       {
@@ -26,6 +28,8 @@ export const PatchJobDefinition = Type.Object(
       },
       closed,
     ),
+    /** Take the mitigations among the patches back instead of applying them. */
+    undo_mitigations: Type.Optional(Type.Boolean()),
     units: oneOf(['restart', 'leave'] as const),
     install_timeout_seconds: Type.Integer({ minimum: 10, maximum: 86_400 }),
     /** How long an offer stays good; after that the task is `expired`. */
@@ -49,16 +53,31 @@ export const PatchJob = Type.Object(
 );
 export type PatchJob = Static<typeof PatchJob>;
 
+export const PlannedMitigation = Type.Object(
+  {
+    action: oneOf(mitigationActions),
+    title: Type.String(),
+    /** Of `mitigation`, SHA-256 (hex). */
+    digest: Type.String(),
+    mitigation: MitigationOrder,
+    /** Vulnerabilities of the asset that cannot be used while it is applied. */
+    blocks: Type.Array(Type.String()),
+    /** Those that are only harder to use; they stay open. */
+    reduces: Type.Array(Type.String()),
+  },
+  closed,
+);
 export const PlannedTask = Type.Object(
   {
     asset_id: Type.String({ format: 'uuid' }),
     hostname: Type.String(),
     /** Patch ids that this asset really gets. */
     patches: Type.Array(Type.String()),
-    packages: Type.Array(OrderedPackage, { minItems: 1 }),
+    packages: Type.Array(OrderedPackage),
     /** Vulnerabilities that must be gone from this asset afterwards. */
     fixes: Type.Array(Type.String()),
     download_bytes: Type.Integer({ minimum: 0 }),
+    mitigations: Type.Optional(Type.Array(PlannedMitigation, { minItems: 1 })),
   },
   closed,
 );
@@ -114,6 +133,7 @@ export const TaskView = Type.Object(
       Type.Object({ code: Type.String(), message: Type.String(), what_to_do: Type.String() }, closed),
     ),
     packages: Type.Array(OrderedPackage),
+    mitigations: Type.Optional(Type.Array(PlannedMitigation)),
     fixes: Type.Array(Type.String()),
     offered_at: orNull(time),
     updated_at: time,

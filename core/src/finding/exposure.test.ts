@@ -74,9 +74,21 @@ describe('status', () => {
     expect(statusOf([{ kind: 'file', fixedInNextKernel: false }])).toBe('open');
     expect(statusOf([{ kind: 'installed', fixedInNextKernel: false }])).toBe('open');
   });
+  test('mitigated only where every exposure that would be open is', () => {
+    const open = { kind: 'installed', fixedInNextKernel: false } as const;
+    expect(statusOf([{ ...open, mitigated: true }])).toBe('mitigated');
+    expect(statusOf([{ ...open, mitigated: true }, open])).toBe('open');
+    expect(statusOf([{ kind: 'process', fixedInNextKernel: false, mitigated: true }])).toBe(
+      'restart_pending',
+    );
+  });
   test('another exposure never makes a status milder', () => {
-    const rank = { restart_pending: 0, reboot_pending: 1, open: 2 };
-    const exposure = fc.record({ kind: fc.constantFrom(...kinds), fixedInNextKernel: fc.boolean() });
+    const rank = { restart_pending: 0, reboot_pending: 1, mitigated: 2, open: 3 };
+    const exposure = fc.record({
+      kind: fc.constantFrom(...kinds),
+      fixedInNextKernel: fc.boolean(),
+      mitigated: fc.boolean(),
+    });
     fc.assert(
       fc.property(fc.array(exposure, { minLength: 1 }), exposure, (list, more) => {
         expect(rank[statusOf([...list, more])]).toBeGreaterThanOrEqual(rank[statusOf(list)]);

@@ -49,8 +49,7 @@ export function kernelExposure(
   if (host.machine === 'container') {
     return { inert: ids, nextKernel: null, removedRunning: null, undetermined: [] };
   }
-  const runs = (image: InstalledSoftware) =>
-kernelRelease(image) === host.running_kernel;
+  const runs = (image: InstalledSoftware) => kernelRelease(image) === host.running_kernel;
   const running = images.find(runs);
   const removed = running === undefined ? gone.find(runs) : undefined;
   if (removed !== undefined) {
@@ -103,18 +102,23 @@ export function residueSentence(residue: Residue): string {
 
 /** `kernel`: the running kernel whose package has been removed from the disk. */
 export type ExposureKind = 'installed' | 'process' | 'file' | 'kernel';
-export type ExposedStatus = 'open' | 'restart_pending' | 'reboot_pending';
+export type ExposedStatus = 'open' | 'mitigated' | 'restart_pending' | 'reboot_pending';
 
 /**
  * Status of a vulnerability on an asset from the exposures that carry it. On disk outweighs in memory: what is still
  * installed needs a patch first. `fixedInNextKernel`: the exposure is the running kernel, and the newest installed kernel
- * no longer has the vulnerability, so that a reboot closes it.
+ * no longer has the vulnerability, so that a reboot closes it. `mitigated`: a mitigation in force keeps it from being used; it
+ * is no less installed, and stands in for `open` only where that goes for every such exposure.
  */
 export function statusOf(
-  exposures: readonly { readonly kind: ExposureKind; readonly fixedInNextKernel: boolean }[],
+  exposures: readonly {
+    readonly kind: ExposureKind;
+    readonly fixedInNextKernel: boolean;
+    readonly mitigated?: boolean;
+  }[],
 ): ExposedStatus {
-  if (exposures.some((e) => e.kind === 'file' || (e.kind === 'installed' && !e.fixedInNextKernel)))
-    return 'open';
+  const open = exposures.filter((e) => e.kind === 'file' || (e.kind === 'installed' && !e.fixedInNextKernel));
+  if (open.length > 0) return open.every((e) => e.mitigated === true) ? 'mitigated' : 'open';
   if (exposures.some((e) => e.kind === 'installed' || e.kind === 'kernel')) return 'reboot_pending';
   return 'restart_pending';
 }

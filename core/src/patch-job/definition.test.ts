@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { definitionProblems, type PatchJobDefinition } from './definition.ts';
+import { definitionProblems, splitPatches, type PatchJobDefinition } from './definition.ts';
 
 const definition: PatchJobDefinition = {
   name: 'openssl',
@@ -36,5 +36,22 @@ describe('problems of a definition', () => {
   test('an asset that is both in and out', () => {
     const target = { tags: [], assets: ['web-1'], exclude: ['web-1'] };
     expect(definitionProblems({ ...definition, target })).toHaveLength(1);
+  });
+});
+
+describe('mitigations among the patches', () => {
+  test('are told apart, and are ids of their own', () => {
+    const patches = ['mitigation:sshd-login-grace-time', 'debian:12/openssl@1'];
+    expect(splitPatches(patches)).toEqual({
+      mitigations: ['sshd-login-grace-time'],
+      packages: ['debian:12/openssl@1'],
+    });
+    expect(definitionProblems({ ...definition, patches })).toEqual([]);
+    expect(definitionProblems({ ...definition, patches: ['mitigation:Not An Id'] })).toHaveLength(1);
+  });
+  test('only they can be undone', () => {
+    const undo = { ...definition, undo_mitigations: true };
+    expect(definitionProblems({ ...undo, patches: ['mitigation:sshd-login-grace-time'] })).toEqual([]);
+    expect(definitionProblems(undo).map((p) => p.path)).toEqual(['/undo_mitigations']);
   });
 });

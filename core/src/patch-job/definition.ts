@@ -1,10 +1,11 @@
+import { parseMitigationPatchId } from '../mitigation/mitigation.ts';
 import { parsePatchId } from '../knowledge/patch.ts';
 
 /** What somebody wants deployed. The same shape as `PatchJobDefinition` in contract/src/patch-job.ts, which parses it. */
 export interface PatchJobDefinition {
   readonly name: string;
   readonly trigger: 'manual';
-  /** Patch ids: `debian:12/openssl@3.0.22-1~deb12u2`. */
+  /** Patch ids: `debian:12/openssl@3.0.22-1~deb12u2`, `mitigation:sshd-login-grace-time`. */
   readonly patches: readonly string[];
   readonly target: {
     readonly tags: readonly string[];
@@ -12,6 +13,8 @@ export interface PatchJobDefinition {
     readonly assets: readonly string[];
     readonly exclude: readonly string[];
   };
+  /** Take the mitigations among the patches back instead of applying them; then there is nothing else among them. */
+  readonly undo_mitigations?: boolean;
   readonly units: 'restart' | 'leave';
   readonly install_timeout_seconds: number;
   readonly expire_after_seconds: number;
@@ -44,7 +47,28 @@ export function definitionProblems(definition: PatchJobDefinition): DefinitionPr
     }
   }
   problems.push(...duplicateProblems(definition.patches, '/patches'), ...patchProblems(definition.patches));
+  if (
+    definition.undo_mitigations === true &&
+    definition.patches.some((id) => parseMitigationPatchId(id) === null)
+  ) {
+    problems.push({
+      path: '/undo_mitigations',
+      message: 'only mitigations can be undone, and other patches are named',
+    });
+  }
   return problems;
+}
+
+/** The ids of the mitigations among the patches of a definition, and the rest. */
+export function splitPatches(patches: readonly string[]): { mitigations: string[]; packages: string[] } {
+  const mitigations: string[] = [];
+  const packages: string[] = [];
+  for (const id of patches) {
+    const mitigation = parseMitigationPatchId(id);
+    if (mitigation === null) packages.push(id);
+    else mitigations.push(mitigation);
+  }
+  return { mitigations, packages };
 }
 
 function duplicateProblems(values: readonly string[], path: string): DefinitionProblem[] {
@@ -57,12 +81,13 @@ function patchProblems(patches: readonly string[]): DefinitionProblem[] {
   const problems: DefinitionProblem[] = [];
   const versionOf = new Map<string, string>();
   for (const [index, id] of patches.entries()) {
+    if (parseMitigationPatchId(id) !== null) continue;
     const path = `/patches/${String(index)}`;
     const patch = parsePatchId(id);
     if (patch === null) {
       problems.push({
         path,
-        message: `${JSON.stringify(id)} is not a patch id such as debian:12/openssl@3.0.22-1~deb12u2`,
+        message: `${JSON.stringify(id)} is not a patch id such as debian:12/openssl@3.0.22-1~deb12u2 or mitigation:sshd-login-grace-time`,
       });
       continue;
     }

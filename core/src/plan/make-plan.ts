@@ -1,23 +1,49 @@
 import { digestJson } from '../inventory/digest.ts';
 import { schemeOf } from '../knowledge/ecosystem.ts';
 import { compareVersions } from '../version/version.ts';
-import type { ExcludedAsset, ExclusionReason, Plan, PlanAsset, PlanPatch, PlannedTask } from './plan.ts';
+import type {
+  ExcludedAsset,
+  ExclusionReason,
+  Plan,
+  PlanAsset,
+  PlanPatch,
+  PlannedMitigation,
+  PlannedTask,
+} from './plan.ts';
+import { mitigationPatchId, type Mitigation, type MitigationAction } from '../mitigation/mitigation.ts';
+import {
+  mitigationOnAsset,
+  mitigationWarnings,
+  nameOf,
+  type MitigationOnAsset,
+} from './select-mitigations.ts';
 import { byNameAndArch, packagesOfPatch, type PatchOnAsset } from './select-packages.ts';
 
 type Taken = Extract<PatchOnAsset, { ok: true }>;
-type NotTaken = Extract<PatchOnAsset, { ok: false }>;
+type NotTaken = Extract<PatchOnAsset | MitigationOnAsset, { ok: false }>;
 
 /** Of several reasons the one that a person can do most about is named first. */
 const patchReasonOrder: readonly NotTaken['reason'][] = [
   'package_held',
   'not_offered',
+  'mitigation_not_supported',
   'already_fixed',
+  'already_mitigated',
+  'not_mitigated',
   'not_installed',
   'other_release',
 ];
 
 /** An asset not seen for longer than this is warned about. */
 const longUnseenMilliseconds = 24 * 3_600_000;
+
+/** The mitigations of a job, and whether they are to be applied or taken back. */
+export interface WantedMitigations {
+  readonly action: MitigationAction;
+  readonly mitigations: readonly Mitigation[];
+}
+
+const noMitigations: WantedMitigations = { action: 'apply', mitigations: [] };
 
 /**
  * The frozen plan of a job: for every asset of the target either a task with exact versions, or an exclusion with its reason.
@@ -29,6 +55,7 @@ export function makePlan(
   patches: readonly PlanPatch[],
   assets: readonly PlanAsset[],
   now: number,
+  wanted: WantedMitigations = noMitigations,
 ): Plan {
   const ordered = [...patches].sort((a, b) => compareText(a.id, b.id));
   const tasks: PlannedTask[] = [];
@@ -38,7 +65,7 @@ export function makePlan(
 
   const sorted = [...assets].sort((a, b) => compareText(a.hostname, b.hostname) || compareText(a.uid, b.uid));
   for (const asset of sorted) {
-    const result = planAsset(asset, ordered);
+    const result = planAsset(asset, ordered, wanted);
     if (!result.ok) {
       excluded.push({
         asset_id: asset.uid,
@@ -55,6 +82,9 @@ export function makePlan(
   for (const patch of ordered) {
     if (!needed.has(patch.id)) warnings.push(`no asset of the target gets ${patch.id}`);
   }
+  for (const name of wanted.mitigations.map(nameOf).sort()) {
+    if (!needed.has(name)) warnings.push(`no asset of the target gets ${name}`);
+  }
   warnings.push(...unseenWarning(sorted, tasks, now));
 
   const content = { format: 1, job_id: job.id, tasks, excluded, warnings } as const;
@@ -65,7 +95,7 @@ type AssetPlan =
   | { readonly ok: true; readonly task: PlannedTask; readonly asked: string[]; readonly warnings: string[] }
   | { readonly ok: false; readonly reason: ExclusionReason; readonly message: string };
 
-function planAsset(asset: PlanAsset, patches: readonly PlanPatch[]): AssetPlan {
+function planAsset(asset: PlanAsset, patches: readonly PlanPatch[], wanted: WantedMitigations): AssetPlan {
   if (asset.retired) return excludedFor('retired', 'the asset is retired');
   if (asset.excludedByJob) return excludedFor('excluded_by_job', 'the job excludes this asset');
   const { inventory } = asset;
@@ -78,7 +108,13 @@ function planAsset(asset: PlanAsset, patches: readonly PlanPatch[]): AssetPlan {
     if (result.ok) taken.push({ ...result, asked: patch.id, source: patch.package });
     else notTaken.push({ ...result, asked: patch.id });
   }
-  if (taken.length === 0) return mainReason(notTaken);
+  const mitigations: PlannedMitigation[] = [];
+  for (const mitigation of wanted.mitigations.toSorted((a, b) => compareText(a.id, b.id))) {
+    const result = mitigationOnAsset(mitigation, wanted.action, inventory, asset);
+    if (result.ok) mitigations.push(result.planned);
+    else notTaken.push({ ...result, asked: nameOf(mitigation) });
+  }
+  if (taken.length === 0 && mitigations.length === 0) return mainReason(notTaken);
   // asked last, so that an asset that needs nothing says so rather than why it could not get it
   if (asset.mode === 'assess') {
     return excludedFor(
@@ -92,22 +128,37 @@ function planAsset(asset: PlanAsset, patches: readonly PlanPatch[]): AssetPlan {
 
   const { fixes, warnings } = fixesOf(asset, taken);
   for (const one of notTaken) {
-    if (one.reason === 'package_held' || one.reason === 'not_offered') {
+    if (
+      one.reason === 'package_held' ||
+      one.reason === 'not_offered' ||
+      one.reason === 'mitigation_not_supported'
+    ) {
       warnings.push(`${asset.hostname} does not get ${one.asked}: ${one.message}`);
     }
   }
-  if (fixes.length === 0) {
+  for (const one of mitigations) warnings.push(...mitigationWarnings(asset.hostname, one));
+  if (taken.length > 0 && fixes.length === 0) {
     warnings.push(`${asset.hostname} is brought up to date, but no known vulnerability is closed by it`);
   }
   const task: PlannedTask = {
     asset_id: asset.uid,
     hostname: asset.hostname,
-    patches: [...new Set(taken.flatMap((one) => one.patchIds))].sort(),
+    patches: [
+      ...new Set([
+        ...taken.flatMap((one) => one.patchIds),
+        ...mitigations.map((one) => mitigationPatchId(one.mitigation.id)),
+      ]),
+    ].sort(),
     packages: taken.flatMap((one) => one.packages).sort(byNameAndArch),
     fixes,
     download_bytes: taken.reduce((sum, one) => sum + one.downloadBytes, 0),
+    ...(mitigations.length === 0 ? {} : { mitigations }),
   };
-  return { ok: true, task, asked: taken.map((one) => one.asked), warnings };
+  const asked = [
+    ...taken.map((one) => one.asked),
+    ...mitigations.map((one) => mitigationPatchId(one.mitigation.id)),
+  ];
+  return { ok: true, task, asked, warnings };
 }
 
 function excludedFor(reason: ExclusionReason, message: string): AssetPlan {

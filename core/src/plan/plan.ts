@@ -1,4 +1,5 @@
-import type { Candidate, InstalledPackage } from '../inventory/inventory.ts';
+import type { Candidate, HostFacts, InstalledPackage, ReportedMitigation } from '../inventory/inventory.ts';
+import type { MitigationAction, MitigationOrder } from '../mitigation/mitigation.ts';
 
 /**
  * The shapes of a plan. They cross the wire and are stored, so their names are snake_case; contract/src/patch-job.ts parses
@@ -17,6 +18,9 @@ export const exclusionReasons = [
   'retired',
   'other_release',
   'task_under_way',
+  'mitigation_not_supported',
+  'already_mitigated',
+  'not_mitigated',
 ] as const;
 export type ExclusionReason = (typeof exclusionReasons)[number];
 
@@ -30,15 +34,30 @@ export interface PlannedPackage {
   readonly source_version: string;
 }
 
+/** One mitigation of a task: exactly these steps, under their digest. */
+export interface PlannedMitigation {
+  readonly action: MitigationAction;
+  readonly title: string;
+  /** Of `mitigation`: the edition. */
+  readonly digest: string;
+  readonly mitigation: MitigationOrder;
+  /** Of the vulnerabilities that the asset has, those that cannot be used while it is applied. */
+  readonly blocks: readonly string[];
+  /** Those that it only makes harder to use; they stay open. */
+  readonly reduces: readonly string[];
+}
+
 export interface PlannedTask {
   readonly asset_id: string;
   readonly hostname: string;
-  /** Patch ids that this asset really gets: of the version that its repositories offer. */
+  /** Patch ids that this asset really gets: of the version that its repositories offer, or `mitigation:ID`. */
   readonly patches: readonly string[];
   readonly packages: readonly PlannedPackage[];
   /** Vulnerabilities that must be gone from this asset afterwards. */
   readonly fixes: readonly string[];
   readonly download_bytes: number;
+  /** Absent when there is none. */
+  readonly mitigations?: readonly PlannedMitigation[];
 }
 
 export interface ExcludedAsset {
@@ -98,6 +117,10 @@ export interface PlanAsset {
     readonly candidates: readonly Candidate[];
     /** Names of packages on hold. */
     readonly held: readonly string[];
+    /** `physical_or_virtual` when absent. */
+    readonly machine?: HostFacts['machine'];
+    /** As the asset reports them. */
+    readonly mitigations?: readonly ReportedMitigation[];
   } | null;
   readonly findings: readonly PlanFinding[];
 }

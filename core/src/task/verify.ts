@@ -1,4 +1,10 @@
-import type { InstalledPackage, Residue } from '../inventory/inventory.ts';
+import type { InstalledPackage, ReportedMitigation, Residue } from '../inventory/inventory.ts';
+import {
+  verifyMitigations,
+  type ExpectedMitigation,
+  type MitigationEvidence,
+  type MitigationVerification,
+} from './verify-mitigation.ts';
 
 /**
  * The decision about a task, from what the host reports after it and from nothing else: not the exit code of the installer,
@@ -42,6 +48,12 @@ export interface VerificationInput {
   readonly expectedVersions: readonly ExpectedVersion[];
   /** Replaced code that is still there. What is of a known version is in `after`; of an unknown one, only here. */
   readonly residue: readonly Residue[];
+  /** Mitigations that were ordered, what the host reports of such, and which vulnerabilities they bear on. */
+  readonly mitigations?: {
+    readonly expected: readonly ExpectedMitigation[];
+    readonly reported: readonly ReportedMitigation[];
+    readonly vulnerabilities: readonly string[];
+  };
   /** Why nothing about the asset can be judged now, as a sentence; null when it can: see {@link verify}. */
   readonly unjudged: string | null;
 }
@@ -70,6 +82,9 @@ export interface VerificationEvidence {
   readonly wrong_versions: readonly WrongVersion[];
   /** Code of the ordered packages of which nobody knows the version: `/usr/lib/…/libssl.so.3 (nginx.service)`. */
   readonly unknown_residue: readonly string[];
+  /** What the mitigations came to, and what is reported now of the vulnerabilities that they bear on. */
+  readonly mitigations?: readonly MitigationEvidence[];
+  readonly bears_on?: readonly ObservedFinding[];
   /** One sentence for a person. */
   readonly sentence: string;
 }
@@ -93,7 +108,15 @@ export function verify(input: VerificationInput): Verification {
   const wrongVersions = wrongVersionsOf(input.installed, input.expectedVersions);
   const gone = [...expected].filter((vulnerability) => !stillThere.has(vulnerability)).sort();
   const unknown = unknownResidue(input);
-  const outcome = input.unjudged === null ? decideOutcome(remaining, wrongVersions, unknown) : 'undetermined';
+  const mitigations =
+    input.mitigations === undefined
+      ? null
+      : verifyMitigations(input.mitigations.expected, input.mitigations.reported);
+  const outcome =
+    input.unjudged === null
+      ? worse(decideOutcome(remaining, wrongVersions, unknown), mitigations?.outcome ?? 'succeeded')
+      : 'undetermined';
+  const bearsOn = new Set(input.mitigations?.vulnerabilities);
   return {
     outcome,
     evidence: {
@@ -103,9 +126,53 @@ export function verify(input: VerificationInput): Verification {
       gone,
       wrong_versions: wrongVersions,
       unknown_residue: unknown.map(residueWords),
-      sentence: input.unjudged ?? sentenceOf(outcome, remaining, wrongVersions, unknown, expected.size),
+      ...(mitigations === null
+        ? {}
+        : {
+            mitigations: mitigations.evidence,
+            bears_on: input.after.filter((finding) => bearsOn.has(finding.vulnerability)),
+          }),
+      sentence:
+        input.unjudged ?? sentencesOf(input, outcome, { remaining, wrongVersions, unknown, mitigations }),
     },
   };
+}
+
+const worstFirst: readonly VerificationOutcome[] = [
+  'not_remediated',
+  'undetermined',
+  'reboot_pending',
+  'restart_pending',
+];
+
+function worse(a: VerificationOutcome, b: VerificationOutcome): VerificationOutcome {
+  return worstFirst.find((outcome) => outcome === a || outcome === b) ?? 'succeeded';
+}
+
+interface Found {
+  readonly remaining: readonly ObservedFinding[];
+  readonly wrongVersions: readonly WrongVersion[];
+  readonly unknown: readonly Residue[];
+  readonly mitigations: MitigationVerification | null;
+}
+
+/** A mitigation never fixes software, and the sentence says so. */
+function sentencesOf(input: VerificationInput, outcome: VerificationOutcome, found: Found): string {
+  const { remaining, wrongVersions, unknown, mitigations } = found;
+  const expected = new Set(input.expectedGone).size;
+  const ofPackages = decideOutcome(remaining, wrongVersions, unknown);
+  const sentences = [...(mitigations?.sentences ?? [])];
+  if (mitigations === null || expected > 0 || input.expectedVersions.length > 0) {
+    sentences.unshift(
+      sentenceOf(mitigations === null ? outcome : ofPackages, remaining, wrongVersions, unknown, expected),
+    );
+  } else if (
+    outcome === 'succeeded' &&
+    input.mitigations?.expected.some((one) => one.action === 'apply') === true
+  ) {
+    sentences.push('The software itself is not fixed by that.');
+  }
+  return sentences.join(' ');
 }
 
 function wrongVersionsOf(

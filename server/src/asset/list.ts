@@ -57,7 +57,7 @@ async function views(
   const counts = await findingCounts(trx, ids);
   const now = context.clock.now();
   return rows.map((row) => {
-    const count = counts.get(row.id) ?? { open: 0, restart_pending: 0, undetermined: 0 };
+    const count = counts.get(row.id) ?? { open: 0, mitigated: 0, restart_pending: 0, undetermined: 0 };
     return {
       id: row.uid,
       hostname: row.hostname,
@@ -74,6 +74,7 @@ async function views(
       inventory_at: row.inventory_at?.toISOString() ?? null,
       packages: row.packages,
       open_findings: count.open,
+      mitigated_findings: count.mitigated,
       restart_pending_findings: count.restart_pending,
       undetermined: count.undetermined + row.problem_count,
     };

@@ -299,6 +299,7 @@ export interface AssetExposureTable {
   stale_kind: string[];
   stale_reason: string[];
   undetermined: Json<Undetermined[]>;
+  mitigations: string[];
 }
 
 export interface TagTable {

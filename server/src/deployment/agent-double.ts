@@ -19,6 +19,7 @@ import type {
   HostFacts,
   InstalledPackage,
   Inventory,
+  ReportedMitigation,
   Residue,
 } from '@fixpoint/core/inventory/inventory.ts';
 import type { Static } from 'typebox';
@@ -33,6 +34,7 @@ export interface HostDouble {
   candidates: Candidate[];
   residue: Residue[];
   held: string[];
+  mitigations?: ReportedMitigation[];
 }
 
 export function debianPackage(
@@ -153,6 +155,7 @@ export class AgentDouble {
       reboot_required_by: [],
       held: this.host.held,
       units: [],
+      ...(this.host.mitigations === undefined ? {} : { mitigations: this.host.mitigations }),
     };
     return structuredClone({
       packages: this.host.packages,

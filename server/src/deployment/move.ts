@@ -4,6 +4,7 @@ import type { TaskState } from '@fixpoint/core/task/states.ts';
 import { checkTransition, isEnded, type TransitionSource } from '@fixpoint/core/task/transitions.ts';
 import type { NewAuditEvent } from '../audit/commands.ts';
 import type { Context, Transact } from '../context.ts';
+import { concernedBy } from './plan.ts';
 import type { TaskRow } from './records.ts';
 import { appendTaskEvent, updateTask, type TaskChange } from './store.ts';
 
@@ -79,9 +80,10 @@ function auditOf(task: TaskRow, move: Move): NewAuditEvent {
         ? {
             sequence: move.change?.sequence,
             packages: task.planned.packages.map((p) => `${p.name} ${p.from} → ${p.to}`),
+            mitigations: task.planned.mitigations?.map((m) => `${m.action} ${m.mitigation.id}`),
           }
         : {}),
-      ...(isOffer || ends ? { vulnerabilities: task.planned.fixes } : {}),
+      ...(isOffer || ends ? { vulnerabilities: concernedBy(task.planned) } : {}),
     },
   };
 }

@@ -163,6 +163,9 @@ function orderOf(
     issued_at: offerOf.now.toISOString(),
     expires_at: offerOf.expiresAt.toISOString(),
     packages: task.planned.packages,
+    ...(task.planned.mitigations === undefined
+      ? {}
+      : { mitigations: task.planned.mitigations.map(({ action, mitigation }) => ({ action, mitigation })) }),
     units: definition.units,
     install_timeout_seconds: definition.install_timeout_seconds,
   });

@@ -1,13 +1,16 @@
 import { Type, type Static } from 'typebox';
 import { Compile } from 'typebox/compile';
 import { Value } from 'typebox/value';
-import { Candidate, Residue } from '@fixpoint/contract/inventory.ts';
-import { Plan, type PatchJob } from '@fixpoint/contract/patch-job.ts';
+import { Candidate, ReportedMitigation, Residue } from '@fixpoint/contract/inventory.ts';
+import { Plan, type PatchJob, type PlannedTask } from '@fixpoint/contract/patch-job.ts';
 import type { InstalledPackage } from '@fixpoint/core/inventory/inventory.ts';
+import { mitigationPatchId } from '@fixpoint/core/mitigation/mitigation.ts';
+import { splitPatches } from '@fixpoint/core/patch-job/definition.ts';
 import { makePlan } from '@fixpoint/core/plan/make-plan.ts';
 import type { PlanAsset, PlanPatch } from '@fixpoint/core/plan/plan.ts';
 import type { Context, Transact } from '../context.ts';
 import { findingsOfAssets } from '../finding/commands.ts';
+import { mitigationsById } from '../mitigation/commands.ts';
 import { patchFacts } from '../patch/commands.ts';
 import { targetOfDefinition } from '../patch-job/commands.ts';
 import { answer, refuse, type Answer } from '../refusal.ts';
@@ -16,11 +19,22 @@ import { assetFacts, assetsWithOpenTask } from './reads.ts';
 
 const CandidateList = Compile(Type.Array(Candidate));
 const ResidueList = Compile(Type.Array(Residue));
+const MitigationList = Compile(Type.Array(ReportedMitigation));
 const NameList = Compile(Type.Array(Type.String()));
 
 /** What of an asset is still there although it was replaced. It came in through this schema; else it throws. */
 export function storedResidue(value: unknown): Static<typeof Residue>[] {
   return ResidueList.Parse(value);
+}
+
+/** What an asset reports of mitigations. It came in through this schema; else it throws. */
+export function storedMitigations(value: unknown): Static<typeof ReportedMitigation>[] {
+  return value === null ? [] : MitigationList.Parse(value);
+}
+
+/** The vulnerabilities that a task is about: those that must be gone, and those that its mitigations bear on. */
+export function concernedBy({ fixes, mitigations = [] }: PlannedTask): string[] {
+  return [...new Set([...fixes, ...mitigations.flatMap((one) => [...one.blocks, ...one.reduces])])];
 }
 
 /** Assets planned at once, which bounds what is in memory. */
@@ -42,8 +56,17 @@ export async function planJob(
 ): Promise<Answer<PlanWithAssets>> {
   const target = await targetOfDefinition(trx, job.definition);
   if (!target.ok) return target;
-  const { patches, vulnerabilities, sources } = await patchesOfJob(trx, job.definition.patches);
-  const unknown = job.definition.patches.filter((id) => !patches.some((patch) => patch.id === id));
+  const wanted = splitPatches(job.definition.patches);
+  const { patches, sources, ...known } = await patchesOfJob(trx, wanted.packages);
+  const mitigations = mitigationsById(wanted.mitigations);
+  const vulnerabilities = [
+    ...known.vulnerabilities,
+    ...mitigations.flatMap((one) => one.mitigates.map((m) => m.vulnerability)),
+  ];
+  const unknown = [
+    ...wanted.packages.filter((id) => !patches.some((patch) => patch.id === id)),
+    ...wanted.mitigations.filter((id) => !mitigations.some((one) => one.id === id)).map(mitigationPatchId),
+  ];
   if (unknown.length > 0) {
     return refuse(
       422,
@@ -62,7 +85,10 @@ export async function planJob(
       assetIdOf.set(asset.uid, id);
     }
   }
-  const made = makePlan(job, patches, assets, context.clock.now().getTime());
+  const made = makePlan(job, patches, assets, context.clock.now().getTime(), {
+    action: job.definition.undo_mitigations === true ? 'undo' : 'apply',
+    mitigations,
+  });
   return answer({ plan: Value.Parse(Plan, made), assetIdOf });
 }
 
@@ -118,6 +144,8 @@ async function planAssets(
               packages: software.get(row.id) ?? [],
               candidates: CandidateList.Parse(row.offered),
               held: row.held === null ? [] : NameList.Parse(row.held),
+              machine: row.machine === 'container' ? 'container' : 'physical_or_virtual',
+              mitigations: storedMitigations(row.mitigations),
             },
       findings: findings.get(row.id) ?? [],
     });

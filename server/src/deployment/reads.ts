@@ -302,6 +302,8 @@ export async function assetFacts(
       'problems',
     ])
     .select(sql`host -> 'held'`.as('held'))
+    .select(sql`host -> 'mitigations'`.as('mitigations'))
+    .select(sql<string | null>`host ->> 'machine'`.as('machine'))
     .select(
       (sources === null
         ? sql`'[]'::jsonb`

@@ -5,7 +5,7 @@ import type { Context, Transact } from '../context.ts';
 import { findingsOfAssets } from '../finding/commands.ts';
 import { getJob, jobToStart, targetOfDefinition } from '../patch-job/commands.ts';
 import { answer, refuse, type Answer } from '../refusal.ts';
-import { planJob } from './plan.ts';
+import { concernedBy, planJob } from './plan.ts';
 import { insertDeployment, insertTasks, lockAssets } from './store.ts';
 import { findingOf } from './verification.ts';
 import { deploymentView } from './view.ts';
@@ -64,7 +64,7 @@ export async function startDeployment(
   const at = context.clock.now();
   await insertDeployment(trx, { id, jobId, plan, createdBy: actor.name, at });
   await insertPlannedTasks(trx, context, id, plan, assetIdOf);
-  const vulnerabilities = [...new Set(plan.tasks.flatMap((task) => task.fixes))].sort();
+  const vulnerabilities = [...new Set(plan.tasks.flatMap(concernedBy))].sort();
   const reason = request.reason ?? null;
   await appendAudits(trx, context, [
     {
@@ -112,10 +112,10 @@ async function insertPlannedTasks(
     const findings = await findingsOfAssets(
       trx,
       tasks.map((task) => task.assetId),
-      { vulnerabilities: [...new Set(tasks.flatMap((task) => task.planned.fixes))] },
+      { vulnerabilities: [...new Set(tasks.flatMap((task) => concernedBy(task.planned)))] },
     );
     const withBefore = tasks.map((task) => {
-      const fixes = new Set(task.planned.fixes);
+      const fixes = new Set(concernedBy(task.planned));
       const before = (findings.get(task.assetId) ?? [])
         .filter((one) => fixes.has(one.vulnerability))
         .map(findingOf);

@@ -1,8 +1,9 @@
 import { Type } from 'typebox';
 import { Compile } from 'typebox/compile';
+import type { PlannedTask } from '@fixpoint/contract/patch-job.ts';
 import { oneOf } from '@fixpoint/contract/enum.ts';
 import type { Residue } from '@fixpoint/core/inventory/inventory.ts';
-import type { ObservedFinding, Verification } from '@fixpoint/core/task/verify.ts';
+import type { ObservedFinding, Verification, VerificationInput } from '@fixpoint/core/task/verify.ts';
 import { verify } from '@fixpoint/core/task/verify.ts';
 import { failureReason, type TaskReason } from '@fixpoint/core/task/reasons.ts';
 import { explainWaiting } from '@fixpoint/core/deployment/decide.ts';
@@ -13,7 +14,7 @@ import { isProductKnown, productOf } from '../knowledge/commands.ts';
 import type { NewAlert } from '../notify/commands.ts';
 import { sourceVersionOf } from '../software/commands.ts';
 import { deploymentActor, moveTask } from './move.ts';
-import { installedOf, storedResidue } from './plan.ts';
+import { concernedBy, installedOf, storedMitigations, storedResidue } from './plan.ts';
 import { assetFacts } from './reads.ts';
 import type { TaskRow } from './records.ts';
 import { appendTaskEvent, updateTask } from './store.ts';
@@ -63,11 +64,11 @@ export async function judgeTask(
   // A retired asset has no findings, which proves nothing. The next tick ends its task.
   if (asset.retired_at !== null) return { task: given, audit: [], alerts: [] };
   const installed = (await installedOf(trx, [asset])).get(asset.id) ?? [];
+  const concerned = concernedBy(given.planned);
   const findings =
-    given.planned.fixes.length === 0
+    concerned.length === 0
       ? []
-      : ((await findingsOfAssets(trx, [asset.id], { vulnerabilities: given.planned.fixes })).get(asset.id) ??
-        []);
+      : ((await findingsOfAssets(trx, [asset.id], { vulnerabilities: concerned })).get(asset.id) ?? []);
   const result = verify({
     before: beforeOf(given.evidence),
     expectedGone: given.planned.fixes,
@@ -75,7 +76,8 @@ export async function judgeTask(
     installed,
     expectedVersions: given.planned.packages,
     residue: await resolvedResidue(trx, asset),
-    unjudged: await unjudgedBecause(trx, asset),
+    ...expectedMitigations(given.planned, asset.mitigations),
+    unjudged: await unjudgedBecause(trx, asset, given.planned),
   });
   if (result.outcome === given.state) return { task: given, audit: [], alerts: [] };
   const now = context.clock.now();
@@ -126,14 +128,34 @@ export async function judgeTask(
   return { task: moved.task, audit, alerts };
 }
 
+function expectedMitigations(
+  { mitigations }: PlannedTask,
+  reported: unknown,
+): Pick<VerificationInput, 'mitigations'> {
+  if (mitigations === undefined) return {};
+  return {
+    mitigations: {
+      expected: mitigations.map(({ action, digest, mitigation }) => ({ id: mitigation.id, action, digest })),
+      reported: storedMitigations(reported),
+      vulnerabilities: mitigations.flatMap((one) => [...one.blocks, ...one.reduces]),
+    },
+  };
+}
+
 type JudgedAsset = Awaited<ReturnType<typeof assetFacts>>[number];
 
 /** Why the absence of findings on this asset would say nothing; null when it says something. */
-async function unjudgedBecause(trx: Transact, asset: JudgedAsset): Promise<string | null> {
+async function unjudgedBecause(
+  trx: Transact,
+  asset: JudgedAsset,
+  planned: PlannedTask,
+): Promise<string | null> {
   const [problem] = asset.problems;
   if (problem !== undefined) {
     return `The agent cannot read the host as a whole just now, so what is held of it may be out of date (${problem.code}): ${problem.message}`;
   }
+  // of a configuration the host itself is the judge
+  if (planned.packages.length === 0) return null;
   if (await isProductKnown(trx, productOf(asset.os, asset.os_release))) return null;
   return `No vulnerability data is loaded for ${asset.os} ${asset.os_release}, so it cannot be decided what is gone from the host.`;
 }
@@ -207,6 +229,8 @@ function verifiedEvent(task: TaskRow, { outcome, evidence }: Verification): NewA
         reason: one.statusReason,
       })),
       wrong_versions: evidence.wrong_versions,
+      mitigations: evidence.mitigations,
+      bears_on: evidence.bears_on?.map((one) => ({ vulnerability: one.vulnerability, status: one.status })),
       asset: task.planned.asset_id,
       deployment: task.deploymentId,
     },

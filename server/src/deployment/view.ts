@@ -175,6 +175,7 @@ function taskView(task: TaskOfAsset & { hostname: string }, explain: Explain): T
     state: task.state,
     reason: explain(task),
     packages: task.planned.packages,
+    ...(task.planned.mitigations === undefined ? {} : { mitigations: task.planned.mitigations }),
     fixes: task.planned.fixes,
     offered_at: task.offeredAt?.toISOString() ?? null,
     updated_at: task.updatedAt.toISOString(),

@@ -271,7 +271,7 @@ describe('a finding', () => {
     const undetermined = await inTransaction((trx) => undeterminedOfAsset(trx, asset.id));
     expect(undetermined.map((u) => u.subject)).toEqual(['libdemo1 (earlier version)']);
     const counts = await inTransaction((trx) => findingCounts(trx, [asset.id]));
-    expect(counts.get(asset.id)).toEqual({ open: 1, restart_pending: 0, undetermined: 1 });
+    expect(counts.get(asset.id)).toEqual({ open: 1, mitigated: 0, restart_pending: 0, undetermined: 1 });
   });
 
   test('a version that is not one is undetermined with the reason', async () => {

@@ -3,6 +3,7 @@ import {
   residueSentence,
   sinceEpochSeconds,
   statusOf,
+  type ExposedStatus,
   type ExposureKind,
   type Undetermined,
 } from '@fixpoint/core/finding/exposure.ts';
@@ -14,6 +15,7 @@ import type { Actor } from '@fixpoint/core/audit/events.ts';
 import type { NewAuditEvent } from '../audit/commands.ts';
 import type { Context, Transact } from '../context.ts';
 import { internSoftware, softwareOf, sourceVersionOf, type SoftwareRow } from '../software/commands.ts';
+import { blockedBy, keysInForce } from './mitigated.ts';
 import {
   addHistory,
   carriedVulnerabilities,
@@ -123,7 +125,7 @@ interface CarriedBy {
     readonly openedAt: Date;
     readonly fixedVersion: string | null;
   })[];
-  readonly status: 'open' | 'restart_pending' | 'reboot_pending';
+  readonly status: ExposedStatus;
 }
 
 type Carried = Awaited<ReturnType<typeof carriedVulnerabilities>>;
@@ -134,6 +136,7 @@ function vulnerabilitiesOf(
   nextKernel: number | null,
   carried: ReadonlyMap<number, Carried>,
   byId: ReadonlyMap<number, SoftwareRow>,
+  isBlocked: (vulnerability: string, name: string) => boolean,
 ): Map<string, CarriedBy> {
   const inNextKernel = new Set(
     nextKernel === null ? [] : (carried.get(nextKernel) ?? []).map((row) => row.vulnerability),
@@ -144,7 +147,12 @@ function vulnerabilitiesOf(
   };
   const exposures = new Map<
     string,
-    (Counted & { openedAt: Date; fixedVersion: string | null; fixedInNextKernel: boolean })[]
+    (Counted & {
+      openedAt: Date;
+      fixedVersion: string | null;
+      fixedInNextKernel: boolean;
+      mitigated: boolean;
+    })[]
   >();
   for (const one of state) {
     for (const { vulnerability, since, fixed_version } of carried.get(one.software) ?? []) {
@@ -154,6 +162,7 @@ function vulnerabilitiesOf(
         openedAt: installedAt > since ? installedAt : since,
         fixedVersion: fixed_version,
         fixedInNextKernel: nextKernel !== null && isKernel(one.software) && !inNextKernel.has(vulnerability),
+        mitigated: isBlocked(vulnerability, byId.get(one.software)?.package ?? ''),
       };
       const list = exposures.get(vulnerability);
       if (list === undefined) exposures.set(vulnerability, [entry]);
@@ -219,6 +228,7 @@ export async function exposuresChanged(
     nextKernel: kernel.nextKernel,
     stale: [...residue.stale, ...removedKernel(change, earlier, kernel.removedRunning)],
     undetermined: [...kernel.undetermined, ...residue.undetermined],
+    mitigations: keysInForce(change.host?.mitigations),
   };
   await saveExposure(trx, change.assetId, exposure);
 
@@ -234,8 +244,9 @@ export async function exposuresChanged(
   // What both states have is read once.
   const rowsOfBoth = await carriedVulnerabilities(trx, [...new Set([...ids, ...kernels])]);
   const carried = Map.groupBy(rowsOfBoth, (row) => row.software_id);
-  const before = vulnerabilitiesOf(states[0], earlier.nextKernel, carried, byId);
-  const after = vulnerabilitiesOf(states[1], exposure.nextKernel, carried, byId);
+  const blocked = ({ mitigations }: Exposure) => blockedBy(mitigations, change.os, change.osRelease);
+  const before = vulnerabilitiesOf(states[0], earlier.nextKernel, carried, byId, blocked(earlier));
+  const after = vulnerabilitiesOf(states[1], exposure.nextKernel, carried, byId, blocked(exposure));
   const opened: string[] = [];
   const changed: { vulnerability: string; from: string; to: string }[] = [];
   for (const [vulnerability, now] of after) {

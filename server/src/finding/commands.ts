@@ -16,7 +16,7 @@ import {
 export interface AssetFinding {
   readonly vulnerability: string;
   readonly source: string;
-  readonly status: 'open' | 'restart_pending' | 'reboot_pending' | 'undetermined';
+  readonly status: 'open' | 'mitigated' | 'restart_pending' | 'reboot_pending' | 'undetermined';
   readonly statusReason: string | null;
   readonly fixState: string;
   readonly fixedVersion: string | null;
@@ -116,6 +116,8 @@ export async function closedByKnowledge(
 
 export interface FindingCounts {
   readonly open: number;
+  /** Kept from being used by a mitigation; the software is not fixed. */
+  readonly mitigated: number;
   readonly restart_pending: number;
   readonly undetermined: number;
 }
@@ -125,11 +127,14 @@ export async function findingCounts(
   trx: Transact,
   assetIds: readonly number[],
 ): Promise<Map<number, FindingCounts>> {
-  const counts = new Map(assetIds.map((id) => [id, { open: 0, restart_pending: 0, undetermined: 0 }]));
+  const counts = new Map(
+    assetIds.map((id) => [id, { open: 0, mitigated: 0, restart_pending: 0, undetermined: 0 }]),
+  );
   for (const row of await findingTotals(trx, assetIds)) {
     const entry = counts.get(row.asset_id);
     if (entry === undefined) continue;
     if (row.status === 'open') entry.open += row.findings;
+    else if (row.status === 'mitigated') entry.mitigated += row.findings;
     else if (row.status === 'undetermined') entry.undetermined += row.findings;
     else entry.restart_pending += row.findings;
   }

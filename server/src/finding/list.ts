@@ -9,6 +9,7 @@ import { readOffset } from '../cursor.ts';
 import { vulnerabilitiesCalled } from '../knowledge/commands.ts';
 import { answer, refuse, type Answer } from '../refusal.ts';
 import { softwareOf } from '../software/commands.ts';
+import { mitigatedSentence, mitigationsFor } from './mitigated.ts';
 import {
   countFindings,
   exposedFindings,
@@ -111,13 +112,22 @@ async function present(trx: Transact, rows: readonly FindingRow[]): Promise<Find
       offered,
       held: assetOf.get(row.asset_id)?.host?.held ?? [],
     });
+    const mitigations =
+      row.status === 'fixed'
+        ? []
+        : mitigationsFor(
+            row,
+            { os: row.os, osRelease: row.os_release },
+            assetOf.get(row.asset_id)?.host?.mitigations,
+          );
     return {
       asset_id: row.uid,
       hostname: row.hostname,
       vulnerability: row.vulnerability,
       title: row.title,
       status: row.status,
-      status_reason: row.reasons?.join(' ') ?? null,
+      status_reason:
+        (row.status === 'mitigated' ? mitigatedSentence(mitigations) : row.reasons?.join(' ')) ?? null,
       package: row.package,
       installed: installed.map((one) => `${one.name} ${one.version}`),
       fix_state: fixStates.find((state) => state === row.fix_state) ?? 'unknown',
@@ -127,6 +137,7 @@ async function present(trx: Transact, rows: readonly FindingRow[]): Promise<Find
           ? null
           : { ...patch, needs: { ...patch.needs, packages: [...patch.needs.packages] } },
       missing_patch: row.status === 'fixed' ? null : missing,
+      mitigations,
       cvss: row.cvss,
       epss: row.epss,
       exploited: row.exploited,

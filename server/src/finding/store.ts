@@ -7,6 +7,7 @@ import {
 } from '@fixpoint/core/finding/exposure.ts';
 import { sql, type RawBuilder } from 'kysely';
 import type { Transact } from '../context.ts';
+import { isMitigated } from './mitigated.ts';
 
 /** Writer of what counts as exposed on each asset and of exposures that ended; reader of findings, which are derived. */
 
@@ -24,6 +25,8 @@ export interface Exposure {
   readonly nextKernel: number | null;
   readonly stale: readonly StaleSoftware[];
   readonly undetermined: readonly Undetermined[];
+  /** In force, `ID@DIGEST`. */
+  readonly mitigations: readonly string[];
 }
 
 export async function exposureOf(trx: Transact, assetId: number): Promise<Exposure> {
@@ -32,7 +35,7 @@ export async function exposureOf(trx: Transact, assetId: number): Promise<Exposu
     .selectAll()
     .where('asset_id', '=', assetId)
     .executeTakeFirst();
-  if (row === undefined) return { inert: [], nextKernel: null, stale: [], undetermined: [] };
+  if (row === undefined) return { inert: [], nextKernel: null, stale: [], undetermined: [], mitigations: [] };
   return {
     inert: row.inert,
     nextKernel: row.next_kernel,
@@ -43,23 +46,12 @@ export async function exposureOf(trx: Transact, assetId: number): Promise<Exposu
       reason: row.stale_reason[i] ?? '',
     })),
     undetermined: row.undetermined,
+    mitigations: row.mitigations,
   };
 }
 
 /** What is undetermined of assets by themselves, and by which system's data they are judged. */
-export async function judgedByProduct(
-  trx: Transact,
-  assetIds: readonly number[],
-): Promise<
-  {
-    asset_id: number;
-    os: string;
-    os_release: string;
-    packages: number;
-    has_inventory: boolean;
-    undetermined: Undetermined[];
-  }[]
-> {
+export async function judgedByProduct(trx: Transact, assetIds: readonly number[]) {
   const { rows } = await sql<{
     asset_id: number;
     os: string;
@@ -84,6 +76,7 @@ export async function saveExposure(trx: Transact, assetId: number, exposure: Exp
     stale_kind: exposure.stale.map((s) => s.kind),
     stale_reason: exposure.stale.map((s) => s.reason),
     undetermined: JSON.stringify(exposure.undetermined),
+    mitigations: [...exposure.mitigations],
   };
   await trx
     .insertInto('asset_exposure')
@@ -153,12 +146,13 @@ export async function closeByKnowledge(
 /** One row for each software that counts on each asset in scope, with why it counts. */
 function exposedRows(scope: RawBuilder<unknown>): RawBuilder<unknown> {
   return sql`
-    select a.id as asset_id, u.software_id, u.since, 'installed' as kind, null::text as reason, e.next_kernel
+    select a.id as asset_id, u.software_id, u.since, 'installed' as kind, null::text as reason, e.next_kernel,
+      a.os, coalesce(e.mitigations, '{}') as mitigations
     from asset a left join asset_exposure e on e.asset_id = a.id
       cross join lateral unnest(a.software, a.since) as u(software_id, since)
     where ${scope} and not (u.software_id = any(coalesce(e.inert, '{}')))
     union all
-    select a.id, u.software_id, u.since, u.kind, u.reason, null
+    select a.id, u.software_id, u.since, u.kind, u.reason, null, a.os, e.mitigations
     from asset a join asset_exposure e on e.asset_id = a.id
       cross join lateral unnest(e.stale_software, e.stale_since, e.stale_kind, e.stale_reason)
         as u(software_id, since, kind, reason)
@@ -241,7 +235,7 @@ function findingsExpression(filter: FindingScope): RawBuilder<unknown> {
         s.package, greatest(to_timestamp(x.since + ${sinceEpochSeconds}), v.since) as seen_at,
         x.next_kernel is not null and s.kernel and not exists (
           select from software_verdict n where n.software_id = x.next_kernel and n.vulnerability = v.vulnerability
-        ) as fixed_in_next_kernel
+        ) as fixed_in_next_kernel, ${isMitigated()} as mitigated
       from exposed x join software s on s.id = x.software_id join software_verdict v on v.software_id = x.software_id
       where ${vulnerabilities} and ${packages}
     ),
@@ -249,7 +243,7 @@ function findingsExpression(filter: FindingScope): RawBuilder<unknown> {
       select asset_id, vulnerability, package,
         case
           when bool_or(verdict = 'vulnerable' and (kind = 'file' or (kind = 'installed' and not fixed_in_next_kernel)))
-            then 'open'
+            then case when bool_and(mitigated) then 'mitigated' else 'open' end
           when bool_or(verdict = 'vulnerable' and kind in ('installed', 'kernel')) then 'reboot_pending'
           when bool_or(verdict = 'vulnerable') then 'restart_pending'
           else 'undetermined'

@@ -17,10 +17,10 @@ export interface CatalogueEntry {
 
 export type Catalogue = ReadonlyMap<string, CatalogueEntry>;
 
-/** Reads a folder of mitigations. Throws for the first that may not be there. */
+/** Reads a folder of mitigations, in order of their ids. Throws for the first that may not be there. */
 export function readCatalogue(folder: string): Catalogue {
   const entries = new Map<string, CatalogueEntry>();
-  for (const name of readdirSync(folder).sort()) {
+  for (const name of readdirSync(folder)) {
     if (!name.endsWith('.json')) continue;
     const parsed = parseJson(Mitigation, readFileSync(join(folder, name), 'utf8'));
     if (!parsed.ok) throw new Error(`${name} is no mitigation: ${describeProblems(parsed.problems)}`);
@@ -30,7 +30,7 @@ export function readCatalogue(folder: string): Catalogue {
     if (`${mitigation.id}.json` !== name) throw new Error(`${name} holds the mitigation ${mitigation.id}`);
     entries.set(mitigation.id, { mitigation, digest: mitigationDigest(mitigation) });
   }
-  return entries;
+  return new Map([...entries].sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
 let known: Catalogue | null = null;

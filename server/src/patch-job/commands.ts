@@ -1,11 +1,13 @@
 import { PatchJobDefinition, type PatchJob } from '@fixpoint/contract/patch-job.ts';
 import type { Actor } from '@fixpoint/core/audit/events.ts';
-import { definitionProblems } from '@fixpoint/core/patch-job/definition.ts';
+import { mitigationPatchId } from '@fixpoint/core/mitigation/mitigation.ts';
+import { definitionProblems, splitPatches } from '@fixpoint/core/patch-job/definition.ts';
 import { Value } from 'typebox/value';
 import { assetsByReference } from '../asset/commands.ts';
 import { appendAudit } from '../audit/commands.ts';
 import type { Context, Transact } from '../context.ts';
 import { readCursor, writeCursor } from '../cursor.ts';
+import { mitigationsById } from '../mitigation/commands.ts';
 import { patchFacts } from '../patch/commands.ts';
 import { answer, refuse, type Answer } from '../refusal.ts';
 import { assetsOfTags } from '../tag/commands.ts';
@@ -27,14 +29,28 @@ export async function createJob(
       'correct the definition and send it again',
     );
   }
-  const known = new Set((await patchFacts(trx, { ids: definition.patches })).map((patch) => patch.id));
-  const unknown = definition.patches.filter((id) => !known.has(id));
+  const wanted = splitPatches(definition.patches);
+  const known = new Set((await patchFacts(trx, { ids: wanted.packages })).map((patch) => patch.id));
+  const mitigations = mitigationsById(wanted.mitigations);
+  const unknown = [
+    ...wanted.packages.filter((id) => !known.has(id)),
+    ...wanted.mitigations.filter((id) => !mitigations.some((one) => one.id === id)).map(mitigationPatchId),
+  ];
   if (unknown.length > 0) {
     return refuse(
       422,
       'patch_unknown',
       `no such patch is known: ${unknown.join(', ')}`,
-      'see which patches there are with: fixpoint patch list --package NAME',
+      'see which there are with: fixpoint patch list --package NAME, fixpoint mitigation list',
+    );
+  }
+  const restarting = mitigations.filter((one) => one.restart_units.length > 0);
+  if (definition.units === 'leave' && restarting.length > 0) {
+    return refuse(
+      422,
+      'job_invalid',
+      `/units: the services are to be left alone, and without a reload these take no effect: ${restarting.map((one) => one.id).join(', ')}`,
+      'create the job with units: restart',
     );
   }
   const target = await targetOfDefinition(trx, definition);

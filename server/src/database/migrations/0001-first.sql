@@ -346,7 +346,9 @@ create table asset_exposure (
   -- parallel sentence: which process or file
   stale_reason text[] not null,
   -- [{ subject, reason, what_to_do }]: what could not be judged on this asset
-  undetermined jsonb not null
+  undetermined jsonb not null,
+  -- mitigations in force, `ID@DIGEST`: the digest names the edition
+  mitigations text[] not null default '{}'
 );
 
 create table tag (

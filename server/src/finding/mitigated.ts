@@ -1,0 +1,111 @@
+import type { ReportedMitigation } from '@fixpoint/core/inventory/inventory.ts';
+import { ecosystems, isEcosystem, productOf } from '@fixpoint/core/knowledge/ecosystem.ts';
+import { effectOn } from '@fixpoint/core/mitigation/applicability.ts';
+import { sql, type RawBuilder } from 'kysely';
+import type { FindingMitigation } from '@fixpoint/contract/finding.ts';
+import type { Transact } from '../context.ts';
+import { catalogue } from '../mitigation/catalogue.ts';
+
+/** Which findings a mitigation bears on: what the catalogue says, of what the assets report as applied. */
+
+/** Names one edition of a mitigation, as asset_exposure keeps those in force. */
+const keyOf = (id: string, digest: string): string => `${id}@${digest}`;
+
+/** Those of a host that are in force, sorted. An edition that the catalogue does not have (any more) blocks nothing. */
+export function keysInForce(reported: readonly ReportedMitigation[] | undefined): string[] {
+  return (reported ?? [])
+    .filter((one) => one.state === 'applied')
+    .map((one) => keyOf(one.id, one.digest))
+    .sort();
+}
+
+/** Every finding that a mitigation blocks: edition, vulnerability, system and package. */
+let blockingRows: string | null = null;
+
+function blocking(): string {
+  blockingRows ??= JSON.stringify(
+    [...catalogue().values()].flatMap(({ mitigation, digest }) =>
+      mitigation.applies_to.flatMap(({ ecosystem, packages }) =>
+        mitigation.mitigates
+          .filter((one) => one.effect === 'blocks')
+          .flatMap(({ vulnerability }) =>
+            packages.map((name) => ({
+              key: keyOf(mitigation.id, digest),
+              vulnerability,
+              os: isEcosystem(ecosystem) ? ecosystems[ecosystem].os : ecosystem,
+              package: name,
+            })),
+          ),
+      ),
+    ),
+  );
+  return blockingRows;
+}
+
+/**
+ * SQL: whether a mitigation in force blocks this vulnerability on this asset. Reads `x.mitigations`, `x.os`,
+ * `v.vulnerability`, `s.package`. Assets without mitigations, which is nearly all, cost one comparison.
+ */
+export function isMitigated(): RawBuilder<unknown> {
+  return sql`(x.mitigations <> '{}' and exists (
+    select from jsonb_to_recordset(${blocking()}::jsonb) as m(key text, vulnerability text, os text, package text)
+    where m.key = any(x.mitigations) and m.vulnerability = v.vulnerability and m.os = x.os and m.package = s.package))`;
+}
+
+/** The same for one asset, outside of SQL. */
+export function blockedBy(
+  keys: readonly string[],
+  os: string,
+  osRelease: string,
+): (vulnerability: string, name: string) => boolean {
+  const inForce = [...catalogue().values()].filter(({ mitigation, digest }) =>
+    keys.includes(keyOf(mitigation.id, digest)),
+  );
+  const product = productOf(os, osRelease);
+  return (vulnerability, name) =>
+    inForce.some(
+      ({ mitigation }) =>
+        effectOn(mitigation, { vulnerability, package: name }, product)?.effect === 'blocks',
+    );
+}
+
+/** What is known against a finding besides a patch, with how it stands on the asset; `blocks` first. */
+export function mitigationsFor(
+  finding: { readonly vulnerability: string; readonly package: string },
+  system: { readonly os: string; readonly osRelease: string },
+  reported: readonly ReportedMitigation[] | undefined,
+): FindingMitigation[] {
+  const product = productOf(system.os, system.osRelease);
+  const known = [...catalogue().values()].flatMap(({ mitigation, digest }): FindingMitigation[] => {
+    const about = effectOn(mitigation, finding, product);
+    if (about === null) return [];
+    const now = reported?.find((one) => one.id === mitigation.id && one.digest === digest);
+    return [
+      {
+        id: mitigation.id,
+        title: mitigation.title,
+        effect: about.effect,
+        condition: about.condition,
+        state: now?.state ?? null,
+      },
+    ];
+  });
+  return known.sort((a, b) => (a.effect < b.effect ? -1 : a.effect > b.effect ? 1 : a.id < b.id ? -1 : 1));
+}
+
+/** Why a finding counts as mitigated; null when it does not. */
+export function mitigatedSentence(known: readonly FindingMitigation[]): string | null {
+  const ids = known.filter((one) => one.effect === 'blocks' && one.state === 'applied').map((one) => one.id);
+  if (ids.length === 0) return null;
+  return `While ${ids.join(', ')} is applied it cannot be used; the software itself is not fixed.`;
+}
+
+/** On how many assets each edition is in force. */
+export async function assetsByMitigation(trx: Transact): Promise<Map<string, number>> {
+  const { rows } = await sql<{ key: string; assets: number }>`
+    select m.key, count(*)::integer as assets
+    from asset_exposure e join asset a on a.id = e.asset_id and a.retired_at is null
+      cross join lateral unnest(e.mitigations) as m(key)
+    group by m.key`.execute(trx);
+  return new Map(rows.map((row) => [row.key, row.assets]));
+}
