@@ -58,7 +58,7 @@ export async function readBundle(
       return refuse(422, codes[error.code], `the bundle cannot be read: ${error.message}`, advice);
     }
     const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-    if (code.startsWith('ZSTD_')) {
+    if (/^(ZSTD|Z)_/.test(code)) {
       return refuse(422, 'bundle_cut', `the bundle cannot be decompressed (${code})`, copyAgain);
     }
     throw error;

@@ -47,6 +47,7 @@ export function feedClient(
               },
         maximumBytes: wanted.maximumBytes,
         checksumUrl: wanted.checksumUrl,
+        accept: feed.accept,
       },
       {
         files,

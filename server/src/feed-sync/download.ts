@@ -36,6 +36,7 @@ export interface DownloadRequest {
   readonly known: Downloaded | null;
   readonly maximumBytes?: number | undefined;
   readonly checksumUrl?: string | undefined;
+  readonly accept?: string | undefined;
 }
 
 /** How often one call goes on after a cut, as long as each attempt brought something. */
@@ -97,7 +98,7 @@ async function once(request: DownloadRequest, parts: DownloadParts): Promise<Out
       ? request.known
       : null;
   const part = await readPart(path);
-  const headers: Record<string, string> = {};
+  const headers: Record<string, string> = request.accept === undefined ? {} : { accept: request.accept };
   const etag = known?.etag ?? null;
   const since = known?.lastModified ?? null;
   if (etag !== null) headers['if-none-match'] = etag;

@@ -2,6 +2,7 @@ import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { Feed } from '../feed/feed.ts';
+import { feeds } from '../feed/feeds.ts';
 import { severalFiles, sourceOf } from '../feed/downloads.ts';
 import { feedClient } from './client.ts';
 import { allFeeds, changeSetting, dueFeeds, requestSync } from './commands.ts';
@@ -321,4 +322,12 @@ test('files that nothing refers to any more are removed', async () => {
   expect(await pruneFiles(years)).toBe(1);
   t.clock.pass(7 * 3600);
   expect(await t.sync()).toMatchObject({ outcome: 'not_modified' });
+});
+
+test('every feed that can be downloaded is asked for over https, and in the form that it reads', async () => {
+  for (const feed of feeds) if (sourceOf(feed) !== null) expect(feed.url, feed.id).toMatch(/^https:/);
+  const t = await oneFeed({ accept: 'application/json' });
+  t.from.publish('/feed', lines(1));
+  await t.sync();
+  expect(t.from.asked[0]?.headers.accept).toBe('application/json');
 });

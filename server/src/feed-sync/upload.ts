@@ -1,11 +1,11 @@
 import type { Actor } from '@fixpoint/core/audit/events.ts';
 import type { Feed, FeedDownload } from '../feed/feed.ts';
 import type { ImportResult } from '../knowledge/import.ts';
-import type { Answer } from '../refusal.ts';
+import { refuse, type Answer } from '../refusal.ts';
 import { transact } from '../transact.ts';
 import { importFiles } from './import-files.ts';
 import type { SyncParts } from './parts.ts';
-import { saveFiles, saveSync } from './store.ts';
+import { inTurn, saveFiles, saveSync } from './store.ts';
 
 export interface UploadOptions {
   readonly name: string;
@@ -33,16 +33,25 @@ export async function importUpload(
     open: () => files.read(kept.sha256),
   };
   const whole = feed.complete && feed.partOf === undefined;
-  const result = await importFiles(context, feed, [file], {
-    actor,
-    whole: true,
-    allowShrink: options.allowShrink,
+  const result = await inTurn(context.db, feed.id, async () => {
+    const imported = await importFiles(context, feed, [file], {
+      actor,
+      whole: true,
+      allowShrink: options.allowShrink,
+    });
+    if (!imported.ok) return imported;
+    await transact(context.db, async (trx) => {
+      await saveFiles(trx, feed.id, [file], whole);
+      // it was compared with nothing, and the next sync looks at everything again
+      await saveSync(trx, feed.id, { confirmed_at: null, state: null, refused_digest: null });
+    });
+    return imported;
   });
-  if (!result.ok) return result;
-  await transact(context.db, async (trx) => {
-    await saveFiles(trx, feed.id, [file], whole);
-    // it was compared with nothing, and the next sync looks at everything again
-    await saveSync(trx, feed.id, { confirmed_at: null, state: null, refused_digest: null });
-  });
-  return result;
+  if (result !== null) return result;
+  return refuse(
+    409,
+    'feed_busy',
+    `${feed.title} is being synced just now`,
+    'wait until that is done (fixpoint feed status), then import the file again',
+  );
 }

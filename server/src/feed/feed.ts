@@ -25,6 +25,8 @@ export interface Feed {
   readonly ecosystems?: readonly string[];
   /** How its files are downloaded; left out: the one file at `url`; null: not at all, by hand only. See downloads.ts. */
   readonly downloads?: FeedSource | null;
+  /** Media type to ask for, where a publisher gives out several forms under one address. */
+  readonly accept?: string;
   /** Limits of one file's download, where the usual ones do not do. */
   readonly downloadLimits?: Partial<DownloadLimits>;
   /**

@@ -15,6 +15,9 @@ export const debianChangelog: Feed = {
   publisher: 'Debian package maintainers',
   licence: 'Licence of each package (Debian main: DFSG-free)',
   url: 'https://metadata.ftp-master.debian.org/changelogs/',
+  // a folder for each package: somebody has to choose which
+  downloads: null,
+  ecosystems: ['debian'],
   complete: false,
   staleAfterHours: 24 * 7,
   parse(file) {

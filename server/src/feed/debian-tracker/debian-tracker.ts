@@ -36,6 +36,7 @@ export const debianTracker: Feed = {
   licence: 'Debian public data; CVE descriptions: CVE Program terms of use',
   url: 'https://security-tracker.debian.org/tracker/data/json',
   complete: true,
+  ecosystems: ['debian'],
   staleAfterHours: 24,
   parse(file) {
     return requireRecords(file, parsePackages(file));

@@ -37,6 +37,7 @@ export const microsoftCvrf: Feed = {
   publisher: 'Microsoft Security Response Center',
   licence: 'Microsoft public API; MSRC terms of use',
   url: 'https://api.msrc.microsoft.com/cvrf/v3.0/',
+  accept: 'application/json',
   // A file is one month; the months before it stay.
   complete: false,
   // Documents are revised on most working days; a week without any means that something is wrong.
