@@ -28,10 +28,13 @@ async function run(): Promise<number> {
 async function slowScan(rest: readonly string[]): Promise<number> {
   const { scan } = await import('./commands/scan.ts');
   const { knowledgeFolder } = await import('./knowledge/local.ts');
+  const { readLists } = await import('./scan/apt-lists.ts');
+  const { runTool } = await import('./run-command.ts');
   const folder = knowledgeFolder();
   const exitCode = await scan(rest, {
     folder,
     make: async (into) => (await import('./knowledge/make.ts')).makeKnowledge(into),
+    readLists: (root, os, status, text) => readLists(root, os, status, text, runTool),
   });
   (await import('./fast/prepare.ts')).prepareFast(folder);
   return exitCode;

@@ -42,6 +42,10 @@ const nouns: Readonly<Record<string, Noun>> = {
   audit: { summary: 'who did what, when and why', load: () => import('./commands/audit.ts') },
   alert: { summary: 'what needs a person', load: () => import('./commands/alert.ts') },
   feed: { summary: 'sources of knowledge', load: () => import('./commands/feed.ts') },
+  knowledge: {
+    summary: 'knowledge files for scans without a server, made from feeds',
+    load: () => import('./commands/knowledge.ts'),
+  },
   token: { summary: 'credentials for tools', load: () => import('./commands/token.ts') },
   person: { summary: 'accounts of people', load: () => import('./commands/person.ts') },
 };

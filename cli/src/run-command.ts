@@ -34,6 +34,39 @@ export function runNode(
   });
 }
 
+export interface ToolAnswer {
+  /** `ENOENT`: there is no such program. Else null or why it could not be run to its end. */
+  readonly failure: string | null;
+  /** Null when a signal ended it. */
+  readonly exitCode: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs a program of this machine to its end, in English, and gives what it printed. */
+export function runTool(
+  program: string,
+  programArguments: readonly string[],
+  timeoutSeconds: number,
+): ToolAnswer {
+  const { error, status, stdout, stderr } = spawnSync(program, [...programArguments], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    encoding: 'utf8',
+    maxBuffer: 256 * 1024 * 1024,
+    timeout: timeoutSeconds * 1000,
+    killSignal: 'SIGKILL',
+    env: { ...process.env, LC_ALL: 'C' },
+  });
+  const failure = error === undefined ? null : 'code' in error ? String(error.code) : error.message;
+  // Without a program there is no output either, whatever the types say.
+  return {
+    failure,
+    exitCode: status,
+    stdout: failure === null ? stdout : '',
+    stderr: failure === null ? stderr : '',
+  };
+}
+
 export interface Child {
   readonly pid: number;
   /** Settles when it has ended. */

@@ -1,8 +1,6 @@
 import { existsSync } from 'node:fs';
 import { release } from 'node:os';
 import { resolve } from 'node:path';
-import { parseDpkgStatus } from '@fixpoint/core/inventory/dpkg-status.ts';
-import type { InstalledPackage } from '@fixpoint/core/inventory/inventory.ts';
 import { parseOsRelease, type OsRelease } from '@fixpoint/core/inventory/os-release.ts';
 import { now } from '../clock.ts';
 import { exitCodes, type ExitCode } from '../exit-codes.ts';
@@ -13,7 +11,9 @@ import { ageSentence } from '../scan/age.ts';
 import { assess } from '../scan/assess.ts';
 import type { RunningKernel } from '../scan/judge.ts';
 import { scanText, summaryOf } from '../scan/report.ts';
-import { checkRoot, folderInRoot, readInRoot } from '../scan/root.ts';
+import type { ReadLists } from '../scan/apt-lists.ts';
+import { readPackages } from '../scan/packages.ts';
+import { checkRoot, readInRoot } from '../scan/root.ts';
 
 export const scanHelp = `Usage: fixpoint scan [--root DIR] [--format table|json] [--fail-on any|fixable]
 
@@ -32,11 +32,13 @@ Exit codes: 0 scanned, 1 --fail-on matched, 2 wrong usage, 7 the root cannot be 
 an unknown release, no right to read).
 `;
 
+/** What only a slow start brings along; a fast one has a way to ask for it. */
+export interface ScanSources extends Pick<KnowledgeSourceOptions, 'folder' | 'make'> {
+  readonly readLists: ReadLists;
+}
+
 /** `fixpoint scan …`, without commander so that it starts fast. */
-export async function scan(
-  argv: readonly string[],
-  own: Pick<KnowledgeSourceOptions, 'folder' | 'make'>,
-): Promise<ExitCode> {
+export async function scan(argv: readonly string[], own: ScanSources): Promise<ExitCode> {
   const values = readOptions(argv);
   if (values.help === true) {
     print(scanHelp);
@@ -48,12 +50,14 @@ export async function scan(
   const root = resolve(values.root ?? '/');
   checkRoot(root);
   const os = readOsRelease(root);
-  const packages = readPackages(root);
+  const installed = await readPackages(root, os, own.readLists);
   const named = process.env['FIXPOINT_KNOWLEDGE'] ?? '';
   const knowledge = await localKnowledge(os, {
     file: values.knowledge ?? (named === '' ? null : named),
     ...own,
   });
+  // localKnowledge has refused a system that no feed knows.
+  const packages = installed?.packages ?? [];
   const { affected: _, ...assessment } = assess(packages, knowledge, runningKernel(root));
   const summary = summaryOf(assessment);
   const old = ageSentence(knowledge.header, now());
@@ -146,29 +150,6 @@ function readOsRelease(root: string): OsRelease {
     'os_release_missing',
     `${root} has neither etc/os-release nor usr/lib/os-release, so its release is not known`,
     'Give --root the folder that holds the etc and usr folders of the system to scan.',
-  );
-}
-
-function readPackages(root: string): readonly InstalledPackage[] {
-  const text = readInRoot(root, '/var/lib/dpkg/status');
-  if (text === null) {
-    const apart = folderInRoot(root, '/var/lib/dpkg/status.d')
-      ? ' (there is var/lib/dpkg/status.d, as in distroless images, which is not read yet)'
-      : '';
-    throw new Failure(
-      exitCodes.inputUnusable,
-      'dpkg_status_missing',
-      `${root} has no var/lib/dpkg/status${apart}`,
-      'Only systems with dpkg can be scanned. Give --root the folder that holds the var folder of such a system.',
-    );
-  }
-  const parsed = parseDpkgStatus(text);
-  if (parsed.ok) return parsed.status.packages;
-  throw new Failure(
-    exitCodes.inputUnusable,
-    parsed.code,
-    `${parsed.message}, in ${root === '/' ? '' : root}/var/lib/dpkg/status; nothing was judged by a list that may be partial`,
-    parsed.what_to_do,
   );
 }
 

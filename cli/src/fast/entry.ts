@@ -15,7 +15,10 @@ async function main(root: string, argv: readonly string[]): Promise<number> {
     if (state === null || state.root !== realpathSync(root) || !isCurrent(state)) throw new NeedsSlowStart();
     if (argv[0] === 'compare') return compare(argv.slice(1));
     const make = (): Promise<never> => Promise.reject(new NeedsSlowStart());
-    return await scan(argv.slice(1), { folder: state.knowledge, make });
+    const readLists = (): never => {
+      throw new NeedsSlowStart();
+    };
+    return await scan(argv.slice(1), { folder: state.knowledge, make, readLists });
   } catch (error) {
     if (!(error instanceof NeedsSlowStart)) return reportError(error, argv);
     return (await import('../run-command.ts')).runSlowStart(root, argv);

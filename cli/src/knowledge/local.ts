@@ -169,7 +169,7 @@ export function ingredientsKey(folders: readonly string[]): string {
 }
 
 /** FNV-1a over two lanes, 64 bits in hex: names a folder, protects nothing. */
-function hash(text: string): string {
+export function hash(text: string): string {
   let a = 0x81_1c_9d_c5;
   let b = 0x01_00_01_93;
   for (let i = 0; i < text.length; i++) {

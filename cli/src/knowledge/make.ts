@@ -1,16 +1,86 @@
-import { mkdirSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  createReadStream,
+  mkdirSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 // The one place where the command line reaches into the server: the product has one parser for each published format,
 // there. Feeds may not touch the database, so nothing of the server runs by this.
 import { extractFiles } from '@fixpoint/server/feed/extract/extract.ts';
-import { feedOf } from '@fixpoint/server/feed/feeds.ts';
+import { FeedFormatError } from '@fixpoint/server/feed/feed.ts';
+import { feedOf, feeds } from '@fixpoint/server/feed/feeds.ts';
+import type { FeedId } from '@fixpoint/core/knowledge/facts.ts';
 import { now } from '../clock.ts';
+import { exitCodes } from '../exit-codes.ts';
+import { Failure } from '../failure.ts';
 import { codeOf, note } from '../output/stream.ts';
 import { buildKnowledge, type SourcedFact } from './build.ts';
 
+/** A published file of a feed that the user has. */
+export interface FeedInput {
+  readonly feed: FeedId;
+  readonly path: string;
+}
+
+/** Every fact of files of feeds, one after the other. */
+export async function* inputFacts(inputs: readonly FeedInput[]): AsyncGenerator<SourcedFact> {
+  for (const { feed, path } of inputs) {
+    const stream = createReadStream(path);
+    let rejected = 0;
+    try {
+      for await (const item of feedOf(feed).parse({ name: basename(path), bytes: stream })) {
+        if (item.outcome === 'rejection') rejected++;
+        else for (const fact of item.facts) yield { feed, record: item.id, fact };
+      }
+    } catch (error) {
+      if (!(error instanceof FeedFormatError) && codeOf(error) === '') throw error;
+      const { code, whatToDo } =
+        error instanceof FeedFormatError
+          ? error
+          : { code: 'feed_file_unreadable', whatToDo: 'Name a file that this account may read.' };
+      const message = error instanceof Error ? error.message : codeOf(error);
+      throw new Failure(
+        exitCodes.inputUnusable,
+        code,
+        `${path} cannot be read as ${feed}: ${message}`,
+        whatToDo,
+      );
+    } finally {
+      stream.destroy();
+    }
+    if (rejected > 0) note(`note: ${String(rejected)} records of ${basename(path)} could not be read`);
+  }
+}
+
+/** Feeds by their ids, for messages. */
+export function knownFeeds(): readonly FeedId[] {
+  return feeds.map(({ id }) => id);
+}
+
+/**
+ * The knowledge of the carried extract and of files of feeds together, or of the files alone. What a file of a feed says takes
+ * the place of what the extract has of the same feed.
+ */
+export async function makeKnowledgeFrom(
+  inputs: readonly FeedInput[],
+  withExtract: boolean,
+): Promise<ReadonlyMap<string, Uint8Array>> {
+  const given = new Set(inputs.map(({ feed }) => feed));
+  const carried = withExtract ? extractFiles.filter(({ feed }) => !given.has(feed)) : [];
+  async function* all(): AsyncGenerator<SourcedFact> {
+    yield* extractFacts(carried);
+    yield* inputFacts(inputs);
+  }
+  return buildKnowledge(all(), new Map(carried.map((file) => [file.feed, file.asOf])));
+}
+
 /** Every fact of the extract that the product carries, feed by feed. */
-export async function* extractFacts(): AsyncGenerator<SourcedFact> {
-  for (const file of extractFiles) {
+export async function* extractFacts(files = extractFiles): AsyncGenerator<SourcedFact> {
+  for (const file of files) {
     let rejected = 0;
     for await (const item of feedOf(file.feed).parse(file.open())) {
       if (item.outcome === 'rejection') rejected++;

@@ -37,22 +37,25 @@ export function readInRoot(root: string, path: string): string | null {
     return real === null ? null : readFileSync(real, 'utf8');
   } catch (error) {
     if (codeOf(error) === 'EACCES' || codeOf(error) === 'EPERM') throw unreadable(root, path);
-    if (codeOf(error) === 'EISDIR') return null;
+    if (codeOf(error) === 'EISDIR' || codeOf(error) === 'ENOENT') return null;
     throw error;
   }
 }
 
-export function folderInRoot(root: string, path: string): boolean {
+/** Names in a folder of the root, sorted; empty when it is not there. */
+export function listInRoot(root: string, path: string): string[] {
   try {
     const real = resolveInRoot(root, path);
-    return real !== null && readdirSync(real).length > 0;
-  } catch {
-    return false;
+    return real === null ? [] : readdirSync(real).sort();
+  } catch (error) {
+    if (codeOf(error) === 'EACCES' || codeOf(error) === 'EPERM') throw unreadable(root, path);
+    if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ENOTDIR') return [];
+    throw error;
   }
 }
 
 /** Where `path` of the root really is; null when it is nowhere. Links that lead out of the root end at its top, as in chroot(2). */
-function resolveInRoot(root: string, path: string): string | null {
+export function resolveInRoot(root: string, path: string): string | null {
   // The machine's own root needs no care: the kernel resolves it.
   if (root === '/') return path;
   let waiting = path.split('/').filter((part) => part !== '');

@@ -1,0 +1,261 @@
+import { mkdirSync, readFileSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import {
+  isDistributionIndex,
+  originsOfDebs,
+  type DebEvidence,
+  type DebIndex,
+} from '@fixpoint/core/inventory/deb-origin.ts';
+import type { DpkgStatus } from '@fixpoint/core/inventory/dpkg-status.ts';
+import type { PackageOrigin } from '@fixpoint/core/inventory/origin.ts';
+import { now } from '../clock.ts';
+import { cacheFolder, hash } from '../knowledge/local.ts';
+import { codeOf, note } from '../output/stream.ts';
+import { listInRoot, readInRoot, resolveInRoot } from './root.ts';
+
+/**
+ * Who built each package of a dpkg root, by the package lists that its apt has downloaded: the evidence for
+ * core/src/inventory/deb-origin.ts. Lists hold some fifty megabytes, so what they say is kept in the user's cache under the
+ * state of lists and dpkg status, and the next scan of the same root reads a few bytes.
+ *
+ * Two builds under one version are told apart by their installed size, which both dpkg and the lists give.
+ */
+
+const listsFolder = '/var/lib/apt/lists';
+const declaredOrigins = '/etc/fixpoint-agent/distribution-origins';
+
+/** Answers in the order of `packages`; only slow processes read lists, so it may refuse by throwing. */
+export type ReadLists = (
+  root: string,
+  os: string,
+  status: DpkgStatus,
+  text: string,
+) => PackageOrigin[] | null;
+
+/** Null when the root has no lists that can be read. */
+export function originsByLists(
+  root: string,
+  os: string,
+  status: DpkgStatus,
+  text: string,
+  readLists: ReadLists,
+): readonly PackageOrigin[] | null {
+  const names = listInRoot(root, listsFolder);
+  if (!names.some((name) => /_Packages(?:\.\w+)?$/u.test(name))) return null;
+  const state = [
+    ...names
+      .filter((name) => /_(?:Packages(?:\.\w+)?|InRelease|Release)$/u.test(name))
+      .map((name) => `${listsFolder}/${name}`),
+    '/var/lib/dpkg/status',
+    declaredOrigins,
+  ].map((path) => {
+    const real = resolveInRoot(root, path);
+    const stat = real === null ? undefined : statSync(real, { throwIfNoEntry: false });
+    return stat === undefined
+      ? path
+      : `${path} ${String(stat.size)} ${String(stat.mtimeMs)} ${String(stat.ino)}`;
+  });
+  const folder = join(cacheFolder(), 'origins');
+  const file = join(folder, hash(`2\n${os}\n${String(status.packages.length)}\n${state.join('\n')}`));
+  const kept = readKept(file, status.packages.length);
+  if (kept !== undefined) return kept;
+  const origins = readLists(root, os, status, text);
+  keep(folder, file, origins);
+  return origins;
+}
+
+/** Undefined when there is none. Only what the distribution did not build is written down. */
+function readKept(file: string, count: number): PackageOrigin[] | null | undefined {
+  try {
+    const value: unknown = JSON.parse(readFileSync(file, 'utf8'));
+    if (value === null) return null;
+    if (!Array.isArray(value)) return undefined;
+    const origins = Array.from({ length: count }, (): PackageOrigin => ({ origin: 'distribution' }));
+    for (const entry of value as readonly unknown[]) {
+      if (!Array.isArray(entry)) return undefined;
+      const [at, origin, vendor] = entry as readonly unknown[];
+      if (typeof at !== 'number' || !(typeof vendor === 'string' || vendor === null)) return undefined;
+      if (origin !== 'third_party' && origin !== 'unknown') return undefined;
+      origins[at] = { origin, vendor };
+    }
+    return origins;
+  } catch {
+    return undefined;
+  }
+}
+
+const keptForDays = 7;
+
+function keep(folder: string, file: string, origins: readonly PackageOrigin[] | null): void {
+  const value =
+    origins === null
+      ? null
+      : origins.flatMap((one, i) => (one.origin === 'distribution' ? [] : [[i, one.origin, one.vendor]]));
+  try {
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    const apart = `${file}.${String(process.pid)}`;
+    writeFileSync(apart, JSON.stringify(value));
+    renameSync(apart, file);
+    for (const name of readdirSync(folder)) {
+      const { mtimeMs } = statSync(join(folder, name));
+      if ((now().getTime() - mtimeMs) / 86_400_000 > keptForDays) rmSync(join(folder, name), { force: true });
+    }
+  } catch (error) {
+    if (codeOf(error) === '') throw error;
+  }
+}
+
+/** As much of a stanza of a list as is evidence. */
+interface Offer {
+  readonly index: DebIndex;
+  readonly arch: string;
+  readonly version: string;
+  readonly size: string;
+  readonly maintainer: string;
+}
+
+/** Reads the lists themselves: seconds for a whole distribution. Null when one of them cannot be read. */
+export function readLists(
+  root: string,
+  os: string,
+  status: DpkgStatus,
+  text: string,
+  runTool: RunTool,
+): PackageOrigin[] | null {
+  const { packages, maintainers } = status;
+  const wanted = new Set(packages.flatMap((p) => [p.name, p.source]));
+  const offers = new Map<string, Offer[]>();
+  const names = listInRoot(root, listsFolder);
+  const indexes: DebIndex[] = [];
+  for (const name of names) {
+    if (!/_Packages(?:\.\w+)?$/u.test(name)) continue;
+    const real = resolveInRoot(root, `${listsFolder}/${name}`);
+    const list = real === null ? null : readList(real, runTool);
+    if (list === null) {
+      note(
+        `note: the package list ${name} cannot be read here, so who built a package is told by its version and maintainer alone`,
+      );
+      return null;
+    }
+    const index = indexOf(root, name, names);
+    indexes.push(index);
+    addOffers(list, index, wanted, offers);
+  }
+  const declared = (readInRoot(root, declaredOrigins) ?? '')
+    .split('\n')
+    .map((line) => line.trim())
+    .filter((line) => line !== '' && !line.startsWith('#'));
+  const isOfDistribution = (index: DebIndex): boolean =>
+    isDistributionIndex({ os, declaredOrigins: declared }, index);
+  const sizes = installedSizes(text);
+  const ownMaintainers = (name: string): string[] => [
+    ...new Set((offers.get(name) ?? []).filter((o) => isOfDistribution(o.index)).map((o) => o.maintainer)),
+  ];
+  const evidence = packages.map((p): DebEvidence => {
+    const key = `${p.name}:${p.arch}`;
+    const size = sizes.get(key) ?? '';
+    const sameVersion = (offers.get(p.name) ?? []).filter(
+      (o) => o.version === p.version && o.arch === p.arch,
+    );
+    const isSame = (o: Offer): boolean => o.size === '' || size === '' || o.size === size;
+    const own = ownMaintainers(p.name);
+    return {
+      version: p.version,
+      source: p.source,
+      maintainer: maintainers.get(key) ?? '',
+      offeredBy: sameVersion.filter(isSame).map((o) => o.index),
+      isOtherBuildOffered: sameVersion.some((o) => !isSame(o) && isOfDistribution(o.index)),
+      distributionMaintainers: own,
+      maintainersOfSource: own.length === 0 ? ownMaintainers(p.source) : [],
+    };
+  });
+  return originsOfDebs(evidence, {
+    os,
+    hasDistributionIndex: indexes.some(isOfDistribution),
+    // It is in every installation and in every main archive, and seldom in any other.
+    hasMainArchive: (offers.get('base-files') ?? []).some((o) => isOfDistribution(o.index)),
+    declaredOrigins: declared,
+  });
+}
+
+type RunTool = typeof import('../run-command.ts').runTool;
+
+const decompressors: Readonly<Record<string, readonly (readonly [string, ...string[]])[]>> = {
+  lz4: [
+    ['/usr/lib/apt/apt-helper', 'cat-file'],
+    ['lz4', '-dc'],
+  ],
+  xz: [
+    ['/usr/lib/apt/apt-helper', 'cat-file'],
+    ['xz', '-dc'],
+  ],
+  bz2: [
+    ['/usr/lib/apt/apt-helper', 'cat-file'],
+    ['bzip2', '-dc'],
+  ],
+};
+
+function readList(path: string, runTool: RunTool): string | null {
+  const extension = /_Packages\.(\w+)$/u.exec(path)?.[1];
+  if (extension === undefined) return readFileSync(path, 'utf8');
+  const zlib = process.getBuiltinModule('node:zlib');
+  if (extension === 'gz') return zlib.gunzipSync(readFileSync(path)).toString('utf8');
+  if (extension === 'zst') return zlib.zstdDecompressSync(readFileSync(path)).toString('utf8');
+  for (const [program, ...options] of decompressors[extension] ?? []) {
+    const answer = runTool(program, [...options, path], 60);
+    if (answer.failure === null && answer.exitCode === 0) return answer.stdout;
+  }
+  return null;
+}
+
+/** By the Release file whose name the list's name goes on from: `HOST_PATH_dists_SUITE_` and what follows. */
+function indexOf(root: string, list: string, names: readonly string[]): DebIndex {
+  const [release] = names
+    .filter((name) => /_(?:In)?Release$/u.test(name) && list.startsWith(name.replace(/(?:In)?Release$/u, '')))
+    .sort((a, b) => b.length - a.length);
+  const text = release === undefined ? '' : (readInRoot(root, `${listsFolder}/${release}`) ?? '');
+  const field = (name: string): string => new RegExp(`^${name}: *(.*)$`, 'mu').exec(text)?.[1]?.trim() ?? '';
+  return { origin: field('Origin'), label: field('Label'), site: list.split('_')[0] ?? '' };
+}
+
+function addOffers(
+  list: string,
+  index: DebIndex,
+  wanted: ReadonlySet<string>,
+  offers: Map<string, Offer[]>,
+): void {
+  for (let start = 0; start < list.length;) {
+    const next = list.indexOf('\n\n', start);
+    const end = next < 0 ? list.length : next;
+    if (list.startsWith('Package: ', start)) {
+      const name = list.slice(start + 9, list.indexOf('\n', start)).trim();
+      if (wanted.has(name)) {
+        const stanza = list.slice(start, end);
+        const field = (key: string): string =>
+          new RegExp(`^${key}: *(.*)$`, 'mu').exec(stanza)?.[1]?.trim() ?? '';
+        const offer: Offer = {
+          index,
+          arch: field('Architecture'),
+          version: field('Version'),
+          size: field('Installed-Size'),
+          maintainer: field('Maintainer'),
+        };
+        const known = offers.get(name);
+        if (known === undefined) offers.set(name, [offer]);
+        else known.push(offer);
+      }
+    }
+    start = end + 2;
+  }
+}
+
+/** `name:arch` → Installed-Size of the dpkg status. */
+function installedSizes(text: string): Map<string, string> {
+  const sizes = new Map<string, string>();
+  for (const stanza of text.split('\n\n')) {
+    const field = (key: string): string =>
+      new RegExp(`^${key}: *(.*)$`, 'mu').exec(stanza)?.[1]?.trim() ?? '';
+    sizes.set(`${field('Package')}:${field('Architecture')}`, field('Installed-Size'));
+  }
+  return sizes;
+}
