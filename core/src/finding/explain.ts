@@ -3,7 +3,15 @@ import { productTitle, type Product } from '../knowledge/ecosystem.ts';
 import type { SourcedStatement, Withdrawal } from '../knowledge/union.ts';
 import { correlate, type CorrelatedPatch, type MissingPatch } from '../match/correlate.ts';
 import { evidenceOf, type VerdictEvidence } from '../match/evidence.ts';
-import { indexDecisions, lookUp, matchSoftware, type MatchSoftware, type Verdict } from '../match/match.ts';
+import {
+  indexDecisions,
+  lookUp,
+  matchSoftware,
+  type MatchSoftware,
+  type VerdictKind,
+} from '../match/match.ts';
+import { windowsVerdicts } from '../match/windows-evidence.ts';
+import type { SupersedenceGraph } from '../match/windows-updates.ts';
 import type { OfferedVersion } from '../knowledge/patch.ts';
 import type { ExposureKind } from './exposure.ts';
 
@@ -36,6 +44,8 @@ export interface ExplainInput {
   readonly software: readonly SoftwareThere[];
   readonly offered: readonly OfferedVersion[];
   readonly held: readonly string[];
+  /** Windows: which update supersedes which, of all that is known of the asset's products. */
+  readonly updates?: SupersedenceGraph;
 }
 
 export type ExplainedVerdict =
@@ -57,7 +67,7 @@ export interface ExplainedSoftware {
   readonly arch: string;
   readonly counts: SoftwareThere['counts'];
   readonly reason: string | null;
-  readonly verdict: Verdict['kind'];
+  readonly verdict: VerdictKind;
   readonly evidence: VerdictEvidence;
   readonly patch: CorrelatedPatch | null;
   readonly missing: MissingPatch | null;
@@ -139,13 +149,8 @@ function explainSoftware(
   decisions: readonly Decision[],
   software: SoftwareThere,
 ): ExplainedSoftware[] {
-  const index = indexDecisions(decisions);
-  const verdicts: Verdict[] = [];
-  matchSoftware(software, index, (kind, decision, comparison, rule, branch) => {
-    verdicts.push({ kind, decision, comparison, rule, branch });
-  });
-  return verdicts.map((verdict) => {
-    const evidence = evidenceOf(software, verdict);
+  return verdictsOn(input, decisions, software).map((verdict) => {
+    const { evidence } = verdict;
     const safe = verdict.kind === 'fixed' || verdict.kind === 'not_affected';
     const { patch, missing } = safe
       ? { patch: null, missing: null }
@@ -155,7 +160,8 @@ function explainSoftware(
           fixState: verdict.decision.fixState,
           fixedVersion: evidence.fixed_version,
           channel: evidence.channel ?? null,
-          rule: verdict.rule,
+          rule: evidence.rule,
+          ...(evidence.update === undefined ? {} : { update: evidence.update }),
           installed: [software],
           offered: input.offered,
           held: input.held,
@@ -163,6 +169,30 @@ function explainSoftware(
     const { name, version, arch, counts, reason } = software;
     return { name, version, arch, counts, reason, verdict: verdict.kind, evidence, patch, missing };
   });
+}
+
+interface JudgedSoftware {
+  readonly kind: VerdictKind;
+  readonly decision: Decision;
+  readonly evidence: VerdictEvidence;
+}
+
+/** What is said of a software, by the way of its ecosystem. */
+function verdictsOn(
+  input: ExplainInput,
+  decisions: readonly Decision[],
+  software: SoftwareThere,
+): readonly JudgedSoftware[] {
+  if (input.updates !== undefined) {
+    const own = decisions.filter((decision) => decision.package === software.name);
+    return windowsVerdicts(software, own, input.updates);
+  }
+  const verdicts: JudgedSoftware[] = [];
+  matchSoftware(software, indexDecisions(decisions), (kind, decision, comparison, rule, branch) => {
+    const evidence = evidenceOf(software, { kind, decision, comparison, rule, branch });
+    verdicts.push({ kind, decision, evidence });
+  });
+  return verdicts;
 }
 
 /** The worst of what counts decides; a kernel that does not run counts for nothing. */

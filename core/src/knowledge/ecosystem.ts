@@ -33,8 +33,8 @@ export interface EcosystemTraits {
   /** ID in os-release; for Windows the `os` that the agent reports. */
   readonly os: string;
   /**
-   * What of VERSION_ID counts for the vendor's statements: `3.18.4` → `3.18` on Alpine, `9.4` → `9` on the rebuilds of
-   * RHEL, nothing on systems that roll.
+   * What of VERSION_ID counts for the vendor's statements: `3.18.4` → `3.18` on Alpine, `9.4` → `9` on RHEL and its
+   * rebuilds, nothing on systems that roll.
    */
   readonly releaseOf: (versionId: string) => string;
 }
@@ -42,6 +42,9 @@ export interface EcosystemTraits {
 const whole = (versionId: string): string => versionId;
 const major = (versionId: string): string => versionId.split('.')[0] ?? '';
 const majorMinor = (versionId: string): string => versionId.split('.').slice(0, 2).join('.');
+/** Alpine's edge calls itself `3.22.0_alpha20250108`. */
+const alpineRelease = (versionId: string): string =>
+  versionId.includes('_alpha') ? 'edge' : majorMinor(versionId);
 const rolling = (): string => '';
 
 export const ecosystems: Readonly<Record<Ecosystem, EcosystemTraits>> = {
@@ -115,7 +118,7 @@ export const ecosystems: Readonly<Record<Ecosystem, EcosystemTraits>> = {
     scheme: 'apk',
     patchedBy: 'source',
     os: 'alpine',
-    releaseOf: majorMinor,
+    releaseOf: alpineRelease,
   },
   wolfi: {
     title: 'Wolfi',
@@ -156,6 +159,8 @@ const byOs = new Map<string, Ecosystem>(
  * is known of it, and that is said.
  */
 export function productOf(os: string, osRelease: string): Product {
+  // Tumbleweed has no release; its VERSION_ID is the day of the snapshot.
+  if (os === 'opensuse-tumbleweed') return { ecosystem: 'opensuse', release: '' };
   const ecosystem = byOs.get(os);
   if (ecosystem === undefined) return { ecosystem: os, release: osRelease };
   return { ecosystem, release: ecosystems[ecosystem].releaseOf(osRelease) };

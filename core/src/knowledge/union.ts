@@ -12,7 +12,7 @@
  *    different fixed versions that of the source that comes first in `authority.ts` is taken; within one source the record
  *    of the vulnerability goes before records of advisories; of several the lowest version, since a second revision of an
  *    advisory (`DSA-5729-2`) repairs the first, an erratum may list again what an earlier one fixed, and a changelog may
- *    name a CVE again later (a regression fix, a belated mention).
+ *    name a CVE again later (a regression fix, a belated mention). Microsoft alone revises: there the newest statement.
  * 4. `affected`. What the highest source says about the chance of a fix is taken.
  * 5. `undetermined`. The only source that lists it has not looked at it yet; that is not the same as safe.
  *
@@ -126,10 +126,19 @@ export function uniteStatements(
 function byAuthority(a: SourcedStatement, b: SourcedStatement): number {
   return (
     rankOf(a.feed, a.statement) - rankOf(b.feed, b.statement) ||
+    revised(a.statement, b.statement) ||
     byVersion(a.statement, b.statement) ||
     order(a.record, b.record) ||
     order(a.feed, b.feed)
   );
+}
+
+/**
+ * Microsoft revises what it said of a CVE in the document of a later month: the newest statement first. Elsewhere an earlier
+ * fix is not taken back by a later mention.
+ */
+function revised(a: StatementFact, b: StatementFact): number {
+  return a.ecosystem === 'windows' ? -order(a.statedAt ?? '', b.statedAt ?? '') : 0;
 }
 
 /** Lowest version first; what is not a version comes after all that are, and no version last. */

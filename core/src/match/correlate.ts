@@ -1,5 +1,6 @@
 import type { Product } from '../knowledge/ecosystem.ts';
-import { patchFor, type OfferedVersion, type PatchForFinding } from '../knowledge/patch.ts';
+import { patchFor, patchId, type OfferedVersion, type PatchForFinding } from '../knowledge/patch.ts';
+import type { VerdictEvidence } from './evidence.ts';
 import { isKernelImage } from './kernel.ts';
 
 /**
@@ -48,6 +49,8 @@ export interface ToCorrelate {
   readonly channel: string | null;
   /** The rule of the verdict. */
   readonly rule: string;
+  /** Windows: the update to deploy now. */
+  readonly update?: VerdictEvidence['update'];
   /** Installed packages that carry the finding. */
   readonly installed: readonly { readonly name: string; readonly version: string; readonly arch: string }[];
   readonly offered: readonly OfferedVersion[];
@@ -83,6 +86,7 @@ export function correlate(
 ):
   | { readonly patch: CorrelatedPatch; readonly missing: null }
   | { readonly patch: null; readonly missing: MissingPatch } {
+  if (finding.update !== undefined) return windowsPatch(finding, finding.update);
   const patch = patchFor(finding.product, finding.package, finding.fixedVersion, finding.offered);
   if (finding.rule === 'not_built_by_distribution' || finding.rule === 'origin_unknown') {
     return missing(
@@ -115,6 +119,36 @@ export function correlate(
   }
   return {
     patch: { ...patch, obstacle: obstacleTo(patch, finding), needs: needsOf(finding.installed) },
+    missing: null,
+  };
+}
+
+/** A KB. Nothing here installs it yet, and that is said; Windows' own update agent does. */
+function windowsPatch(finding: ToCorrelate, update: NonNullable<ToCorrelate['update']>) {
+  const { id, build, restart } = update;
+  const version = build ?? id;
+  const offered = finding.offered.find((one) => one.package === id);
+  return {
+    patch: {
+      id: patchId({ ...finding.product, package: id, version }),
+      version,
+      offered: offered !== undefined,
+      repository: offered?.repository ?? null,
+      obstacle:
+        offered === undefined
+          ? 'Install it by Windows Update: Fixpoint does not install updates of Windows yet.'
+          : null,
+      needs: {
+        reboot:
+          restart === 'not_required'
+            ? ('no' as const)
+            : restart === 'maybe'
+              ? ('advised' as const)
+              : ('required' as const),
+        restart: false,
+        packages: [`${finding.package}`],
+      },
+    },
     missing: null,
   };
 }

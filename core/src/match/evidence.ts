@@ -17,6 +17,14 @@ export interface VerdictEvidence {
   readonly disagreements: string[];
   /** Support channel that the fix comes from, in words; null when everybody gets it. */
   readonly channel?: string | null;
+  /** Windows: the update to deploy now, the end of the chain that supersedes the fix. */
+  readonly update?: {
+    readonly id: string;
+    readonly build: string | null;
+    /** The update that the vendor names for this vulnerability. */
+    readonly contains: string;
+    readonly restart: 'required' | 'maybe' | 'not_required' | null;
+  };
 }
 
 const fixStateWords = {

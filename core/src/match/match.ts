@@ -1,4 +1,4 @@
-import { isBuiltIn } from '../knowledge/channel.ts';
+import { isBuiltIn, upstreamSeries } from '../knowledge/channel.ts';
 import type { BranchFix, Decision } from '../knowledge/decision.ts';
 import { isEcosystem, patchedBy, schemeOf } from '../knowledge/ecosystem.ts';
 import {
@@ -249,7 +249,9 @@ function matchList(
         found('undetermined', decision, 'unparseable', 'installed_version_unparseable', fix);
       } else {
         const order = ordering.compare(installed, against);
-        if (order === 'less') {
+        if (branch === null && isAnotherKernelSeries(software, decision)) {
+          found('undetermined', decision, 'incomparable', 'versions_incomparable', fix);
+        } else if (order === 'less') {
           if (ready.introduced !== null && ordering.compare(installed, ready.introduced) === 'less') {
             found('not_affected', decision, 'less', 'older_than_introduced_version', null);
           } else found('vulnerable', decision, 'less', 'older_than_fixed_version', fix);
@@ -259,6 +261,18 @@ function matchList(
       }
     }
   }
+}
+
+/**
+ * Amazon Linux has kernels of several upstream series under one package name: the fix of one says nothing about another.
+ */
+function isAnotherKernelSeries(software: MatchSoftware, decision: Decision): boolean {
+  return (
+    decision.ecosystem === 'amazon' &&
+    decision.fixedVersion !== null &&
+    isKernelImage(software) &&
+    upstreamSeries(software.version) !== upstreamSeries(decision.fixedVersion)
+  );
 }
 
 /** The branch that the installed version was built in, when a fix is published there. */

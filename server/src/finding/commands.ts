@@ -10,6 +10,7 @@ import {
   everyFinding,
   findingTotals,
   judgedByProduct,
+  unspokenSoftware,
 } from './store.ts';
 
 /** A finding of one asset as the deployment judges by it. */
@@ -78,7 +79,33 @@ async function undeterminedOf(
     }
     result.set(row.asset_id, list);
   }
+  for (const row of await unspokenSoftware(trx, assetIds)) result.get(row.asset_id)?.push(unspoken(row));
   return result;
+}
+
+function unspoken(row: Awaited<ReturnType<typeof unspokenSoftware>>[number]): Undetermined {
+  const { names, origin } = row;
+  const what = names.length === 1 ? (names[0] ?? '') : `${names.length} packages`;
+  const which = `${names.slice(0, 8).join(', ')}${names.length > 8 ? ', …' : ''}`;
+  if (origin === 'no_data') {
+    return {
+      subject: what,
+      reason: `Microsoft’s data at hand does not name ${which}, so nothing of it could be judged.`,
+      what_to_do: 'Synchronise the feed microsoft-cvrf; products past their support have no data at all.',
+    };
+  }
+  const vendor = row.vendor === '' ? 'somebody else' : row.vendor;
+  return origin === 'third_party'
+    ? {
+        subject: `${what} of ${vendor}`,
+        reason: `The distribution did not build ${which}, so its data says nothing about that, and no feed of ${vendor} is loaded.`,
+        what_to_do: `Follow the advisories of ${vendor}.`,
+      }
+    : {
+        subject: what,
+        reason: `Nobody can say who built ${which}: no repository of the host has it.`,
+        what_to_do: 'Install it from a repository, or remove it.',
+      };
 }
 
 export async function undeterminedOfAsset(trx: Transact, assetId: number): Promise<readonly Undetermined[]> {

@@ -5,7 +5,7 @@ import { productOf, productTitle } from '@fixpoint/core/knowledge/ecosystem.ts';
 import { offeredVersions } from '@fixpoint/core/match/offered.ts';
 import { assetRows, assetsByReference } from '../asset/commands.ts';
 import type { Transact } from '../context.ts';
-import { knownOf, vulnerabilitiesCalled } from '../knowledge/commands.ts';
+import { knownOf, vulnerabilitiesCalled, windowsKnowledge } from '../knowledge/commands.ts';
 import { answer, refuse, type Answer } from '../refusal.ts';
 import { softwareOf } from '../software/commands.ts';
 import { exposureOf } from './store.ts';
@@ -37,6 +37,7 @@ export async function explanation(
   const product = productOf(asset.os, asset.os_release);
   const known = await knownOf(trx, product, vulnerability);
   const names = new Set(known.statements.map(({ statement }) => statement.package));
+  const software = await softwareThere(trx, asset, names);
   const told = explain({
     vulnerability,
     hostname: asset.hostname,
@@ -45,9 +46,12 @@ export async function explanation(
     vulnerabilityKnown: called.length > 0,
     statements: known.statements,
     withdrawals: known.withdrawals,
-    software: await softwareThere(trx, asset, names),
+    software,
     offered: offeredVersions(product.ecosystem, asset.candidates),
     held: asset.host?.held ?? [],
+    ...(product.ecosystem === 'windows'
+      ? { updates: (await windowsKnowledge(trx, [...new Set(software.map((one) => one.name))])).graph }
+      : {}),
   });
   return answer({
     asset_id: asset.uid,

@@ -46,10 +46,13 @@ describe('findings', () => {
 
   test('a fix that no repository of the asset offers is a patch all the same, and says so', async () => {
     const page = (await get('/api/v1/findings?asset=old-1&package=zip&vulnerability=CVE-2018-13410')).json();
-    expect(page.items[0].patch).toEqual({
+    expect(page.items[0].patch).toMatchObject({
       id: 'debian:12/zip@3.0-13+deb12u1',
       version: '3.0-13+deb12u1',
       offered: false,
+      repository: null,
+      obstacle: expect.stringContaining('No repository'),
+      needs: { reboot: 'no', packages: ['zip amd64'] },
     });
   });
 

@@ -3,6 +3,7 @@ import { isEcosystem, type Product } from '@fixpoint/core/knowledge/ecosystem.ts
 import type { FeedId, StatementFact } from '@fixpoint/core/knowledge/facts.ts';
 import { feedAge, type FeedAge, type FeedDates } from '@fixpoint/core/knowledge/staleness.ts';
 import type { SourcedStatement, Withdrawal } from '@fixpoint/core/knowledge/union.ts';
+import { supersedenceOf, type SupersedenceGraph } from '@fixpoint/core/match/windows-updates.ts';
 import type { Context, Transact } from '../context.ts';
 import { feeds } from '../feed/feeds.ts';
 import {
@@ -13,6 +14,7 @@ import {
   holdKnowledge,
   isReleaseKnown,
   statementsAbout,
+  updatesFor,
   statementsOf,
   withdrawalsOf,
   type PackageNames,
@@ -59,8 +61,10 @@ export async function decisionsFor(
   trx: Transact,
   product: Product,
   names: PackageNames,
+  /** Only of these vulnerabilities, named by all their names; null: of all. */
+  vulnerabilities: readonly string[] | null = null,
 ): Promise<Decision[]> {
-  const rows = await statementsOf(trx, product, names);
+  const rows = await statementsOf(trx, product, names, vulnerabilities);
   // One vulnerability may have several names; findings are counted under its CVE.
   const others = new Set(rows.map((row) => row.vulnerability).filter((id) => !id.startsWith('CVE-')));
   const canonical = await canonicalIds(trx, [...others]);
@@ -72,6 +76,19 @@ export async function decisionsFor(
 }
 
 /** What is held of a feed, and how old that is. */
+/** All that is known of these products of Windows: decisions, and which update supersedes which. */
+export async function windowsKnowledge(
+  trx: Transact,
+  products: readonly string[],
+): Promise<{ decisions: Decision[]; graph: SupersedenceGraph }> {
+  const decisions = await decisionsFor(
+    trx,
+    { ecosystem: 'windows', release: '' },
+    { sources: products, binaries: products },
+  );
+  return { decisions, graph: supersedenceOf(await updatesFor(trx, products), decisions) };
+}
+
 /**
  * What is known of one vulnerability for one product: statements under all its names, told under its CVE, and withdrawals.
  */
@@ -91,7 +108,7 @@ export async function knownOf(
   };
 }
 
-export { vulnerabilitiesCalled } from './store.ts';
+export { productsOfUpdates, vulnerabilitiesCalled } from './store.ts';
 
 export interface FeedStatusRow {
   readonly id: FeedId;

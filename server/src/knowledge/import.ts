@@ -14,6 +14,7 @@ import {
   lockKnowledge,
   productsOfRecords,
   productsOfVulnerabilities,
+  allNamesOf,
   countRecords,
   recordDigests,
   recordIds,
@@ -84,20 +85,50 @@ function refusals() {
   };
 }
 
+/** What an import touched of one product. */
+interface Touched {
+  readonly product: Product;
+  readonly packages: readonly string[];
+  /** The vulnerabilities that something new is said of; null when they are so many that all are decided again. */
+  readonly vulnerabilities: readonly string[] | null;
+}
+
+/** So many vulnerabilities are decided one by one; of more, everything that is said of their packages. */
+const singleVulnerabilities = 1000;
+
 /** Sets of products, each once. */
 class Products {
-  private readonly packages = new Map<string, { product: Product; packages: Set<string> }>();
-  add(list: readonly { ecosystem: string; release: string; package: string }[]): void {
-    for (const { ecosystem, release, package: name } of list) {
+  private readonly packages = new Map<
+    string,
+    { product: Product; packages: Set<string>; vulnerabilities: Set<string> | null }
+  >();
+  /** `vulnerability` left out: all that is said of the package. */
+  add(
+    list: readonly { ecosystem: string; release: string; package: string; vulnerability?: string }[],
+  ): void {
+    for (const { ecosystem, release, package: name, vulnerability } of list) {
       const key = `${ecosystem}\t${release}`;
-      const entry = this.packages.get(key);
+      let entry = this.packages.get(key);
       if (entry === undefined) {
-        this.packages.set(key, { product: { ecosystem, release }, packages: new Set([name]) });
-      } else entry.packages.add(name);
+        entry = { product: { ecosystem, release }, packages: new Set(), vulnerabilities: new Set() };
+        this.packages.set(key, entry);
+      }
+      entry.packages.add(name);
+      if (entry.vulnerabilities === null) continue;
+      if (vulnerability !== undefined) entry.vulnerabilities.add(vulnerability);
+      if (vulnerability === undefined || entry.vulnerabilities.size > singleVulnerabilities) {
+        entry.vulnerabilities = null;
+      }
     }
   }
-  *[Symbol.iterator](): IterableIterator<{ product: Product; packages: string[] }> {
-    for (const { product, packages } of this.packages.values()) yield { product, packages: [...packages] };
+  *[Symbol.iterator](): IterableIterator<Touched> {
+    for (const { product, packages, vulnerabilities } of this.packages.values()) {
+      yield {
+        product,
+        packages: [...packages],
+        vulnerabilities: vulnerabilities === null ? null : [...vulnerabilities],
+      };
+    }
   }
 }
 
@@ -330,11 +361,12 @@ async function applyTouched(
   const opened = new Set<string>();
   const gone = new Set<string>();
   const counts = { verdicts_opened: 0, verdicts_gone: 0, findings_closed: 0 };
-  for (const { product, packages } of touched) {
-    const change = await rematch(trx, context, product, packages);
+  for (const { product, packages, vulnerabilities } of touched) {
+    const names = vulnerabilities === null ? null : await allNamesOf(trx, vulnerabilities);
+    const change = await rematch(trx, context, product, packages, names);
     counts.findings_closed += await closedByKnowledge(trx, context, feed, change.gone, withdrawing);
     await dropVerdicts(trx, change.gone);
-    await fixesKnown(trx, context, product, packages);
+    await fixesKnown(trx, context, product, packages, names);
     counts.verdicts_opened += change.opened.length;
     counts.verdicts_gone += change.gone.length;
     for (const one of change.opened) opened.add(one.vulnerability);

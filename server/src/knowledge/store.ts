@@ -1,6 +1,6 @@
 import { listingFeeds, voicesOf, withdrawers } from '@fixpoint/core/knowledge/authority.ts';
 import { isEcosystem } from '@fixpoint/core/knowledge/ecosystem.ts';
-import type { FeedId, StatementFact } from '@fixpoint/core/knowledge/facts.ts';
+import type { FeedId, StatementFact, UpdateFact } from '@fixpoint/core/knowledge/facts.ts';
 import { sql } from 'kysely';
 import type { Transact } from '../context.ts';
 import type { FeedRecord, FeedRejection } from '../feed/feed.ts';
@@ -46,11 +46,11 @@ export async function productsOfRecords(
   trx: Transact,
   feed: FeedId,
   records: readonly string[],
-): Promise<{ ecosystem: string; release: string; package: string }[]> {
+): Promise<{ ecosystem: string; release: string; package: string; vulnerability: string }[]> {
   if (records.length === 0) return [];
   return trx
     .selectFrom('statement')
-    .select(['ecosystem', 'release', 'package'])
+    .select(['ecosystem', 'release', 'package', 'vulnerability'])
     .distinct()
     .where('feed', '=', feed)
     .where('record', '=', sql<string>`any(${records})`)
@@ -61,11 +61,11 @@ export async function productsOfRecords(
 export async function productsOfVulnerabilities(
   trx: Transact,
   vulnerabilities: readonly string[],
-): Promise<{ ecosystem: string; release: string; package: string }[]> {
+): Promise<{ ecosystem: string; release: string; package: string; vulnerability: string }[]> {
   if (vulnerabilities.length === 0) return [];
   return trx
     .selectFrom('statement')
-    .select(['ecosystem', 'release', 'package'])
+    .select(['ecosystem', 'release', 'package', 'vulnerability'])
     .distinct()
     .where('vulnerability', '=', sql<string>`any(${vulnerabilities})`)
     .execute();
@@ -290,15 +290,19 @@ export async function statementsOf(
   trx: Transact,
   product: { ecosystem: string; release: string },
   names: PackageNames,
+  /** Only of these vulnerabilities; null: of all. */
+  vulnerabilities: readonly string[] | null = null,
 ): Promise<StatementRow[]> {
   const { ecosystem, release } = product;
   if (!isEcosystem(ecosystem)) return [];
+  const only = vulnerabilities === null ? sql`true` : sql`s.vulnerability = any(${vulnerabilities})`;
   const { rows } = await sql<StatementRow>`
     select s.* from statement s
     where s.ecosystem = ${ecosystem} and s.release = ${release} and s.feed = any(${voicesOf(ecosystem)})
       and s.package = any(${[...new Set([...names.sources, ...names.binaries])]})
       and ((s.package_kind = 'source' and s.package = any(${names.sources}))
         or (s.package_kind = 'binary' and s.package = any(${names.binaries})))
+      and ${only}
       and not exists (select from vulnerability v where v.id = s.vulnerability and v.withdrawn_at is not null
         and v.feed = any(${withdrawers(ecosystem)}))`.execute(trx);
   return rows;
@@ -336,6 +340,50 @@ export async function vulnerabilitiesCalled(trx: Transact, asked: string): Promi
     order by rank, id`.execute(trx);
   const [first] = rows;
   return rows.filter((row) => row.rank === first?.rank).map((row) => row.id);
+}
+
+/** What feeds say of the updates for these products of Windows. */
+export async function updatesFor(trx: Transact, products: readonly string[]): Promise<UpdateFact[]> {
+  if (products.length === 0) return [];
+  const rows = await trx
+    .selectFrom('vendor_update')
+    .selectAll()
+    .where('product', '=', sql<string>`any(${products})`)
+    .execute();
+  return rows.map((row) => ({
+    kind: 'update',
+    id: row.id,
+    product: row.product,
+    title: row.title,
+    supersedes: row.supersedes,
+    fixedBuild: row.fixed_build,
+    restart: row.restart,
+    type: row.type,
+    publishedAt: row.published_at?.toISOString() ?? null,
+    url: row.url,
+    knownIssues: row.known_issues,
+  }));
+}
+
+/** Products that these updates are for. */
+export async function productsOfUpdates(trx: Transact, updates: readonly string[]): Promise<string[]> {
+  if (updates.length === 0) return [];
+  const rows = await trx
+    .selectFrom('vendor_update')
+    .select('product')
+    .distinct()
+    .where('id', '=', sql<string>`any(${updates})`)
+    .execute();
+  return rows.map((row) => row.product).sort();
+}
+
+/** These vulnerabilities with all other names that feeds call them by, or that they are called by. */
+export async function allNamesOf(trx: Transact, vulnerabilities: readonly string[]): Promise<string[]> {
+  const { rows } = await sql<{ id: string }>`
+    select unnest(${vulnerabilities}::text[]) as id
+    union select unnest(aliases) from vulnerability where id = any(${vulnerabilities}::text[])
+    union select id from vulnerability where aliases && ${vulnerabilities}::text[]`.execute(trx);
+  return rows.map((row) => row.id);
 }
 
 /** What the ecosystem's feeds say of a vulnerability, under any of these ids, in a release. */

@@ -2,9 +2,16 @@ import type { Candidate } from '@fixpoint/core/inventory/inventory.ts';
 import { patchedBy } from '@fixpoint/core/knowledge/ecosystem.ts';
 import { fixedBy, patchId, supersedence, type PatchIdentity } from '@fixpoint/core/knowledge/patch.ts';
 import { lookUp } from '@fixpoint/core/match/match.ts';
+import { fixedByUpdate, updateToDeploy } from '@fixpoint/core/match/windows-updates.ts';
 import type { Context, Transact } from '../context.ts';
-import { decisionsFor, type PackageNames, type Product } from '../knowledge/commands.ts';
-import { patchesOfPackages, patchRows, savePatches, type PatchRow } from './store.ts';
+import {
+  decisionsFor,
+  productsOfUpdates,
+  windowsKnowledge,
+  type PackageNames,
+  type Product,
+} from '../knowledge/commands.ts';
+import { patchesOfEcosystem, patchesOfPackages, patchRows, savePatches, type PatchRow } from './store.ts';
 
 /** What the patches are called that these candidates of a host amount to. */
 export function patchesOfCandidates(product: Product, candidates: readonly Candidate[]): PatchIdentity[] {
@@ -42,14 +49,66 @@ export async function fixesKnown(
   context: Context,
   product: Product,
   packages: readonly string[],
+  /** Only what is said of these vulnerabilities is new; null: of any. */
+  vulnerabilities: readonly string[] | null,
 ): Promise<void> {
   const byId = new Map<string, PatchIdentity & { id: string }>();
-  for (const decision of await decisionsFor(trx, product, patchNames(product, packages))) {
+  if (product.ecosystem === 'windows') {
+    await updatesKnown(trx, context, packages);
+    return;
+  }
+  const names = patchNames(product, packages);
+  for (const decision of await decisionsFor(trx, product, names, vulnerabilities)) {
     if (decision.status !== 'fixed' || decision.fixedVersion === null) continue;
     const patch = { ...product, package: decision.package, version: decision.fixedVersion };
     byId.set(patchId(patch), { id: patchId(patch), ...patch });
   }
   await savePatches(trx, [...byId.values()], context.clock.now(), false);
+}
+
+const windows: Product = { ecosystem: 'windows', release: '' };
+
+/** On Windows a patch is an update: every one that a vendor names as a fix, or that supersedes such a one. */
+async function updatesKnown(trx: Transact, context: Context, products: readonly string[]): Promise<void> {
+  const { graph } = await windowsKnowledge(trx, products);
+  const byId = new Map<string, PatchIdentity & { id: string }>();
+  for (const product of products) {
+    for (const update of graph.of(product)?.updates.values() ?? []) {
+      const patch = { ...windows, package: update.id, version: update.fixedBuild ?? update.id };
+      byId.set(patchId(patch), { id: patchId(patch), ...patch });
+    }
+  }
+  await savePatches(trx, [...byId.values()], context.clock.now(), false);
+}
+
+/** Facts of updates: what each fixes, in all products that it is for, and what it supersedes there. */
+async function windowsFacts(trx: Transact, rows: readonly PatchRow[]): Promise<PatchFacts[]> {
+  const products = await productsOfUpdates(
+    trx,
+    rows.map((row) => row.package),
+  );
+  const { decisions, graph } = await windowsKnowledge(trx, products);
+  const idOf = new Map((await patchesOfEcosystem(trx, windows)).map((row) => [row.package, row.id]));
+  return rows.map((row) => {
+    const fixes = new Set<string>();
+    const below = new Set<string>();
+    const above = new Set<string>();
+    for (const product of products) {
+      const known = graph.of(product);
+      if (known?.updates.has(row.package) !== true) continue;
+      for (const id of fixedByUpdate(graph, product, row.package, decisions)) fixes.add(id);
+      for (const id of known.below(row.package)) below.add(id);
+      const newest = updateToDeploy(graph, product, [row.package]);
+      if (newest !== null && newest.update.id !== row.package) above.add(newest.update.id);
+    }
+    const named = (ids: ReadonlySet<string>) => [...ids].sort().map((id) => idOf.get(id) ?? id);
+    return {
+      ...row,
+      fixes: [...fixes].sort(),
+      supersedes: named(below),
+      supersededBy: named(above)[0] ?? null,
+    };
+  });
 }
 
 export interface PatchFacts extends PatchRow {
@@ -70,6 +129,10 @@ export async function patchFacts(
   for (const list of byProduct.values()) {
     const [first] = list;
     if (first === undefined) continue;
+    if (first.ecosystem === 'windows') {
+      facts.push(...(await windowsFacts(trx, list)));
+      continue;
+    }
     const product = { ecosystem: first.ecosystem, release: first.release };
     const packages = [...new Set(list.map((row) => row.package))];
     const decisions = Map.groupBy(

@@ -28,7 +28,10 @@ function view(facts: PatchFacts, open: readonly Fixable[]): Patch {
       product.ecosystem === facts.ecosystem &&
       product.release === facts.release &&
       f.package === facts.package &&
-      (order === 'less' || order === 'equal')
+      // an update is not one of a row of versions: what it is to close is said by the finding
+      (facts.ecosystem === 'windows'
+        ? f.fixed_version === facts.version
+        : order === 'less' || order === 'equal')
     );
   });
   return {

@@ -54,3 +54,15 @@ export async function patchesOfPackages(
     .where('package', '=', sql<string>`any(${packages})`)
     .execute();
 }
+
+export async function patchesOfEcosystem(
+  trx: Transact,
+  product: { ecosystem: string; release: string },
+): Promise<{ id: string; package: string }[]> {
+  return trx
+    .selectFrom('patch')
+    .select(['id', 'package'])
+    .where('ecosystem', '=', product.ecosystem)
+    .where('release', '=', product.release)
+    .execute();
+}

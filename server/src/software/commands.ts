@@ -1,9 +1,12 @@
 import type { InstalledPackage } from '@fixpoint/core/inventory/inventory.ts';
+import type { Decision } from '@fixpoint/core/knowledge/decision.ts';
 import { evidenceOf } from '@fixpoint/core/match/evidence.ts';
 import { isKernelImage } from '@fixpoint/core/match/kernel.ts';
 import { concerns, indexDecisions, lookUp, type DecisionIndex } from '@fixpoint/core/match/match.ts';
+import { windowsVerdicts } from '@fixpoint/core/match/windows-evidence.ts';
+import type { SupersedenceGraph } from '@fixpoint/core/match/windows-updates.ts';
 import type { Context, Transact } from '../context.ts';
-import { decisionsFor, keepKnowledge, type Product } from '../knowledge/commands.ts';
+import { decisionsFor, keepKnowledge, windowsKnowledge, type Product } from '../knowledge/commands.ts';
 import {
   addSoftware,
   findSoftware,
@@ -26,7 +29,46 @@ export interface VerdictChange {
   readonly vulnerability: string;
 }
 
-function verdictRows(software: readonly SoftwareRow[], index: DecisionIndex): VerdictRow[] {
+/** What is known of some software: how to judge it depends on the ecosystem. */
+type Knowledge =
+  | {
+      readonly ecosystem: 'windows';
+      readonly decisions: readonly Decision[];
+      readonly graph: SupersedenceGraph;
+    }
+  | { readonly ecosystem: null; readonly index: DecisionIndex };
+
+function verdictRows(software: readonly SoftwareRow[], knowledge: Knowledge): VerdictRow[] {
+  return knowledge.ecosystem === 'windows'
+    ? windowsRows(software, knowledge.decisions, knowledge.graph)
+    : packageRows(software, knowledge.index);
+}
+
+function windowsRows(
+  software: readonly SoftwareRow[],
+  decisions: readonly Decision[],
+  graph: SupersedenceGraph,
+): VerdictRow[] {
+  const byProduct = Map.groupBy(decisions, (decision) => decision.package);
+  return software.flatMap((one) =>
+    windowsVerdicts(one, byProduct.get(one.name) ?? [], graph).flatMap(({ kind, decision, evidence }) =>
+      kind === 'vulnerable' || kind === 'undetermined'
+        ? [
+            {
+              software_id: one.id,
+              vulnerability: decision.vulnerability,
+              verdict: kind,
+              fix_state: decision.fixState,
+              fixed_version: decision.fixedVersion,
+              evidence,
+            },
+          ]
+        : [],
+    ),
+  );
+}
+
+function packageRows(software: readonly SoftwareRow[], index: DecisionIndex): VerdictRow[] {
   const rows: VerdictRow[] = [];
   for (const one of software) {
     for (const verdict of concerns(one, index)) {
@@ -59,12 +101,18 @@ async function decisionsAbout(
   trx: Transact,
   product: Product,
   software: readonly SoftwareRow[],
-): Promise<DecisionIndex> {
+  vulnerabilities: readonly string[] | null = null,
+): Promise<Knowledge> {
+  if (product.ecosystem === 'windows') {
+    // Which update contains which follows from all that is known of a product, so it is always judged as a whole.
+    const products = [...new Set(software.map((one) => one.name))];
+    return { ecosystem: 'windows', ...(await windowsKnowledge(trx, products)) };
+  }
   const names = {
     sources: [...new Set(software.map((one) => one.statement_source))],
     binaries: [...new Set(software.map((one) => one.name))],
   };
-  return indexDecisions(await decisionsFor(trx, product, names));
+  return { ecosystem: null, index: indexDecisions(await decisionsFor(trx, product, names, vulnerabilities)) };
 }
 
 /**
@@ -88,8 +136,8 @@ export async function internSoftware(
       missing.map((p) => ({ ...p, ...derived(product.ecosystem, p) })),
       now,
     );
-    const index = await decisionsAbout(trx, product, added);
-    await saveVerdicts(trx, verdictRows(added, index), now);
+    const knowledge = await decisionsAbout(trx, product, added);
+    await saveVerdicts(trx, verdictRows(added, knowledge), now);
     ids = await findSoftware(trx, product, packages);
   }
   return ids.map((id, i) => {
@@ -106,21 +154,26 @@ export async function rematch(
   context: Context,
   product: Product,
   packages: readonly string[],
+  /** Only what is said of these vulnerabilities has changed, named by all their names; null: of any. */
+  vulnerabilities: readonly string[] | null,
 ): Promise<{ opened: VerdictChange[]; gone: VerdictChange[] }> {
   const software = await softwareNamed(trx, product, packages);
   if (software.length === 0) return { opened: [], gone: [] };
   // Of each software everything that is said, not just of the names that changed: the rest of its verdicts stays.
-  const index = await decisionsAbout(trx, product, software);
+  // On Windows a new update changes what others contain.
+  const only = product.ecosystem === 'windows' ? null : vulnerabilities;
+  const knowledge = await decisionsAbout(trx, product, software, only);
   const before = new Map<string, VerdictRow>();
   for (const row of await verdictsOf(
     trx,
     software.map((one) => one.id),
+    only,
   )) {
     before.set(`${row.software_id}\t${row.vulnerability}`, row);
   }
   const opened: VerdictChange[] = [];
   const changed: VerdictRow[] = [];
-  for (const row of verdictRows(software, index)) {
+  for (const row of verdictRows(software, knowledge)) {
     const key = `${row.software_id}\t${row.vulnerability}`;
     const earlier = before.get(key);
     before.delete(key);
@@ -155,6 +208,7 @@ function sameVerdict(a: VerdictRow, b: VerdictRow): boolean {
     a.evidence.sentence === b.evidence.sentence &&
     a.evidence.advisory === b.evidence.advisory &&
     a.evidence.note === b.evidence.note &&
+    a.evidence.update?.id === b.evidence.update?.id &&
     a.evidence.disagreements.join('\n') === b.evidence.disagreements.join('\n')
   );
 }

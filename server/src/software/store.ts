@@ -208,12 +208,17 @@ export interface VerdictRow {
 export async function verdictsOf(
   trx: Transact,
   software: readonly number[],
+  /** Only of these vulnerabilities; null: of all. */
+  vulnerabilities: readonly string[] | null = null,
 ): Promise<(VerdictRow & { since: Date })[]> {
   if (software.length === 0) return [];
   return trx
     .selectFrom('software_verdict')
     .selectAll()
     .where('software_id', '=', sql<number>`any(${software})`)
+    .$if(vulnerabilities !== null, (query) =>
+      query.where('vulnerability', '=', sql<string>`any(${vulnerabilities})`),
+    )
     .execute();
 }
 
