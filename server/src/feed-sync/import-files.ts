@@ -32,8 +32,8 @@ export async function oneByOne<T>(work: () => Promise<T>): Promise<T> {
 }
 
 /**
- * Imports the files of a plan as one, in one transaction. Of many files that are no whole, one that cannot be read is a
- * rejection and the rest counts; of a whole, it refuses the whole.
+ * Imports the files of a plan as one, in one transaction. One that cannot be read refuses all of them where together they are
+ * all of a complete feed, since records would seem withdrawn; else it is a rejection, and the rest counts.
  */
 export async function importFiles(
   context: Context,
@@ -46,7 +46,8 @@ export async function importFiles(
   const together: Feed = {
     ...feed,
     complete: feed.complete && options.whole,
-    parse: (file) => counted(single ? feed.parse(file) : each(feed, files, file, options.whole), options),
+    parse: (file) =>
+      counted(single ? feed.parse(file) : each(feed, files, file, options.whole && feed.complete), options),
   };
   const publishedAt = options.publishedAt ?? newest(files.map((file) => file.publishedAt));
   const file: FeedFile = single

@@ -51,6 +51,17 @@ describe('zip', () => {
     ]);
   });
 
+  test('entries that overlap are refused: such a zip can be made to decompress to any size', async () => {
+    const zip = Buffer.from(zipSync({ '1.json': [new Uint8Array(5000), { level: 0 }] }));
+    const directory = zip.lastIndexOf(Buffer.from([0x50, 0x4b, 1, 2]));
+    const end = zip.lastIndexOf(Buffer.from([0x50, 0x4b, 5, 6]));
+    const entry = zip.subarray(directory, end);
+    const tail = Buffer.from(zip.subarray(end));
+    tail.writeUInt16LE(3, 10);
+    const bomb = Buffer.concat([zip.subarray(0, directory), entry, entry, entry, tail]);
+    await expect(entriesOf(bomb)).rejects.toMatchObject({ code: 'zip_damaged' });
+  });
+
   test('a damaged entry is a rejection, the others are read', async () => {
     const zip = Buffer.from(
       zipSync({ '1.json': [strToU8('{"a":1}'), { level: 0 }], '2.json': strToU8('{}') }),

@@ -4,7 +4,7 @@
  */
 import { crc32, inflateRawSync } from 'node:zlib';
 import { FeedFormatError, type FeedRejection } from './feed.ts';
-import { feedLimits, notThisFormat, truncated, wholeBytes, type FeedInput } from './input.ts';
+import { feedLimits, notThisFormat, tooLarge, truncated, wholeBytes, type FeedInput } from './input.ts';
 import { rejection } from './record.ts';
 
 export interface ArchiveEntry {
@@ -35,6 +35,8 @@ export async function* zipEntries(
   const zip = await wholeBytes(input, feedLimits.zipBytes);
   const { offset, count } = findDirectory(input.name, zip);
   let at = offset;
+  let packed = 0;
+  let unpacked = 0;
   for (let index = 0; index < count; index++) {
     if (at + 46 > zip.length || zip.readUInt32LE(at) !== directoryEntry) {
       throw new FeedFormatError(
@@ -47,7 +49,18 @@ export async function* zipEntries(
     const name = zip.toString('utf8', at + 46, at + 46 + nameLength);
     const header = at;
     at += 46 + nameLength + zip.readUInt16LE(at + 30) + zip.readUInt16LE(at + 32);
+    packed += zip.readUInt32LE(header + 20);
+    if (packed > zip.length) {
+      throw new FeedFormatError(
+        'zip_damaged',
+        `${input.name}: the entries of the zip overlap, as in one that is made to be endless`,
+        'Check that this is the publisher’s file; no program packs like that.',
+      );
+    }
     if (name.endsWith('/') || !wanted(name)) continue;
+    unpacked += zip.readUInt32LE(header + 24);
+    if (unpacked > feedLimits.unzippedBytes)
+      throw tooLarge(input.name, 'the decompressed size in bytes', feedLimits.unzippedBytes);
     yield readZipEntry(zip, header, name);
   }
 }

@@ -13,6 +13,8 @@ export const feedLimits = {
   inputBytes: 4096 * mebibyte,
   /** Of a zip archive before decompression; it is held in memory, since a zip's directory is at its end. */
   zipBytes: 768 * mebibyte,
+  /** Of all files inside a zip after decompression; the CVE List is about 4 GB. */
+  unzippedBytes: 16 * 1024 * mebibyte,
   /** Of one JSON record, or one file inside an archive; a VEX document of Red Hat's can list some ten thousand builds. */
   documentBytes: 64 * mebibyte,
   /** Of one line, in UTF-16 units. */
