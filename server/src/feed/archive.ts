@@ -49,7 +49,10 @@ export async function* zipEntries(
     const name = zip.toString('utf8', at + 46, at + 46 + nameLength);
     const header = at;
     at += 46 + nameLength + zip.readUInt16LE(at + 30) + zip.readUInt16LE(at + 32);
-    packed += zip.readUInt32LE(header + 20);
+    const compressedSize = zip.readUInt32LE(header + 20);
+    const size = zip.readUInt32LE(header + 24);
+    // all ones: the size is in an extra field, and above every limit
+    if (compressedSize < 0xff_ff_ff_ff) packed += compressedSize;
     if (packed > zip.length) {
       throw new FeedFormatError(
         'zip_damaged',
@@ -58,7 +61,7 @@ export async function* zipEntries(
       );
     }
     if (name.endsWith('/') || !wanted(name)) continue;
-    unpacked += zip.readUInt32LE(header + 24);
+    if (size <= feedLimits.documentBytes) unpacked += size;
     if (unpacked > feedLimits.unzippedBytes)
       throw tooLarge(input.name, 'the decompressed size in bytes', feedLimits.unzippedBytes);
     yield readZipEntry(zip, header, name);
