@@ -75,6 +75,16 @@ export const FeedStatus = Type.Object(
 );
 export type FeedStatus = Static<typeof FeedStatus>;
 
+/** GET /api/v1/feeds/:id/rejections → List(FeedRejection): what the last import skipped. */
+export const FeedRejection = Type.Object({
+  position: Type.String(),
+  code: Type.String(),
+  message: Type.String(),
+  excerpt: Type.String(),
+  at: Type.String(),
+});
+export type FeedRejection = Static<typeof FeedRejection>;
+
 /** POST /api/v1/feeds/:id/import?name=&published_at=&allow_shrink= (body: the published file) → FeedImport */
 export const FeedImport = Type.Object(
   {

@@ -1,15 +1,16 @@
 import type { Command } from 'commander';
 import { statSync } from 'node:fs';
 import { basename } from 'node:path';
-import { FeedImport, FeedStatus, type FeedSettingRequest } from '@fixpoint/contract/feed.ts';
+import { FeedImport, FeedRejection, FeedStatus, type FeedSettingRequest } from '@fixpoint/contract/feed.ts';
 import type { Connection } from '../connection.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { Failure } from '../failure.ts';
 import { registerBundle, uploadOf } from '../feed/bundle.ts';
-import { columns, describeFeed } from '../feed/status.ts';
+import { columns, describeFeed, rejectionColumns } from '../feed/status.ts';
 import { feedsMeant, syncFeeds } from '../feed/sync.ts';
 import { ask } from '../http-client.ts';
 import {
+  fetchItems,
   fetchList,
   forList,
   forServer,
@@ -129,6 +130,16 @@ export function register(noun: Command): void {
         }
       },
     );
+  forList(
+    noun
+      .command('rejections')
+      .description('records of the last import that could not be read, and were skipped'),
+  )
+    .argument('<feed>', 'id, as fixpoint feed status shows it')
+    .action(async (feed: string, options: ListOptions) => {
+      const path = `/api/v1/feeds/${encodeURIComponent(feed)}/rejections`;
+      printList(await fetchItems(serverOf(options), path, FeedRejection), rejectionColumns, options, 'None.');
+    });
   registerBundle(noun, (file) => stateOf(file).bytes);
 }
 

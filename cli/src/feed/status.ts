@@ -1,4 +1,4 @@
-import type { FeedStatus } from '@fixpoint/contract/feed.ts';
+import type { FeedRejection, FeedStatus } from '@fixpoint/contract/feed.ts';
 import { span } from '@fixpoint/core/knowledge/staleness.ts';
 import { styled } from '../output/terminal.ts';
 import { facts, type Column } from '../output/table.ts';
@@ -23,6 +23,13 @@ export const columns: readonly Column<FeedStatus>[] = [
   { title: 'IMPORTED', of: (f) => relative(f.last_success_at), yields: 3, least: 11 },
   { title: 'ERROR', of: errorWords, yields: 6, least: 20 },
   { title: 'TITLE', of: (f) => f.title, style: () => 'dim', yields: 7, least: 16 },
+];
+
+export const rejectionColumns: readonly Column<FeedRejection>[] = [
+  { title: 'WHERE', of: (r) => r.position },
+  { title: 'CODE', of: (r) => r.code },
+  { title: 'MESSAGE', of: (r) => r.message, yields: 1, least: 30 },
+  { title: 'TEXT', of: (r) => r.excerpt, style: () => 'dim', yields: 2, least: 20 },
 ];
 
 export function stateWords(f: FeedStatus): string {

@@ -1,4 +1,5 @@
 import { Type } from 'typebox';
+import { FeedRejection } from '@fixpoint/contract/feed.ts';
 import { List } from '@fixpoint/contract/list.ts';
 import { send, type Room } from '../app.ts';
 import { feeds } from '../feed/feeds.ts';
@@ -26,15 +27,7 @@ export const routes: Room = (app, context) => {
         tags: ['knowledge'],
         params,
         response: {
-          200: List(
-            Type.Object({
-              position: Type.String(),
-              code: Type.String(),
-              message: Type.String(),
-              excerpt: Type.String(),
-              at: Type.String(),
-            }),
-          ),
+          200: List(FeedRejection),
         },
       },
     },
