@@ -7,7 +7,7 @@ import {
 import type { InventoryDigests } from '@fixpoint/core/inventory/inventory.ts';
 import { Type } from '@fixpoint/contract/schema.ts';
 import { toIso, type Clock } from './clock.ts';
-import type { CollectProblem, PackageSource } from './collect/package-source.ts';
+import { ordersProblem, type CollectProblem, type PackageSource } from './collect/package-source.ts';
 import { createServerContact } from './contact.ts';
 import type { DistributionPoint } from './execute/executor.ts';
 import { AgentFailure, codeOf, messageOf } from './failure.ts';
@@ -135,7 +135,7 @@ export async function runAgent(parts: AgentParts): Promise<void> {
   }
 
   async function checkIn(): Promise<number> {
-    const problems: CollectProblem[] = [...unsupportedOrders(parts)];
+    const problems: CollectProblem[] = [...ordersProblem(parts.source, enrolment.mode)];
     let collected: CollectedInventory | null;
     try {
       collected = await collector.collect();
@@ -342,20 +342,6 @@ export async function runAgent(parts: AgentParts): Promise<void> {
     }
     await pace.sleep();
   }
-}
-
-/** A host that may be told to install packages, and whose package manager this agent only reads. */
-function unsupportedOrders({
-  enrolment,
-  source,
-}: Pick<AgentParts, 'enrolment' | 'source'>): CollectProblem[] {
-  if (source.takesOrders || enrolment.mode !== 'manage') return [];
-  return [
-    {
-      code: 'orders_not_supported',
-      message: `orders for this package manager (${source.manager}) are not supported yet: this host is only assessed`,
-    },
-  ];
 }
 
 /** Thrown through a task when the agent ends: the journal tells the next one where to go on. */

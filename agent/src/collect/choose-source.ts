@@ -38,9 +38,10 @@ const databases: Readonly<Record<HostFamily, readonly string[]>> = {
 };
 
 /**
- * What a host's packages are: by what it says it is, since a tool of another family may be installed on any; and where that
- * says nothing, by the database that is there. Null when nothing tells. Pure.
- * @param has whether one of these paths is there
+ * What a host's packages are: by what it says it is, since tools of another family may be installed on any, and a database
+ * that is missing must not be replaced by theirs; only where it says nothing known, by the database that is there. Null when
+ * nothing tells. Pure.
+ * @param has whether a database of the family is there
  */
 export function familyOf(osRelease: string, has: (family: HostFamily) => boolean): HostFamily | null {
   const all: readonly HostFamily[] = ['deb', 'rpm', 'apk'];
@@ -48,7 +49,7 @@ export function familyOf(osRelease: string, has: (family: HostFamily) => boolean
     const family = all.find(
       (one) => families[one].includes(id) || families[one].some((known) => id.startsWith(`${known}-`)),
     );
-    if (family !== undefined && has(family)) return family;
+    if (family !== undefined) return family;
   }
   return all.find(has) ?? null;
 }

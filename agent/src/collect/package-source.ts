@@ -32,6 +32,20 @@ export interface CollectProblem {
   readonly message: string;
 }
 
+/** A host that may be told to install packages, and whose package manager this agent only reads, says so. */
+export function ordersProblem(
+  source: Pick<PackageSource, 'manager' | 'takesOrders'>,
+  mode: 'assess' | 'manage',
+): CollectProblem[] {
+  if (source.takesOrders || mode !== 'manage') return [];
+  return [
+    {
+      code: 'orders_not_supported',
+      message: `orders for this package manager (${source.manager}) are not supported yet: this host is only assessed`,
+    },
+  ];
+}
+
 /** Files of packages: whose they are, and what they must be. */
 export interface PackageFiles {
   /** Changes whenever the database of installed packages has been written. */

@@ -70,7 +70,7 @@ export async function applyMitigation(
   const writes = plan.operations.filter((operation) => operation.kind === 'write_file');
   if (record === null) {
     try {
-      record = recordOf(order, state, writes, host, toIso(clock.now()));
+      record = await recordOf(order, state, writes, host, toIso(clock.now()));
     } catch (error) {
       return failed(messageOf(error));
     }
@@ -121,6 +121,8 @@ export async function undoMitigation(id: string, parts: MitigationParts): Promis
     };
   }
   const state = await observe(host, needsOf(record.order));
+  // Not known to be through: services may have their old configuration still, or none that they start with.
+  const isHalf = record.phase === 'applying';
   const plan = planUndo(record.order, beforeOf(record), state, othersOf(records, id));
   if (!plan.ok) return failed(plan.message);
   records.write({ ...record, phase: 'undoing' });
@@ -130,7 +132,10 @@ export async function undoMitigation(id: string, parts: MitigationParts): Promis
     for (const operation of plan.operations.filter(isFile)) await operate(operation, record, parts);
     for (const folder of record.folders.toReversed()) removeFolderIfEmpty(host, folder);
     parts.onWritten();
-    for (const operation of plan.operations) if (!isFile(operation)) await operate(operation, record, parts);
+    for (const operation of plan.operations.filter((one) => !isFile(one))) {
+      if (isHalf && operation.kind === 'check_sshd' && !(await acceptsItsConfiguration(host))) break;
+      await operate(operation, record, parts);
+    }
   } catch (error) {
     return failed(messageOf(error));
   }
@@ -151,16 +156,20 @@ type Write = Extract<Operation, { kind: 'write_file' }>;
 const writtenBy = (writes: readonly Write[]): Record<string, string> =>
   Object.fromEntries(writes.map(({ path, text }) => [path, text]));
 
-function recordOf(
+async function recordOf(
   order: MitigationOrder,
   state: HostState,
   writes: readonly Write[],
   host: HostAccess,
   at: string,
-): MitigationRecord {
+): Promise<MitigationRecord> {
   const folders = [...new Set(writes.map(({ path }) => dirname(path)))].filter(
     (path) => !folderExists(host, path),
   );
+  const activeUnits: string[] = [];
+  for (const { unit } of order.restart_units) {
+    if ((await showUnit(host, unit, []))?.['ActiveState'] === 'active') activeUnits.push(unit);
+  }
   return {
     format: 1,
     phase: 'applying',
@@ -173,6 +182,7 @@ function recordOf(
       Object.entries(state.sysctl).flatMap(([key, value]) => (value === null ? [] : [[key, value] as const])),
     ),
     modules: Object.keys(state.modules).filter((name) => state.modules[name]?.loaded === true),
+    active_units: activeUnits,
   };
 }
 
@@ -223,7 +233,7 @@ async function operate(
       await must(host, ['systemctl', 'daemon-reload'], 'systemd did not read its units again');
       return;
     case 'restart_unit':
-      await restart(operation, parts);
+      await restart(operation, record, parts);
   }
 }
 
@@ -236,26 +246,41 @@ async function must(
   if (!answer.ok) throw new Error(`${otherwise}: ${answer.message.slice(0, 400)}.`);
 }
 
-/** Has a service that runs take up its configuration, and looks whether it still runs. One that does not run stays so. */
+/** Whether sshd would start. What keeps it from starting after our file is gone is not ours to judge, and nothing to reload for. */
+async function acceptsItsConfiguration(host: HostAccess): Promise<boolean> {
+  return (await host.run(['sshd', '-t'], { timeoutSeconds: 120 })).ok;
+}
+
+/** A service that dies of its reload does so a moment after it. */
+const settleSeconds = 1;
+
+/**
+ * Has a service that runs take up its configuration, and looks whether it still runs. One that did not run stays so; one
+ * that ran before the mitigation and has died since is started.
+ */
 async function restart(
   { unit, how }: Extract<Operation, { kind: 'restart_unit' }>,
-  { host, ownUnit }: MitigationParts,
+  { active_units: activeBefore }: MitigationRecord,
+  { host, ownUnit, clock }: MitigationParts,
 ): Promise<void> {
   const before = await showUnit(host, unit, []);
-  if (before === null || before['LoadState'] === 'not-found' || before['ActiveState'] !== 'active') return;
-  if (how === 'restart') {
+  if (before === null || before['LoadState'] === 'not-found') return;
+  const hasDied = before['ActiveState'] === 'failed' && activeBefore.includes(unit);
+  if (before['ActiveState'] !== 'active' && !hasDied) return;
+  if (how === 'restart' && !hasDied) {
     const reason = reasonNotToRestart(unit, ownUnit, countSessions());
     if (reason !== null) throw new Error(`${unit} is not restarted without a person: ${reason}.`);
   }
-  const verb = how === 'reload' ? 'try-reload-or-restart' : 'try-restart';
+  const verb = hasDied ? 'start' : how === 'reload' ? 'try-reload-or-restart' : 'try-restart';
   await must(
     host,
     ['systemctl', verb, '--no-ask-password', '--', unit],
     `${unit} did not take up its configuration`,
   );
-  const after = await showUnit(host, unit, []);
-  if (after?.['ActiveState'] !== 'active' && after?.['ActiveState'] !== 'reloading') {
-    throw new Error(`${unit} is ${after?.['ActiveState'] ?? 'not there'} after taking up its configuration.`);
+  await clock.sleep(settleSeconds);
+  const state = (await showUnit(host, unit, []))?.['ActiveState'];
+  if (state !== 'active' && state !== 'reloading') {
+    throw new Error(`${unit} is ${state ?? 'not there'} after taking up its configuration.`);
   }
 }
 

@@ -34,6 +34,8 @@ export const MitigationRecord = Type.Object(
     folders: Type.Array(Type.String()),
     sysctl: Type.Record(Type.String(), Type.String()),
     modules: Type.Array(Type.String()),
+    /** Services of the order that ran. */
+    active_units: Type.Array(Type.String()),
   },
   { additionalProperties: false },
 );
