@@ -8,6 +8,7 @@ import { routes as feedSync } from './feed-sync/routes.ts';
 import { uploadRoutes } from './feed-sync/upload-routes.ts';
 import { routes as finding } from './finding/routes.ts';
 import { routes as knowledge } from './knowledge/routes.ts';
+import { routes as mitigation } from './mitigation/routes.ts';
 import { routes as notify } from './notify/routes.ts';
 import { routes as patchJob } from './patch-job/routes.ts';
 import { routes as patch } from './patch/routes.ts';
@@ -25,6 +26,7 @@ export const rooms: readonly Room[] = [
   uploadRoutes,
   finding,
   patch,
+  mitigation,
   vulnerability,
   patchJob,
   deployment,
