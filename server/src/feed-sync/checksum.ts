@@ -58,6 +58,13 @@ export function checksumsOf(headers: IncomingHttpHeaders, status: number): Check
   return found;
 }
 
+/** One of each algorithm, the last that was named; CRC32C, which is slow here, only where there is no other. */
+export function strongest(checksums: readonly Checksum[]): Checksum[] {
+  const each = new Map(checksums.map((checksum) => [checksum.algorithm, checksum]));
+  if (each.size > 1) each.delete('crc32c');
+  return [...each.values()];
+}
+
 export function digester(algorithm: Algorithm): Digester {
   if (algorithm === 'crc32c') return crc32c();
   const hash = createHash(algorithm);

@@ -288,7 +288,7 @@ describe('checksums', () => {
   const crc = digester('crc32c');
   crc.update(content);
   const right = {
-    'x-goog-hash': `crc32c=${crc.digest()}, md5=${md5}`,
+    'x-goog-hash': `crc32c=${crc.digest()}`,
     'content-md5': md5,
     digest: `sha-256=${Buffer.from(sha256, 'hex').toString('base64')},unixsum=30637`,
     'repr-digest': `sha-256=:${Buffer.from(sha256, 'hex').toString('base64')}:`,
@@ -306,6 +306,14 @@ describe('checksums', () => {
       expect((await refusal(`/${name}`)).code, name).toBe('checksum_wrong');
     }
     expect(await leftovers()).toEqual([]);
+  });
+  test('MD5 of Google Cloud Storage counts where it is named', async () => {
+    const wrong = Buffer.from(content).fill(1, 0, 1);
+    const headers = { 'x-goog-hash': `crc32c=AAAAAA==, md5=${md5}` };
+    from.publish('/right', content, { headers });
+    from.publish('/wrong', wrong, { headers });
+    expect((await get('/right')).file.sha256).toBe(sha256);
+    expect((await refusal('/wrong')).code).toBe('checksum_wrong');
   });
   test('of what is stored compressed and sent plain say nothing about what is sent', async () => {
     from.publish('/f', content, {

@@ -8,7 +8,7 @@ import {
   type HttpAnswer,
   type ProxyEnvironment,
 } from '../http-client.ts';
-import { checksumsOf, digester, type Checksum } from './checksum.ts';
+import { checksumsOf, digester, strongest, type Checksum } from './checksum.ts';
 import { folderOf, hashInto, type FeedFiles } from './files.ts';
 
 /** What is remembered of a file that was downloaded before. */
@@ -172,11 +172,7 @@ async function receive(
     );
   }
   await folderOf(path);
-  const checksums = [
-    ...new Map(
-      [...part.checksums, ...checksumsOf(answer.headers, answer.status)].map((c) => [c.algorithm, c]),
-    ).values(),
-  ];
+  const checksums = strongest([...part.checksums, ...checksumsOf(answer.headers, answer.status)]);
   const sha256 = createHash('sha256');
   const digesters = checksums.map((checksum) => ({ checksum, digester: digester(checksum.algorithm) }));
   const sinks = [sha256, ...digesters.map((one) => one.digester)];
