@@ -146,7 +146,8 @@ describe('a process that maps a replaced file', () => {
         const before = createProcessResidueCollector(dir, owners);
         const mine = (residue: readonly { process: { pid: number } | null }[]) =>
           residue.filter((r) => r.process?.pid === child.pid);
-        expect(mine(await before.collect([{ ...p, version: '1-1', source_version: '1-0' }], []))).toEqual([]);
+        const old = { ...p, version: '1-1', source_version: '1-0', origin: 'unknown', vendor: 'x' } as const;
+        expect(mine(await before.collect([old], []))).toEqual([]);
         // As dpkg does: a new file takes the name.
         copyFileSync('/bin/sleep', `${program()}.dpkg-new`);
         renameSync(`${program()}.dpkg-new`, program());
@@ -166,6 +167,17 @@ describe('a process that maps a replaced file', () => {
             },
           ].map((r) => ({ ...r, source: 'lab' })),
         );
+        expect(Object.keys(mine(await after.collect([p], []))[0] ?? {}).sort()).toEqual([
+          'alteration',
+          'arch',
+          'kind',
+          'name',
+          'path',
+          'process',
+          'source',
+          'source_version',
+          'version',
+        ]);
         // One that never saw the old file says that it does not know the version, and that the process is there.
         const stranger = createProcessResidueCollector(null, owners);
         expect(mine(await stranger.collect([p], []))).toMatchObject([

@@ -79,7 +79,7 @@ export function createProcessResidueCollector(
       const now: Remembered = {};
       for (const [key, file] of present) {
         const p = installedOwner(ownerOf.get(file.path) ?? null, byName);
-        if (p !== null) now[key] = p;
+        if (p !== null) now[key] = remember(p);
       }
       for (const { file } of replaced) {
         const known = earlier[fileKey(file)];
@@ -159,6 +159,11 @@ function sourceVersionOf(
   if (version === null) return null;
   if (change?.from === version) return change.from_source_version;
   return owner !== null && owner.version === owner.source_version ? version : null;
+}
+
+/** What a residue tells of a package, and nothing else that is known of it. */
+function remember({ name, arch, version, source, source_version }: InstalledPackage): Remembered[string] {
+  return { name, arch, version, source, source_version };
 }
 
 function fileKey(file: MappedFile): string {

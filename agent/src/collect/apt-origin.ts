@@ -119,33 +119,6 @@ export async function collectDebOrigins(
   };
 }
 
-/** Without apt there are only the marks that versions and maintainers carry. */
-export function withoutIndexes(
-  os: string,
-  installed: readonly InstalledPackage[],
-  maintainers: ReadonlyMap<string, string>,
-): InstalledPackage[] {
-  const evidence = installed.map((p) => ({
-    version: p.version,
-    source: p.source,
-    maintainer: maintainers.get(`${p.name}:${p.arch}`) ?? '',
-    offeredBy: [],
-    isOtherBuildOffered: false,
-    distributionMaintainers: [],
-    maintainersOfSource: [],
-  }));
-  const origins = originsOfDebs(evidence, {
-    os,
-    hasDistributionIndex: false,
-    hasMainArchive: false,
-    declaredOrigins: [],
-  });
-  return installed.map((p, i) => {
-    const built = origins[i];
-    return built === undefined ? p : withOrigin(p, built);
-  });
-}
-
 /** An index that apt names in a table and does not list is nobody's that we know. */
 function indexOf(indexes: AptIndexes, index: string): DebIndex {
   return indexes.get(index) ?? { origin: '', label: '', site: '' };

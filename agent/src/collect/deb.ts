@@ -1,6 +1,7 @@
+import { withOriginsByMarks } from '@fixpoint/core/inventory/deb-origin.ts';
 import { readTextIfThere } from '../state-dir.ts';
 import { describeCandidates, readIndexes, readPolicies, reference, upgradable } from './apt.ts';
-import { collectDebOrigins, declaredOriginsPath, withoutIndexes } from './apt-origin.ts';
+import { collectDebOrigins, declaredOriginsPath } from './apt-origin.ts';
 import { createFileOwners, parseDiversions, readConffiles, readMd5sums, statusStamp } from './dpkg-files.ts';
 import { readDpkgStatus } from './dpkg.ts';
 import { readNativeArch, readOsRelease } from './host.ts';
@@ -48,7 +49,7 @@ async function collect(): Promise<CollectedPackages> {
     readIndexes(),
   ]);
   if (policies === null || indexes === null) {
-    return { ...common, packages: withoutIndexes(os, installed, status.maintainers), candidates: [] };
+    return { ...common, packages: withOriginsByMarks(os, installed, status.maintainers), candidates: [] };
   }
   // Each start of apt costs more than what it is asked, so the candidates' records are read with those of old builds.
   const likely = upgradable(policies, installed, arch).map((one) =>

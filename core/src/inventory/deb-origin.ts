@@ -1,4 +1,5 @@
-import { builtByDistribution, type PackageOrigin } from './origin.ts';
+import type { InstalledPackage } from './inventory.ts';
+import { builtByDistribution, withOrigin, type PackageOrigin } from './origin.ts';
 
 /**
  * Who built a package that dpkg has installed. Neither dpkg nor apt write down where a package came from, so it is concluded
@@ -154,6 +155,24 @@ export function originsOfDebs(packages: readonly DebEvidence[], host: DebHost): 
       (sources.has(family(p)) || includes(p.maintainersOfSource, p.maintainer)) &&
       isVersionOfDistribution(p.version);
     return isOfKnownSource ? builtByDistribution : { origin: 'unknown', vendor: null };
+  });
+}
+
+/**
+ * Where nothing is known but dpkg's own database (an image, a root without apt's lists): only marks tell.
+ * @param maintainers `name:arch` → Maintainer
+ */
+export function withOriginsByMarks(
+  os: string,
+  installed: readonly InstalledPackage[],
+  maintainers: ReadonlyMap<string, string>,
+): InstalledPackage[] {
+  return installed.map((p) => {
+    const mark = markOf({ version: p.version, maintainer: maintainers.get(`${p.name}:${p.arch}`) ?? '' }, os);
+    return withOrigin(
+      p,
+      mark === null ? builtByDistribution : { origin: 'third_party', vendor: mark.vendor },
+    );
   });
 }
 

@@ -3,6 +3,7 @@ import {
   isDistributionIndex,
   isVersionOfDistribution,
   originsOfDebs,
+  withOriginsByMarks,
   type DebEvidence,
   type DebHost,
 } from './deb-origin.ts';
@@ -186,6 +187,21 @@ describe('a package of apk', () => {
     const none = { offeredBy: [], isNameOfDistribution: false, isPinnedToFile: false };
     expect(originOfApk('alpine', { ...none, ...change })).toEqual(expected);
   });
+});
+
+test('without apt’s lists only marks tell', () => {
+  const p = (name: string, version: string) => ({
+    name,
+    arch: 'all',
+    version,
+    source: name,
+    source_version: version,
+  });
+  const packages = [p('a', '1-1'), p('b', '1-1ubuntu1'), p('c', '1')];
+  const maintainers = new Map([['c:all', 'Docker <support@docker.com>']]);
+  expect(
+    withOriginsByMarks('debian', packages, maintainers).map(({ vendor }) => vendor ?? 'distribution'),
+  ).toEqual(['distribution', 'Ubuntu', 'Docker']);
 });
 
 test('only what is not the distribution’s is said in a report', () => {
