@@ -10,8 +10,12 @@ type Excluded = Plan['excluded'][number];
 const planned: readonly Column<Planned>[] = [
   { title: 'ASSET', of: (t) => t.hostname },
   {
-    title: 'PACKAGES',
-    of: (t) => t.packages.map((p) => `${p.name} ${p.from} → ${p.to}`).join(', '),
+    title: 'GETS',
+    of: (t) =>
+      [
+        ...t.packages.map((p) => `${p.name} ${p.from} → ${p.to}`),
+        ...(t.mitigations ?? []).map((m) => `${m.action} ${m.mitigation.id}`),
+      ].join(', '),
     yields: 1,
     least: 30,
   },
@@ -34,15 +38,26 @@ const excluded: readonly Column<Excluded>[] = [
   { title: 'WHY', of: (e) => e.message, yields: 1, least: 20 },
 ];
 
+function gets(packages: number, mitigations: number): string {
+  const parts = packages > 0 || mitigations === 0 ? [plural(packages, 'package')] : [];
+  if (mitigations > 0) parts.push(`${plural(mitigations, 'change')} of configuration`);
+  return parts.join(' and ');
+}
+
 /** What each asset will get, who gets nothing and why, and what else one should know. */
 export function planText(plan: Plan): string {
   const fixes = new Set(plan.tasks.flatMap((task) => task.fixes));
+  const mitigations = plan.tasks.flatMap((task) => task.mitigations ?? []);
+  const blocked = new Set(mitigations.flatMap((one) => (one.action === 'apply' ? one.blocks : [])));
   const packages = plan.tasks.reduce((sum, task) => sum + task.packages.length, 0);
   const verdict =
     plan.tasks.length === 0
-      ? 'Nothing would be installed on any asset.'
-      : `${plural(plan.tasks.length, 'asset')} would get ${plural(packages, 'package')}, against ${fixes.size === 1 ? '1 vulnerability' : `${String(fixes.size)} vulnerabilities`}; ${plural(plan.excluded.length, 'asset')} of the target get${plan.excluded.length === 1 ? 's' : ''} nothing.`;
+      ? 'Nothing would be done on any asset.'
+      : `${plural(plan.tasks.length, 'asset')} would get ${gets(packages, mitigations.length)}, against ${fixes.size === 1 ? '1 vulnerability' : `${String(fixes.size)} vulnerabilities`}; ${plural(plan.excluded.length, 'asset')} of the target get${plan.excluded.length === 1 ? 's' : ''} nothing.`;
   let text = `${styled('bold', verdict)}\n`;
+  if (blocked.size > 0) {
+    text += `Mitigations would keep ${[...blocked].sort().join(', ')} from being used; the software stays as it is.\n`;
+  }
   for (const warning of plan.warnings) text += `${styled('yellow', 'warning:')} ${harmless(warning)}\n`;
   if (plan.tasks.length > 0) text += `\n${table(planned, plan.tasks)}`;
   if (plan.excluded.length > 0) text += `\n${table(excluded, plan.excluded)}`;

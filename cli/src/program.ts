@@ -36,6 +36,10 @@ const nouns: Readonly<Record<string, Noun>> = {
     load: () => import('./commands/explain.ts'),
   },
   patch: { summary: 'what can be deployed', load: () => import('./commands/patch.ts') },
+  mitigation: {
+    summary: 'what helps where there is no patch',
+    load: () => import('./commands/mitigation.ts'),
+  },
   job: { summary: 'what is wanted to be deployed, and where', load: () => import('./commands/job.ts') },
   deployment: { summary: 'runs of patch jobs', load: () => import('./commands/deployment.ts') },
   task: { summary: "one asset's part of a deployment", load: () => import('./commands/task.ts') },

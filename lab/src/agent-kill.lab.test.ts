@@ -78,7 +78,8 @@ test('every step of the journal is among the places to die at', async () => {
   const steps = [...list.matchAll(/'(\w+)'/g)].map((match) => match[1] ?? '');
   expect(steps.length).toBeGreaterThan(5);
   const places = new Set(faults.map((fault) => fault.stopAt));
-  expect(steps.filter((step) => !places.has(step))).toEqual([]);
+  // Configuration is changed, and died over, in mitigation.lab.test.ts.
+  expect(steps.filter((step) => !places.has(step) && step !== 'mitigate')).toEqual([]);
 });
 
 describe.skipIf(missing !== undefined)('the agent dies', () => {

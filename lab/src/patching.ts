@@ -14,6 +14,8 @@ export interface JobOptions {
   readonly assets?: readonly string[];
   readonly units?: 'restart' | 'leave';
   readonly concurrency?: number;
+  /** Take the mitigations among the patches back. */
+  readonly undo?: boolean;
   /** Default an hour. */
   readonly expireAfterSeconds?: number;
 }
@@ -35,6 +37,7 @@ export async function createJob(product: Product, options: JobOptions): Promise<
       trigger: 'manual',
       patches: options.patches,
       target: { tags: options.tags ?? [], assets: options.assets ?? [], exclude: [] },
+      ...(options.undo === undefined ? {} : { undo_mitigations: options.undo }),
       units: options.units ?? 'restart',
       install_timeout_seconds: 120,
       expire_after_seconds: options.expireAfterSeconds ?? 3600,

@@ -1,6 +1,7 @@
 import { dirname } from 'node:path';
 import type { MitigationOrder } from '@fixpoint/contract/mitigation.ts';
 import type { ReportedMitigation } from '@fixpoint/core/inventory/inventory.ts';
+import { sameSpaces } from '@fixpoint/core/mitigation/config-text.ts';
 import { needsOf, type HostState } from '@fixpoint/core/mitigation/host-state.ts';
 import { judge, type MitigationJudgement } from '@fixpoint/core/mitigation/judge.ts';
 import { mitigationDigest } from '@fixpoint/core/mitigation/mitigation.ts';
@@ -243,7 +244,7 @@ async function must(
   otherwise: string,
 ): Promise<void> {
   const answer = await host.run(argv, { timeoutSeconds: 120 });
-  if (!answer.ok) throw new Error(`${otherwise}: ${answer.message.slice(0, 400)}.`);
+  if (!answer.ok) throw new Error(`${otherwise}: ${sameSpaces(answer.message).slice(0, 400)}.`);
 }
 
 /** Whether sshd would start. What keeps it from starting after our file is gone is not ours to judge, and nothing to reload for. */

@@ -68,7 +68,7 @@ export function register(noun: Command): void {
 
 function describe({ asset, host, packages, candidates, residue }: AssetDetail): string {
   const count = (n: number, one: string): string => `${String(n)} ${one}${n === 1 ? '' : 's'}`;
-  let text = `${asset.hostname}: ${count(asset.open_findings, 'open finding')}, ${String(asset.restart_pending_findings)} waiting for a restart.\n\n`;
+  let text = `${asset.hostname}: ${count(asset.open_findings, 'open finding')}, ${String(asset.mitigated_findings)} mitigated, ${String(asset.restart_pending_findings)} waiting for a restart.\n\n`;
   text += facts([
     ['id', asset.id],
     ['system', host?.os_title ?? `${asset.os} ${asset.os_release}`],

@@ -37,7 +37,11 @@ const columns: readonly Column<Finding>[] = [
 ];
 
 function patchWords(f: Finding): string {
-  if (f.patch === null) return fixStateWords[f.fix_state] ?? f.fix_state;
+  if (f.patch === null) {
+    const [known] = f.mitigations;
+    const state = fixStateWords[f.fix_state] ?? f.fix_state;
+    return known === undefined ? state : `${state}; mitigation:${known.id}`;
+  }
   return f.patch.offered ? f.patch.id : `${f.patch.id} (not offered)`;
 }
 
@@ -109,13 +113,26 @@ function verdict(f: Finding): string {
       return `${where} is fixed on disk; a process still runs the old code.`;
     case 'reboot_pending':
       return `${where} is fixed on disk; the old kernel still runs.`;
+    case 'mitigated':
+      return `${where} cannot be used while a mitigation is in force; the software is not fixed.`;
     case 'undetermined':
       return `${where} could not be judged.`;
     default:
       return f.patch === null
-        ? `${where} is ${f.status}; ${fixStateWords[f.fix_state] ?? f.fix_state}.`
+        ? `${where} is ${f.status}; ${fixStateWords[f.fix_state] ?? f.fix_state}.${knownWords(f)}`
         : `${where} is ${f.status}; ${f.patch.id} fixes it${f.patch.offered ? '' : ', which no repository of this asset offers'}.`;
   }
+}
+
+/** What helps while there is no patch. */
+function knownWords({ mitigations }: Finding): string {
+  const ids = mitigations.filter((m) => m.state !== 'applied').map((m) => `${m.id} ${m.effect} it`);
+  return ids.length === 0 ? '' : ` A mitigation is known: ${ids.join(', ')}.`;
+}
+
+function mitigationWords({ id, title, effect, condition, state }: Finding['mitigations'][number]): string {
+  const stands = state === null ? 'not applied here' : state.replace('_', ' ');
+  return `${id} ${effect} it (${stands}): ${title}. ${condition}`;
 }
 
 function describe(f: Finding): string {
@@ -126,6 +143,7 @@ function describe(f: Finding): string {
     ['installed', f.installed.join(', ')],
     ['fixed in', f.fixed_version ?? fixStateWords[f.fix_state] ?? f.fix_state],
     ['patch', f.patch?.id ?? null],
+    ...f.mitigations.map((m) => ['mitigation', mitigationWords(m)] as const),
     ['exploited', f.exploited ? `yes${f.ransomware ? ', by ransomware too' : ''}` : 'not known to be'],
     [
       'EPSS',

@@ -35,7 +35,9 @@ function targetWords({ target }: PatchJobDefinition): string {
 }
 
 interface CreateOptions extends ServerOptions {
-  readonly patch: string[];
+  readonly patch?: string[];
+  readonly mitigation?: string[];
+  readonly undo?: boolean;
   readonly target: string[];
   readonly exclude?: string[];
   readonly name?: string;
@@ -56,7 +58,9 @@ const collect = (value: string, before: string[] = []): string[] => [
 
 export function register(noun: Command): void {
   forServer(noun.command('create').description('say what is to be deployed where'))
-    .requiredOption('--patch <patch>', 'such as debian:12/openssl@3.0.17-1~deb12u3; may be repeated', collect)
+    .option('--patch <patch>', 'such as debian:12/openssl@3.0.17-1~deb12u3; may be repeated', collect)
+    .option('--mitigation <id>', 'such as sshd-login-grace-time; may be repeated', collect)
+    .option('--undo', 'take the mitigations back instead of applying them')
     .requiredOption('--target <target>', 'tag:NAME, or an asset by id or hostname; may be repeated', collect)
     .option('--exclude <asset>', 'an asset of the target that gets nothing; may be repeated', collect)
     .option('--name <text>', 'default: made from the patches')
@@ -124,12 +128,20 @@ async function create(options: CreateOptions): Promise<void> {
       'Preview first, then start the job.',
     );
   }
+  if (patchesOf(options).length === 0) {
+    throw new Failure(
+      exitCodes.usage,
+      'usage',
+      'nothing is to be deployed',
+      'Name a --patch or a --mitigation; fixpoint patch list and fixpoint mitigation list show them.',
+    );
+  }
   const to = serverOf(options);
   const tagged = options.target.filter((target) => target.startsWith('tag:'));
   const definition: PatchJobDefinition = {
     name: options.name ?? defaultName(options),
     trigger: 'manual',
-    patches: options.patch,
+    patches: patchesOf(options),
     target: {
       tags: tagged.map((target) => target.slice('tag:'.length)),
       assets: options.target
@@ -137,6 +149,7 @@ async function create(options: CreateOptions): Promise<void> {
         .map((target) => target.replace(/^asset:/u, '')),
       exclude: options.exclude ?? [],
     },
+    ...(options.undo === true ? { undo_mitigations: true } : {}),
     units: options.leaveUnits === true ? 'leave' : 'restart',
     install_timeout_seconds: wholeNumber(options.installTimeout, '--install-timeout'),
     expire_after_seconds: wholeNumber(options.expireAfter, '--expire-after'),
@@ -166,9 +179,15 @@ async function create(options: CreateOptions): Promise<void> {
   }
 }
 
-function defaultName({ patch, target }: CreateOptions): string {
-  const names = patch.map((id) => /\/([^@]+)@/u.exec(id)?.[1] ?? id);
-  return `${names.join(', ')} on ${target.join(', ')}`.slice(0, 100);
+/** Patches and mitigations alike, as a job names them. */
+function patchesOf({ patch = [], mitigation = [] }: CreateOptions): string[] {
+  return [...patch, ...mitigation.map((id) => `mitigation:${id.replace(/^mitigation:/u, '')}`)];
+}
+
+function defaultName(options: CreateOptions): string {
+  const { target, undo } = options;
+  const names = patchesOf(options).map((id) => /(?:\/|^mitigation:)([^@]+)/u.exec(id)?.[1] ?? id);
+  return `${undo === true ? 'undo ' : ''}${names.join(', ')} on ${target.join(', ')}`.slice(0, 100);
 }
 
 function preview(to: Connection, job: PatchJob): Promise<Plan> {
@@ -221,19 +240,21 @@ async function jobOf(to: Connection, reference: string): Promise<PatchJob> {
 
 function describe(job: PatchJob): string {
   const { definition: d } = job;
-  return `${d.name}: ${d.patches.join(', ')} on ${targetWords(d)}.\n\n${facts([
-    ['id', job.id],
-    ['trigger', d.trigger],
+  return `${d.name}: ${d.undo_mitigations === true ? 'undo ' : ''}${d.patches.join(', ')} on ${targetWords(d)}.\n\n${facts(
     [
-      'units',
-      d.units === 'restart'
-        ? 'restarted when they still run replaced files'
-        : 'left as they are, and reported',
+      ['id', job.id],
+      ['trigger', d.trigger],
+      [
+        'units',
+        d.units === 'restart'
+          ? 'restarted when they still run replaced files'
+          : 'left as they are, and reported',
+      ],
+      ['assets at once', String(d.concurrency)],
+      ['install time limit', `${String(d.install_timeout_seconds)} s`],
+      ['expires after', `${String(d.expire_after_seconds)} s`],
+      ['created', `${absolute(job.created_at) ?? ''} by ${job.created_by}`],
+      ['deployments', String(job.deployments)],
     ],
-    ['assets at once', String(d.concurrency)],
-    ['install time limit', `${String(d.install_timeout_seconds)} s`],
-    ['expires after', `${String(d.expire_after_seconds)} s`],
-    ['created', `${absolute(job.created_at) ?? ''} by ${job.created_by}`],
-    ['deployments', String(job.deployments)],
-  ])}`;
+  )}`;
 }

@@ -2,12 +2,14 @@ import type { Static } from 'typebox';
 import type { Explanation, ExplanationQuery } from '@fixpoint/contract/explanation.ts';
 import { explain, type SoftwareThere } from '@fixpoint/core/finding/explain.ts';
 import { productOf, productTitle } from '@fixpoint/core/knowledge/ecosystem.ts';
+import { lookUp } from '@fixpoint/core/match/match.ts';
 import { offeredVersions } from '@fixpoint/core/match/offered.ts';
 import { assetRows, assetsByReference } from '../asset/commands.ts';
 import type { Transact } from '../context.ts';
 import { knownOf, vulnerabilitiesCalled, windowsKnowledge } from '../knowledge/commands.ts';
 import { answer, refuse, type Answer } from '../refusal.ts';
 import { softwareOf } from '../software/commands.ts';
+import { mitigationSentences } from './mitigated.ts';
 import { exposureOf } from './store.ts';
 
 /** Tells why an asset has a vulnerability, or why it has not, from the facts as they are now. */
@@ -53,6 +55,14 @@ export async function explanation(
       ? { updates: (await windowsKnowledge(trx, [...new Set(software.map((one) => one.name))])).graph }
       : {}),
   });
+  const isThere = ['open', 'restart_pending', 'reboot_pending', 'undetermined'].includes(told.verdict);
+  const packages = software.flatMap((one) => lookUp(product.ecosystem, one)?.package ?? []);
+  const mitigations = mitigationSentences(
+    vulnerability,
+    isThere ? packages : [],
+    { os: asset.os, osRelease: asset.os_release },
+    asset.host?.mitigations,
+  );
   return answer({
     asset_id: asset.uid,
     hostname: asset.hostname,
@@ -60,14 +70,14 @@ export async function explanation(
     vulnerability,
     verdict: told.verdict,
     sentence: told.sentence,
-    facts: [...told.facts],
+    facts: [...told.facts, ...mitigations.facts],
     software: told.software.map(({ missing, patch, ...one }) => ({
       ...one,
       patch:
         patch === null ? null : { ...patch, needs: { ...patch.needs, packages: [...patch.needs.packages] } },
       missing_patch: missing,
     })),
-    changes: [...told.changes],
+    changes: [...told.changes, ...mitigations.changes],
   });
 }
 

@@ -100,6 +100,27 @@ export function mitigatedSentence(known: readonly FindingMitigation[]): string |
   return `While ${ids.join(', ')} is applied it cannot be used; the software itself is not fixed.`;
 }
 
+/** For an explanation: what is in force against a vulnerability in these packages, and what could be. */
+export function mitigationSentences(
+  vulnerability: string,
+  packages: readonly string[],
+  system: { readonly os: string; readonly osRelease: string },
+  reported: readonly ReportedMitigation[] | undefined,
+): { facts: string[]; changes: string[] } {
+  const facts = new Set<string>();
+  const changes = new Set<string>();
+  for (const name of packages) {
+    for (const one of mitigationsFor({ vulnerability, package: name }, system, reported)) {
+      if (one.state === 'applied') {
+        facts.add(
+          `The mitigation ${one.id} is in force and ${one.effect} it; the software is not fixed. ${one.condition}`,
+        );
+      } else changes.add(`The mitigation ${one.id} ${one.effect} it while it is applied: ${one.title}.`);
+    }
+  }
+  return { facts: [...facts], changes: [...changes] };
+}
+
 /** On how many assets each edition is in force. */
 export async function assetsByMitigation(trx: Transact): Promise<Map<string, number>> {
   const { rows } = await sql<{ key: string; assets: number }>`

@@ -111,6 +111,11 @@ describe('the closed loop of a mitigation', () => {
       status: 'mitigated',
     });
 
+    const told = await fleet.call('GET', `/api/v1/explanation?asset=web-1&vulnerability=${regresshion}`);
+    expect(JSON.stringify(told.body.facts)).toMatch(
+      /mitigation sshd-login-grace-time is in force and blocks it/u,
+    );
+
     // somebody overrides it on the host: the finding is open at once
     web.host.mitigations = [{ ...applied, state: 'overridden', detail: 'sshd has LoginGraceTime 120.' }];
     await web.sendInventory();
