@@ -136,13 +136,13 @@ ${agent} inventory > /dev/null 2> /srv/out/broken || echo "exit $?" >> /srv/out/
         origin: 'third_party',
         vendor: 'Fedora Project',
       },
-      {
+      ...release.map((one) => ({
         name: 'kernel-core',
         arch: 'x86_64',
-        version: `5.14.0-${release[1]}`,
+        version: `5.14.0-${one}`,
         source: 'kernel-core',
-        source_version: `5.14.0-${release[1]}`,
-      },
+        source_version: `5.14.0-${one}`,
+      })),
       {
         name: 'nodejs',
         arch: 'x86_64',

@@ -51,11 +51,6 @@ export function readOsRelease(root: string): OsRelease {
   );
 }
 
-/** As `uname -r` says. */
-export function readRunningKernel(): string {
-  return release();
-}
-
 let nativeArch: string | null = null;
 
 /** dpkg's name of this host's architecture. */
@@ -128,7 +123,7 @@ export async function collectHost(
     addresses: readAddresses(),
     boot_id: bootId,
     booted_at: bootedAt(bootId),
-    running_kernel: readRunningKernel(),
+    running_kernel: release(),
     kernels: fromPackages.kernels.slice(0, 64),
     machine,
     reboot_required: required !== null,

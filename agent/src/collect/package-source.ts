@@ -15,7 +15,7 @@ export interface PackageSource {
 }
 
 export interface CollectedPackages {
-  /** By name and architecture, of which each pair appears once. */
+  /** By name and architecture; each appears once, but for kernels of RPM systems (`packageKey` in core). */
   readonly packages: readonly InstalledPackage[];
   readonly candidates: readonly Candidate[];
   /** Names of packages on hold. */
@@ -71,7 +71,9 @@ export interface ShippedBy {
 
 /** One order whatever the package manager lists first. */
 export function sortPackages(packages: readonly InstalledPackage[]): InstalledPackage[] {
-  return packages.toSorted((a, b) => compareText(a.name, b.name) || compareText(a.arch, b.arch));
+  return packages.toSorted(
+    (a, b) => compareText(a.name, b.name) || compareText(a.arch, b.arch) || compareText(a.version, b.version),
+  );
 }
 
 /** Order by code unit: the same on every host, whatever its locale. */

@@ -1,12 +1,13 @@
 import { existsSync } from 'node:fs';
 import { machine } from 'node:os';
 import { join } from 'node:path';
+import { packageKey } from '@fixpoint/core/inventory/digest.ts';
 import type { InstalledKernel, InstalledPackage } from '@fixpoint/core/inventory/inventory.ts';
 import { parseRpmQuery, rpmQueryFormat } from '@fixpoint/core/inventory/rpm-query.ts';
 import { compareVersions } from '@fixpoint/core/version/version.ts';
 import { AgentFailure } from '../failure.ts';
 import { runCommand } from '../run-command.ts';
-import { readRunningKernel, readOsRelease } from './host.ts';
+import { readOsRelease } from './host.ts';
 import { dnfStampPaths, readDnfCandidates, readDnfHeld } from './dnf.ts';
 import { sortPackages, type CollectedPackages, type PackageSource } from './package-source.ts';
 import { createRpmFiles, rpmCommand, rpmDatabaseStamp } from './rpm-files.ts';
@@ -54,11 +55,13 @@ async function collect(manager: 'dnf' | 'yum' | 'zypper', root: string): Promise
   const parsed = parseRpmQuery(answer.stdout, os);
   if (!parsed.ok) throw new AgentFailure(parsed.code, parsed.message, parsed.what_to_do);
   const kernels = await readKernels(root, parsed.packages);
-  const packages = oneOfEach(parsed.packages, runningVersion(kernels, readRunningKernel()));
+  // Kernels are there in several versions, and all are told. What else is (other drivers' modules) counts as its newest.
+  const packages = newestOfEach(parsed.packages, packageKey);
+  const newest = newestOfEach(packages, (p) => `${p.name}:${p.arch}`);
   const { candidates, problems } =
     manager === 'zypper'
-      ? await readZypperCandidates(root, packages)
-      : await readDnfCandidates(manager, root, os, packages);
+      ? await readZypperCandidates(root, newest)
+      : await readDnfCandidates(manager, root, os, newest);
   return {
     packages: sortPackages(packages),
     candidates,
@@ -69,27 +72,19 @@ async function collect(manager: 'dnf' | 'yum' | 'zypper', root: string): Promise
   };
 }
 
-/**
- * Of the few packages that are installed in several versions at once (kernels and what belongs to them), the one that runs,
- * or else the newest: in a report a name and architecture stand for one version. All kernels are told in `host.kernels`. Pure.
- * @param running version of the running kernel's package; null when none of them runs
- */
-export function oneOfEach(packages: readonly InstalledPackage[], running: string | null): InstalledPackage[] {
+/** Of packages that are told apart by the same key, the newest. Pure. */
+export function newestOfEach(
+  packages: readonly InstalledPackage[],
+  keyOf: (p: InstalledPackage) => string,
+): InstalledPackage[] {
   const chosen = new Map<string, InstalledPackage>();
   for (const p of packages) {
-    const key = `${p.name}:${p.arch}`;
+    const key = keyOf(p);
     const other = chosen.get(key);
-    if (other === undefined) chosen.set(key, p);
-    else if (other.version !== running) {
-      const isNewer = compareVersions('rpm', p.version, other.version) === 'greater';
-      if (p.version === running || isNewer) chosen.set(key, p);
-    }
+    if (other === undefined || compareVersions('rpm', p.version, other.version) === 'greater')
+      chosen.set(key, p);
   }
   return [...chosen.values()];
-}
-
-function runningVersion(kernels: readonly InstalledKernel[], release: string): string | null {
-  return kernels.find((kernel) => kernel.release === release)?.version ?? null;
 }
 
 /** What is named like a kernel and cannot be one. */
