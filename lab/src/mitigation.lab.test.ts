@@ -32,6 +32,17 @@ const wholeWay = ['offered', 'installing', 'installed', 'verifying', 'succeeded'
 /** Its last version that was vulnerable; see installSshd. */
 const vulnerableVersion = '1:9.2p1-2+deb12u2';
 
+/** A kernel as Debian signs it. A container boots none, so that its database names it is all that it takes. */
+const kernelEntry = `Package: linux-image-6.1.0-18-amd64
+Status: install ok installed
+Maintainer: Debian Kernel Team <debian-kernel@lists.debian.org>
+Architecture: amd64
+Source: linux-signed-amd64 (6.1.76+1)
+Version: 6.1.76-1
+Description: Linux 6.1 for 64-bit PCs (signed)
+
+`;
+
 /** Installs sshd while the host is off, through this machine's own network and apt sources. */
 async function installSshd(off: Host): Promise<void> {
   const hosts = await off.readFile('/etc/hosts');
@@ -57,6 +68,11 @@ async function installSshd(off: Host): Promise<void> {
     `/^Package: openssh-/,/^$/ s/^Version: .*/Version: ${vulnerableVersion}/`,
     '/var/lib/dpkg/status',
   ]);
+  await off.writeFile('/var/lib/dpkg/info/linux-image-6.1.0-18-amd64.list', '/.\n');
+  await off.writeFile(
+    '/var/lib/dpkg/status',
+    `${(await off.readFile('/var/lib/dpkg/status')).trimEnd()}\n\n${kernelEntry}`,
+  );
   // A first boot enables everything that is installed, which Debian's own installation does not do with this one.
   await off.runOrThrow(['systemctl', 'mask', 'ssh.socket']);
   await off.writeFile('/etc/hosts', hosts);
@@ -112,10 +128,10 @@ describe.skipIf(missing !== undefined)('a mitigation on a real host', () => {
     await host.runOrThrow(['systemctl', 'daemon-reload']);
     await host.runOrThrow(['systemctl', 'restart', 'fixpoint-agent']);
   };
-  async function deploy(undo: boolean): Promise<Static<typeof TaskDetail>> {
+  async function deploy(undo: boolean, mitigation = id): Promise<Static<typeof TaskDetail>> {
     const job = await createJob(product, {
       name: undo ? 'take the mitigation back' : 'mitigate',
-      patches: [`mitigation:${id}`],
+      patches: [`mitigation:${mitigation}`],
       assets: ['m1'],
       ...(undo ? { undo } : {}),
     });
@@ -199,6 +215,45 @@ describe.skipIf(missing !== undefined)('a mitigation on a real host', () => {
     }
     await restartAgent();
     expect(await host.runOrThrow(['ls', `${stateFolder}/mitigations`])).toBe('');
+  });
+
+  test('parameters of the kernel that bound each other: set, kept over a reboot, and set back', async () => {
+    const keys = [
+      'net.ipv4.ipfrag_low_thresh',
+      'net.ipv4.ipfrag_high_thresh',
+      'net.ipv6.ip6frag_low_thresh',
+      'net.ipv6.ip6frag_high_thresh',
+    ];
+    const values = async (): Promise<string[]> =>
+      Promise.all(
+        keys.map(async (key) => (await host.readFile(`/proc/sys/${key.replaceAll('.', '/')}`)).trim()),
+      );
+    await explained(product, [host], async () => {
+      const before = await values();
+      const wanted = ['196608', '262144', '196608', '262144'];
+      expect(before).not.toEqual(wanted);
+      expect(statesOf(await deploy(false, 'sysctl-ipfrag-thresholds'))).toEqual(wholeWay);
+      expect(await values()).toEqual(wanted);
+      // systemd reads our file at boot, and what is in force is seen again.
+      await host.reboot();
+      expect(await values()).toEqual(wanted);
+      expect(statesOf(await deploy(true, 'sysctl-ipfrag-thresholds'))).toEqual(wholeWay);
+      expect(await values()).toEqual(before);
+      expect(
+        (await host.run(['ls', '/etc/sysctl.d/zz-fixpoint-sysctl-ipfrag-thresholds.conf'])).exitCode,
+      ).not.toBe(0);
+    });
+  });
+
+  test('a parameter of the whole kernel is not for a container, and the plan says so', async () => {
+    const job = await createJob(product, {
+      name: 'not here',
+      patches: ['mitigation:sysctl-unprivileged-userns'],
+      assets: ['m1'],
+    });
+    expect((await preview(product, job.id)).excluded).toMatchObject([
+      { hostname: 'm1', reason: 'mitigation_not_supported' },
+    ]);
   });
 
   test('a host whose sshd would not start with it is left as it was, and the task says why', async () => {

@@ -161,6 +161,18 @@ describe('a kernel parameter', () => {
     }
   });
 
+  test('a record that cannot be read is unknown, and neither applied over nor taken for undone', async () => {
+    write(runtime, '1\n');
+    await applyMitigation(userns, parts());
+    write('var/lib/agent/mitigations/userns.json', '{"format":1}');
+    expect(await collectMitigations(host(), parts().records)).toMatchObject([
+      { id: 'userns', state: 'unknown' },
+    ]);
+    await expect(applyMitigation(userns, parts())).rejects.toThrow(/not what the agent wrote/u);
+    await expect(undoMitigation('userns', parts())).rejects.toThrow(/not what the agent wrote/u);
+    expect(read(own)).not.toBeNull();
+  });
+
   test('another edition replaces the first, and what was before that is kept', async () => {
     write(runtime, '1\n');
     write('proc/sys/user/max_user_namespaces', '1000\n');

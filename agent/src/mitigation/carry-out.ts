@@ -285,28 +285,44 @@ async function restart(
   }
 }
 
-/** What every mitigation of this host comes to now. What is in between counts as not applied. */
+/**
+ * What every mitigation of this host comes to now. What is in between counts as not applied, and what cannot be read or
+ * looked at is unknown: neither keeps the rest of the inventory from being told.
+ */
 export async function collectMitigations(
   host: HostAccess,
   records: MitigationRecords,
 ): Promise<ReportedMitigation[]> {
   const reported: ReportedMitigation[] = [];
-  for (const { order, phase } of records.list()) {
-    const judged: MitigationJudgement =
-      phase === 'applied'
-        ? judge(order, await observe(host, needsOf(order)))
-        : {
-            state: 'not_applied',
-            detail: phase === 'applying' ? 'It is being applied.' : 'It is being taken back.',
-            until_reboot: false,
-          };
-    reported.push({
-      id: order.id,
-      digest: mitigationDigest(order),
-      state: judged.state,
-      detail: judged.detail.slice(0, 1_000),
-      until_reboot: judged.until_reboot,
-    });
+  for (const id of records.ids()) {
+    try {
+      const record = records.read(id);
+      if (record !== null) reported.push(await reportOf(host, record));
+    } catch (error) {
+      const detail = `It could not be looked at: ${sameSpaces(messageOf(error)).slice(0, 500)}`;
+      reported.push({ id, digest: unreadDigest, state: 'unknown', detail, until_reboot: false });
+    }
   }
   return reported;
+}
+
+/** Of no edition. */
+const unreadDigest = '0'.repeat(64);
+
+async function reportOf(host: HostAccess, { order, phase }: MitigationRecord): Promise<ReportedMitigation> {
+  const judged: MitigationJudgement =
+    phase === 'applied'
+      ? judge(order, await observe(host, needsOf(order)))
+      : {
+          state: 'not_applied',
+          detail: phase === 'applying' ? 'It is being applied.' : 'It is being taken back.',
+          until_reboot: false,
+        };
+  return {
+    id: order.id,
+    digest: mitigationDigest(order),
+    state: judged.state,
+    detail: judged.detail.slice(0, 1_000),
+    until_reboot: judged.until_reboot,
+  };
 }

@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { MitigationOrder } from '@fixpoint/contract/mitigation.ts';
 import { Type, type Static } from '@fixpoint/contract/schema.ts';
+import { isMitigationId } from '@fixpoint/core/mitigation/mitigation.ts';
 import type { BeforeApply } from '@fixpoint/core/mitigation/plan-steps.ts';
 import { prepareStateDir, readStateFile, syncFolder, writeFileAtomically } from '../state-dir.ts';
 
@@ -42,6 +43,8 @@ export const MitigationRecord = Type.Object(
 export type MitigationRecord = Static<typeof MitigationRecord>;
 
 export interface MitigationRecords {
+  /** Of every record, whether it can be read or not. */
+  ids(): string[];
   list(): MitigationRecord[];
   read(id: string): MitigationRecord | null;
   /** Durable when it returns. */
@@ -53,12 +56,16 @@ export interface MitigationRecords {
 export function openMitigationRecords(stateDir: string): MitigationRecords {
   const folder = join(stateDir, 'mitigations');
   const pathOf = (id: string): string => join(folder, `${id}.json`);
+  const ids = (): string[] =>
+    existsSync(folder)
+      ? readdirSync(folder)
+          .flatMap((name) => (name.endsWith('.json') ? [name.slice(0, -'.json'.length)] : []))
+          .filter(isMitigationId)
+          .sort()
+      : [];
   return {
-    list() {
-      if (!existsSync(folder)) return [];
-      const names = readdirSync(folder).filter((name) => name.endsWith('.json'));
-      return names.sort().flatMap((name) => readStateFile(join(folder, name), MitigationRecord) ?? []);
-    },
+    ids,
+    list: () => ids().flatMap((id) => readStateFile(pathOf(id), MitigationRecord) ?? []),
     read: (id) => readStateFile(pathOf(id), MitigationRecord),
     write(record) {
       prepareStateDir(stateDir);
