@@ -4,16 +4,17 @@
  * of a fleet show it.
  */
 import { mkdtemp, rm } from 'node:fs/promises';
+import { createReadStream } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { pino } from 'pino';
 import { sql } from 'kysely';
 import type { FeedId } from '@fixpoint/core/knowledge/facts.ts';
 import type { Context, Transact } from '../../server/src/context.ts';
+import { systemClock } from '../../server/src/clock.ts';
 import { openCluster } from '../../server/src/database/cluster.ts';
 import { connect } from '../../server/src/database/database.ts';
 import { migrate } from '../../server/src/database/migrate.ts';
-import { debianOsvZip, ubuntuOsvZip } from '../../server/src/feed/extract/osv-zips.ts';
 import { sharedFeedsMissing } from '../../server/src/feed/extract/shared-feeds.ts';
 import type { FeedFile } from '../../server/src/feed/feed.ts';
 import { feedOf } from '../../server/src/feed/feeds.ts';
@@ -21,11 +22,13 @@ import { listFindings } from '../../server/src/finding/list.ts';
 import { importFeed } from '../../server/src/knowledge/import.ts';
 import { systemRandom } from '../../server/src/random.ts';
 import { internSoftware } from '../../server/src/software/commands.ts';
+import { timeProcess } from './run-command.ts';
 import { grouped, median, report, spread } from './statistics.ts';
 
 const softwareCount = 60_000;
 const assetCount = 1000;
 const softwarePerAsset = 300;
+const versionsPerPackage = 6;
 const newAdvisories = 21;
 const actor = { kind: 'system', name: 'bench' } as const;
 
@@ -42,7 +45,7 @@ export async function benchKnowledge(): Promise<void> {
     const { pool, db, close } = connect({ url: cluster.url, log });
     try {
       await migrate(pool, { log });
-      await measure({ db, clock: { now: () => new Date() }, random: systemRandom, log });
+      await measure({ db, clock: systemClock, random: systemRandom, log }, folder);
     } finally {
       await close();
     }
@@ -52,15 +55,22 @@ export async function benchKnowledge(): Promise<void> {
   }
 }
 
-async function measure(context: Context): Promise<void> {
+async function measure(context: Context, folder: string): Promise<void> {
+  const script = join(import.meta.dirname, 'knowledge-files.ts');
+  const written = timeProcess(
+    { program: process.execPath, arguments: [script, folder] },
+    join(folder, 'files.log'),
+    300,
+  );
+  if (written.exitCode !== 0) throw new Error('the snapshots could not be written in the published layout');
   let peak = 0;
   const watch = setInterval(() => {
     peak = Math.max(peak, process.memoryUsage().rss);
   }, 50);
-  const first = await importBoth(context);
+  const first = await importBoth(context, folder);
   const memory = peak / 1024 ** 2;
   const again = [];
-  for (let i = 0; i < 3; i++) again.push(await importBoth(context));
+  for (let i = 0; i < 3; i++) again.push(await importBoth(context, folder));
   clearInterval(watch);
   const counts = await sql<{ records: string; statements: string }>`select
     (select count(*) from feed_record) as records, (select count(*) from statement) as statements`.execute(
@@ -81,10 +91,14 @@ async function measure(context: Context): Promise<void> {
   await measureNewAdvisory(context);
 }
 
-async function importBoth(context: Context): Promise<number> {
+function fileAt(path: string): FeedFile {
+  return { name: basename(path), bytes: createReadStream(path) };
+}
+
+async function importBoth(context: Context, folder: string): Promise<number> {
   const files: [FeedId, FeedFile][] = [
-    ['debian-osv', await debianOsvZip()],
-    ['ubuntu-osv', await ubuntuOsvZip()],
+    ['debian-osv', fileAt(join(folder, 'debian-osv.zip'))],
+    ['ubuntu-osv', fileAt(join(folder, 'ubuntu-osv.zip'))],
   ];
   const started = performance.now();
   for (const [id, file] of files) await take(context, id, file, true);
@@ -96,36 +110,35 @@ async function take(context: Context, id: FeedId, file: FeedFile, complete: bool
   if (!result.ok) throw new Error(`${id}: ${result.message}`);
 }
 
-/** Software of the packages that the data speaks of, in versions around the fixed ones, and assets that have it. */
+/** Software of the packages that the data speaks of, in a few versions around the fixed ones, and assets that have it. */
 async function makeFleet(context: Context): Promise<void> {
-  const { rows } = await sql<{ release: string; package: string; version: string }>`
-    select release, package, fixed_version as version from statement
-    where ecosystem = 'debian' and release in ('11', '12') and status = 'fixed'
-    group by 1, 2, 3 order by md5(package || fixed_version || release)`.execute(context.db);
+  const { rows } = await sql<{ ecosystem: string; release: string; package: string; version: string }>`
+    select ecosystem, release, package, version from (
+      select ecosystem, release, package, fixed_version as version,
+        row_number() over (partition by ecosystem, release, package order by md5(fixed_version)) as ordinal
+      from statement where status = 'fixed' and channel is null group by 1, 2, 3, 4) x
+    where ordinal <= ${versionsPerPackage}::int order by md5(package || version || release)`.execute(
+    context.db,
+  );
   const wanted = new Map<string, Parameters<typeof internSoftware>[3][number][]>();
-  for (let round = 0, made = 0; made < softwareCount; round++) {
+  for (let binary = 0, made = 0; made < softwareCount; binary++) {
     for (const row of rows) {
       if (made >= softwareCount) break;
-      const version = round === 0 ? row.version : `${row.version}~${String(round)}`;
-      const list = wanted.get(row.release) ?? [];
-      wanted.set(row.release, list);
-      list.push({
-        name: `${row.package}-bin`,
-        arch: 'amd64',
-        version,
-        source: row.package,
-        source_version: version,
-      });
+      const key = `${row.ecosystem}\t${row.release}`;
+      const list = wanted.get(key) ?? [];
+      wanted.set(key, list);
+      const { version } = row;
+      const name = binary === 0 ? row.package : `${row.package}-${String(binary)}`;
+      list.push({ name, arch: 'amd64', version, source: row.package, source_version: version });
       made += 1;
     }
   }
-  for (const [release, packages] of wanted) {
+  for (const [key, packages] of wanted) {
+    const [ecosystem = '', release = ''] = key.split('\t');
     for (let i = 0; i < packages.length; i += 5000) {
       await context.db
         .transaction()
-        .execute((trx) =>
-          internSoftware(trx, context, { ecosystem: 'debian', release }, packages.slice(i, i + 5000)),
-        );
+        .execute((trx) => internSoftware(trx, context, { ecosystem, release }, packages.slice(i, i + 5000)));
     }
   }
   await sql`insert into asset (uid, hostname, mode, os, os_release, arch, public_key, agent_version, enrolled_at,
@@ -134,7 +147,7 @@ async function makeFleet(context: Context): Promise<void> {
       s.ids, array_fill(0, array[cardinality(s.ids)])
     from generate_series(1, ${assetCount}::int) n cross join lateral (
       select array_agg(id order by id) as ids from (
-        select id from software where release = '12' order by md5(id::text || n::text) limit ${softwarePerAsset}::int) x
+        select id from software where ecosystem = 'debian' and release = '12' order by md5(id::text || n::text) limit ${softwarePerAsset}::int) x
     ) s`.execute(context.db);
   await sql`analyze`.execute(context.db);
 }
@@ -145,7 +158,7 @@ async function measureNewAdvisory(context: Context): Promise<void> {
     select count(*) as software, count(distinct source) as names from software`.execute(context.db);
   const { rows: biggest } = await sql<{ source: string; versions: string; assets: string }>`
     select source, count(distinct s.id) as versions, count(distinct a.id) as assets
-    from software s join asset a on s.id = any(a.software) where s.release = '12'
+    from software s join asset a on s.id = any(a.software) where s.ecosystem = 'debian' and s.release = '12'
     group by source order by count(distinct s.id) desc limit 1`.execute(context.db);
   const [target] = biggest;
   if (target === undefined) throw new Error('no asset has software');

@@ -1,6 +1,7 @@
 import { Type, type Static } from 'typebox';
 import { missingPatchReasons } from '@fixpoint/core/match/correlate.ts';
 import { mitigationEffects } from '@fixpoint/core/mitigation/mitigation.ts';
+import { exploitMaturities } from '@fixpoint/core/knowledge/danger.ts';
 import { oneOf } from './enum.ts';
 import { ListQuery } from './list.ts';
 
@@ -38,6 +39,19 @@ export const Evidence = Type.Object(
     disagreements: Type.Array(Type.String()),
     /** Support channel that the fix comes from, in words; absent or null when everybody gets it. */
     channel: Type.Optional(orNull(Type.String())),
+    /** Windows: the update to deploy now, the end of the chain that supersedes the fix. */
+    update: Type.Optional(
+      Type.Object(
+        {
+          id: Type.String(),
+          build: orNull(Type.String()),
+          /** The update that the vendor names for this vulnerability. */
+          contains: Type.String(),
+          restart: orNull(oneOf(['required', 'maybe', 'not_required'] as const)),
+        },
+        closed,
+      ),
+    ),
   },
   closed,
 );
@@ -127,7 +141,13 @@ export const Finding = Type.Object(
     missing_patch: orNull(MissingPatch),
     /** What is known against it besides a patch, what blocks it first. Empty for a fixed one. */
     mitigations: Type.Array(FindingMitigation),
+    /** Base score of the vector that speaks for it on this system (core/src/knowledge/score.ts), and who scored it. */
     cvss: orNull(Type.Number()),
+    cvss_scorer: orNull(Type.String()),
+    /** Scorers that are 1.0 or more away, and sources that contradict each other on exploitation, in words. */
+    danger_disagreements: Type.Array(Type.String()),
+    /** How far attacks have come: `active` is known attacks, `weaponised` a ready module, `public` code to fetch. */
+    exploit: oneOf(exploitMaturities),
     epss: orNull(Type.Number()),
     exploited: Type.Boolean(),
     ransomware: Type.Boolean(),
@@ -206,6 +226,8 @@ export const VulnerabilityDetail = Type.Object(
           ransomware: orNull(Type.Boolean()),
           asserted_on: Type.String(),
           due_on: orNull(Type.String()),
+          title: orNull(Type.String()),
+          reference: orNull(Type.String()),
           feed: Type.String(),
         },
         closed,
@@ -217,8 +239,11 @@ export const VulnerabilityDetail = Type.Object(
           ecosystem: Type.String(),
           release: Type.String(),
           package: Type.String(),
+          module: orNull(Type.String()),
+          channel: orNull(Type.String()),
           status: Type.String(),
           fixed_version: orNull(Type.String()),
+          updates: Type.Array(Type.String()),
           fix_state: Type.String(),
           note: orNull(Type.String()),
           feed: Type.String(),
@@ -226,6 +251,29 @@ export const VulnerabilityDetail = Type.Object(
         },
         closed,
       ),
+    ),
+    /** What all sources come to, and where they contradict each other. */
+    danger: Type.Object(
+      {
+        cvss: orNull(Type.Number()),
+        cvss_scorer: orNull(Type.String()),
+        exploit: oneOf(exploitMaturities),
+        exploited_since: orNull(Type.String()),
+        ransomware: orNull(Type.Boolean()),
+        epss: orNull(Type.Number()),
+        ssvc: orNull(
+          Type.Object(
+            {
+              exploitation: oneOf(['none', 'poc', 'active'] as const),
+              automatable: orNull(Type.Boolean()),
+              technical_impact: orNull(oneOf(['partial', 'total'] as const)),
+            },
+            closed,
+          ),
+        ),
+        disagreements: Type.Array(Type.String()),
+      },
+      closed,
     ),
     assets: Type.Integer(),
   },

@@ -149,12 +149,21 @@ function describe(f: Finding): string {
       'EPSS',
       f.epss === null ? null : `${(f.epss * 100).toFixed(1)} % chance of being exploited within 30 days`,
     ],
-    ['CVSS', f.cvss === null ? null : `${f.cvss.toFixed(1)} of 10`],
+    ['CVSS', f.cvss === null ? null : `${f.cvss.toFixed(1)} of 10, by ${f.cvss_scorer ?? '?'}`],
+    ['exploit', exploitWords[f.exploit]],
+    ...f.danger_disagreements.map((text) => ['sources disagree', text] as const),
     ['first seen', absolute(f.first_seen_at)],
     ['fixed', absolute(f.fixed_at)],
     ['why', f.evidence.sentence],
   ])}`;
 }
+
+const exploitWords = {
+  none: 'no code is known',
+  public: 'code is public',
+  weaponised: 'a ready module is public',
+  active: 'attacks are known',
+} as const;
 
 function explain(f: Finding): string {
   const { evidence } = f;

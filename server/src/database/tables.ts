@@ -1,5 +1,5 @@
 // Longer than 400 lines because it shows the rows of every table in one place, as schema.sql shows the tables.
-import type { FeedId, StatementFact, ThreatFact, UpdateFact } from '@fixpoint/core/knowledge/facts.ts';
+import type { CvssFact, FeedId, StatementFact, ThreatFact, UpdateFact } from '@fixpoint/core/knowledge/facts.ts';
 import type { Undetermined } from '@fixpoint/core/finding/exposure.ts';
 import type { VerdictEvidence } from '@fixpoint/core/match/evidence.ts';
 import type { ColumnType, Generated } from 'kysely';
@@ -176,20 +176,20 @@ export interface StatementTable {
 }
 
 export interface CvssTable {
-  feed: string;
+  feed: FeedId;
   record: string;
   vulnerability: string;
   scorer: string;
-  version: string;
+  version: CvssFact['version'];
   vector: string;
   base_score: number;
 }
 
 export interface ThreatTable {
-  feed: string;
+  feed: FeedId;
   record: string;
   vulnerability: string;
-  threat: string;
+  threat: ThreatFact['threat'];
   probability: number | null;
   percentile: number | null;
   ransomware: boolean | null;

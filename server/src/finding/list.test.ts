@@ -39,7 +39,12 @@ describe('findings', () => {
       installed: ['libssl3 3.0.17-1~deb12u2'],
       patch: { id: 'debian:12/openssl@3.0.22-1~deb12u2', offered: true },
       evidence: { rule: 'older_than_fixed_version', comparison: 'less' },
+      exploit: expect.any(String),
+      danger_disagreements: expect.any(Array),
     });
+    const scored = page.items.filter((one: { cvss: number | null }) => one.cvss !== null);
+    expect(scored.length).toBeGreaterThan(0);
+    for (const one of scored) expect(one.cvss_scorer).toEqual(expect.any(String));
     const likelihood = page.items.map((one: { epss: number | null }) => one.epss ?? -1);
     expect(likelihood).toEqual(likelihood.toSorted((a: number, b: number) => b - a));
   });

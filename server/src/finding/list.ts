@@ -1,11 +1,13 @@
 import type { Static } from 'typebox';
 import { findingStatuses, type Finding, type FindingQuery } from '@fixpoint/contract/finding.ts';
-import { productOf } from '@fixpoint/core/knowledge/ecosystem.ts';
+import { summariseDanger } from '@fixpoint/core/knowledge/danger.ts';
+import { isEcosystem, productOf } from '@fixpoint/core/knowledge/ecosystem.ts';
 import { correlate } from '@fixpoint/core/match/correlate.ts';
 import { offeredVersions } from '@fixpoint/core/match/offered.ts';
 import { assetRows, assetsByReference } from '../asset/commands.ts';
 import type { Transact } from '../context.ts';
 import { readOffset } from '../cursor.ts';
+import { dangersOf } from '../knowledge/danger.ts';
 import { vulnerabilitiesCalled } from '../knowledge/commands.ts';
 import { answer, refuse, type Answer } from '../refusal.ts';
 import { softwareOf } from '../software/commands.ts';
@@ -97,8 +99,15 @@ async function present(trx: Transact, rows: readonly FindingRow[]): Promise<Find
   );
   const assets = await assetRows(trx, [...new Set(rows.map((row) => row.asset_id))]);
   const assetOf = new Map(assets.map((asset) => [asset.id, asset]));
+  const dangers = await dangersOf(trx, [...new Set(rows.map((row) => row.vulnerability))]);
   return rows.map((row) => {
     const product = productOf(row.os, row.os_release);
+    const facts = dangers.get(row.vulnerability);
+    const danger = summariseDanger(
+      facts?.scores ?? [],
+      facts?.threats ?? [],
+      isEcosystem(product.ecosystem) ? product.ecosystem : null,
+    );
     const offered = offeredVersions(product.ecosystem, assetOf.get(row.asset_id)?.candidates ?? []);
     const installed = row.software.flatMap((id) => software.get(id) ?? []);
     const { patch, missing } = correlate({
@@ -108,6 +117,7 @@ async function present(trx: Transact, rows: readonly FindingRow[]): Promise<Find
       fixedVersion: row.fixed_version,
       channel: row.evidence.channel ?? null,
       rule: row.evidence.rule,
+      ...(row.evidence.update === undefined ? {} : { update: row.evidence.update }),
       installed,
       offered,
       held: assetOf.get(row.asset_id)?.host?.held ?? [],
@@ -138,7 +148,10 @@ async function present(trx: Transact, rows: readonly FindingRow[]): Promise<Find
           : { ...patch, needs: { ...patch.needs, packages: [...patch.needs.packages] } },
       missing_patch: row.status === 'fixed' ? null : missing,
       mitigations,
-      cvss: row.cvss,
+      cvss: danger.score?.chosen.score.baseScore ?? null,
+      cvss_scorer: danger.score?.chosen.score.scorer ?? null,
+      danger_disagreements: [...danger.disagreements],
+      exploit: danger.threat.maturity,
       epss: row.epss,
       exploited: row.exploited,
       ransomware: row.ransomware,

@@ -50,6 +50,33 @@ export async function exposureOf(trx: Transact, assetId: number): Promise<Exposu
   };
 }
 
+/**
+ * Software of assets that no feed can speak of: not built by the distribution, by who built it; and products of Windows that
+ * the vendor's data does not have (`origin` is `no_data`).
+ */
+export async function unspokenSoftware(trx: Transact, assetIds: readonly number[]) {
+  const { rows } = await sql<{
+    asset_id: number;
+    origin: 'third_party' | 'unknown' | 'no_data';
+    vendor: string;
+    names: string[];
+  }>`
+    with installed as (
+      select a.id as asset_id, s.* from asset a cross join lateral unnest(a.software) as u(id) join software s on s.id = u.id
+      where a.id = any(${assetIds}::integer[]) and (s.origin <> '' or s.ecosystem = 'windows')
+    )
+    select asset_id, origin, vendor, array_agg(distinct name order by name) as names
+    from installed where origin <> '' group by 1, 2, 3
+    union all
+    select asset_id, 'no_data', '', array_agg(distinct name order by name)
+    from installed i where ecosystem = 'windows'
+      and not exists (select from statement t where t.ecosystem = 'windows' and t.release = '' and t.package = i.name)
+      and not exists (select from vendor_update v where v.product = i.name)
+    group by 1
+    order by 1, 2, 3`.execute(trx);
+  return rows;
+}
+
 /** What is undetermined of assets by themselves, and by which system's data they are judged. */
 export async function judgedByProduct(trx: Transact, assetIds: readonly number[]) {
   const { rows } = await sql<{
@@ -143,20 +170,28 @@ export async function closeByKnowledge(
   return Number(result.numAffectedRows ?? 0);
 }
 
-/** One row for each software that counts on each asset in scope, with why it counts. */
-function exposedRows(scope: RawBuilder<unknown>): RawBuilder<unknown> {
+/**
+ * One row for each software that counts on each asset in scope, with why it counts. `only`: an array of software ids, when
+ * nothing else matters; then the assets are looked up by these, instead of reading all that each asset has.
+ */
+function exposedRows(scope: RawBuilder<unknown>, only?: RawBuilder<unknown>): RawBuilder<unknown> {
+  const installed =
+    only === undefined
+      ? sql`asset a cross join lateral unnest(a.software, a.since) as u(software_id, since)`
+      : sql`unnest(${only}) as c(id) join asset a on a.software @> array[c.id]
+          cross join lateral (select c.id, a.since[array_position(a.software, c.id)]) as u(software_id, since)`;
+  const stale = only === undefined ? sql`true` : sql`u.software_id = any(${only})`;
   return sql`
     select a.id as asset_id, u.software_id, u.since, 'installed' as kind, null::text as reason, e.next_kernel,
       a.os, coalesce(e.mitigations, '{}') as mitigations
-    from asset a left join asset_exposure e on e.asset_id = a.id
-      cross join lateral unnest(a.software, a.since) as u(software_id, since)
+    from ${installed} left join asset_exposure e on e.asset_id = a.id
     where ${scope} and not (u.software_id = any(coalesce(e.inert, '{}')))
     union all
     select a.id, u.software_id, u.since, u.kind, u.reason, null, a.os, e.mitigations
     from asset a join asset_exposure e on e.asset_id = a.id
       cross join lateral unnest(e.stale_software, e.stale_since, e.stale_kind, e.stale_reason)
         as u(software_id, since, kind, reason)
-    where ${scope}`;
+    where ${scope} and ${stale}`;
 }
 
 interface FindingScope {
@@ -229,7 +264,11 @@ function findingsExpression(filter: FindingScope): RawBuilder<unknown> {
     filter.package === undefined
       ? sql`true`
       : sql`(s.package = ${filter.package} or s.source = ${filter.package} or s.name = ${filter.package})`;
-  return sql`exposed as (${exposedRows(assetScope(filter))}),
+  const carriers =
+    filter.vulnerabilities === undefined
+      ? undefined
+      : sql`array(select software_id from software_verdict where vulnerability = any(${filter.vulnerabilities}))`;
+  return sql`exposed as (${exposedRows(assetScope(filter), carriers)}),
     carried as (
       select x.asset_id, x.software_id, x.kind, x.reason, v.vulnerability, v.verdict, v.fix_state, v.fixed_version,
         s.package, greatest(to_timestamp(x.since + ${sinceEpochSeconds}), v.since) as seen_at,
@@ -383,9 +422,11 @@ export async function fixableFindings(
     vulnerability: string;
   }>`
     with ${findingsExpression(filter)}
-    select a.os, a.os_release, f.package, w.fixed_version, f.asset_id, f.vulnerability
+    select a.os, a.os_release, coalesce(w.evidence #>> '{update,id}', f.package) as package,
+      coalesce(w.evidence #>> '{update,build}', w.evidence #>> '{update,id}', w.fixed_version) as fixed_version,
+      f.asset_id, f.vulnerability
     from f join asset a on a.id = f.asset_id
       join software_verdict w on w.software_id = f.spokesman and w.vulnerability = f.vulnerability
-    where w.fixed_version is not null and f.status <> 'undetermined'`.execute(trx);
+    where (w.fixed_version is not null or w.evidence ? 'update') and f.status <> 'undetermined'`.execute(trx);
   return rows.rows;
 }

@@ -365,6 +365,24 @@ export async function updatesFor(trx: Transact, products: readonly string[]): Pr
   }));
 }
 
+export async function scoreRows(trx: Transact, vulnerabilities: readonly string[]) {
+  if (vulnerabilities.length === 0) return [];
+  return trx
+    .selectFrom('cvss')
+    .selectAll()
+    .where('vulnerability', '=', sql<string>`any(${vulnerabilities})`)
+    .execute();
+}
+
+export async function threatRows(trx: Transact, vulnerabilities: readonly string[]) {
+  if (vulnerabilities.length === 0) return [];
+  return trx
+    .selectFrom('threat')
+    .selectAll()
+    .where('vulnerability', '=', sql<string>`any(${vulnerabilities})`)
+    .execute();
+}
+
 /** Products that these updates are for. */
 export async function productsOfUpdates(trx: Transact, updates: readonly string[]): Promise<string[]> {
   if (updates.length === 0) return [];
