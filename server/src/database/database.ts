@@ -35,6 +35,13 @@ export function connect(options: ConnectOptions): Connection {
   pool.on('error', (error) => {
     if (closed === undefined) log.warn({ reason: error.message }, 'lost an idle connection to the database');
   });
+  // The pool listens to idle connections only. One that is in use and waits, as a sync's does for its turn to end, would end
+  // this process as well; whoever uses it hears of it at the next query.
+  pool.on('connect', (client) => {
+    client.on('error', (error) => {
+      if (closed === undefined) log.debug({ reason: error.message }, 'a connection to the database ended');
+    });
+  });
   const db = new Kysely<Database>({ dialect: new PostgresDialect({ pool }) });
   return {
     db,

@@ -36,7 +36,10 @@ export async function inTurn<T>(db: Db, feed: FeedId, work: () => Promise<T>): P
     try {
       return await work();
     } finally {
-      await sql`select pg_advisory_unlock(${syncTurn}, hashtext(${feed}))`.execute(connection);
+      // a connection that has ended has given the lock back by itself, and what was done is done
+      await sql`select pg_advisory_unlock(${syncTurn}, hashtext(${feed}))`
+        .execute(connection)
+        .catch(() => undefined);
     }
   });
 }

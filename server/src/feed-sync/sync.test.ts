@@ -1,5 +1,6 @@
 import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { sql } from 'kysely';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { Feed } from '../feed/feed.ts';
 import { feeds } from '../feed/feeds.ts';
@@ -330,4 +331,24 @@ test('every feed that can be downloaded is asked for over https, and in the form
   t.from.publish('/feed', lines(1));
   await t.sync();
   expect(t.from.asked[0]?.headers.accept).toBe('application/json');
+});
+
+test('a database that ends the connection which holds the turn ends neither the sync nor the server', async () => {
+  const t = await oneFeed();
+  const content = lines(1);
+  t.from.behave('/feed', (_request, response) => {
+    setTimeout(() => response.end(content), 400);
+  });
+  const syncing = t.sync().then(
+    (outcome) => outcome.outcome,
+    () => 'thrown',
+  );
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  const { rows } = await sql<{ ended: boolean }>`
+    select pg_terminate_backend(pid) as ended from pg_locks
+    where locktype = 'advisory' and classid = 4206011
+      and database = (select oid from pg_database where datname = current_database())`.execute(t.database.db);
+  expect(rows).toEqual([{ ended: true }]);
+  expect(await syncing).toBe('imported');
+  expect(await t.records('epss')).toHaveLength(1);
 });
