@@ -102,6 +102,8 @@ export const versionMarks: readonly {
   { pattern: /\bmx\d\d/u, vendor: 'MX Linux', unless: 'mx' },
   { pattern: /[-+~]p[vm][ex]\d|-pve\b/u, vendor: 'Proxmox' },
   { pattern: /tuxcare/u, vendor: 'TuxCare' },
+  // packages.redis.io: 6:7.4.0-1rl1~bookworm1
+  { pattern: /-\d+rl\d+~/u, vendor: 'Redis' },
   { pattern: /\.el\d|\.fc\d\d/u, vendor: null },
   { pattern: /[-+~.]local\d*/u, vendor: null },
   { pattern: /ubuntu\d/u, vendor: 'Ubuntu', unless: 'ubuntu' },

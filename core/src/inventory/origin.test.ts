@@ -66,6 +66,7 @@ describe('a package of dpkg', () => {
     ['3:27.1.0-0ubuntu1~cloud0', 'Ubuntu Cloud Archive'],
     ['1:10.11.6+maria~deb12', 'MariaDB'],
     ['8.0.35-27-1.bookworm', 'Percona'],
+    ['6:7.4.0-1rl1~bookworm1', 'Redis'],
     ['1.2-3~ppa1~jammy', 'Launchpad PPA'],
     ['1.2-3ubuntu4', 'Ubuntu'],
     ['1.2-3+local1', null],

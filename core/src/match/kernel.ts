@@ -87,10 +87,11 @@ export function isKernelSource(source: string): boolean {
 }
 
 /**
- * The source that statements about a kernel image name. Debian wraps `linux` as `linux-signed-ARCH`, Ubuntu a flavour's
- * source `linux-aws` as `linux-signed-aws` and `linux` as `linux-signed`.
+ * The source that statements about a kernel image name. Debian wraps `linux` as `linux-signed-ARCH` and the newer kernels of
+ * its long-term support alike (`linux-6.1` as `linux-signed-6.1-amd64`), Ubuntu a flavour's source `linux-aws` as
+ * `linux-signed-aws` and `linux` as `linux-signed`.
  */
 export function kernelStatementSource(source: string): string {
-  if (/^linux-signed-(?:amd64|arm64|i386|armhf)$/u.test(source)) return 'linux';
-  return source.replace(/^linux-signed/u, 'linux');
+  const debian = /^linux-signed(-\d+\.\d+)?-(?:amd64|arm64|i386|armhf)$/u.exec(source);
+  return debian === null ? source.replace(/^linux-signed/u, 'linux') : `linux${debian[1] ?? ''}`;
 }

@@ -154,6 +154,17 @@ describe('what is built from a kernel’s source', () => {
     'linuxptp',
     'kernelshark',
   ])('%s is none', (source) => expect(isKernelSource(source)).toBe(false));
+  test('Debian’s signed kernels lead to their own source, also the newer ones of its long-term support', () => {
+    const image = {
+      name: 'linux-image-6.1.0-0.deb11.25-amd64',
+      source: 'linux-signed-6.1-amd64',
+      version: '6.1.106-3~deb11u1',
+      source_version: '6.1.106+3~deb11u1',
+    };
+    expect(lookUp('debian', image)).toMatchObject({ source: 'linux-6.1', version: '6.1.106-3~deb11u1' });
+    expect(lookUp('debian', { ...image, source: 'linux-signed-5.10-arm64' })?.source).toBe('linux-5.10');
+    expect(lookUp('debian', { ...image, source: 'linux-signed-amd64' })?.source).toBe('linux');
+  });
   test('Ubuntu’s signed flavours lead to the flavour', () => {
     const aws = {
       name: 'linux-image-5.15.0-1051-aws',
@@ -285,6 +296,20 @@ describe('who built it', () => {
         ),
       ).toHaveLength(1);
     }
+  });
+  test('and is not safe for being in no module where the distribution has it in modules', () => {
+    const streams = indexDecisions([modular, { ...modular, module: 'nodejs:16', fixedVersion: '1:16.1-1' }]);
+    const node = {
+      name: 'nodejs',
+      version: '2:20.1-1nodesource',
+      source: 'nodejs',
+      source_version: '2:20.1-1',
+    };
+    expect(concerns({ ...node, origin: 'third_party', vendor: 'NodeSource' }, streams)).toMatchObject([
+      { kind: 'undetermined', rule: 'not_built_by_distribution' },
+    ]);
+    // The distribution's own build outside of modules is another package, of which these statements do not speak.
+    expect(concerns(node, streams)).toEqual([]);
   });
   test('nor is one of unknown origin', () => {
     expect(concerns({ ...libssl('99'), origin: 'unknown' }, indexDecisions([fixedInOpenssl]))).toMatchObject([

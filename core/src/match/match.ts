@@ -216,15 +216,21 @@ function matchList(
   const scheme = schemeOf(index.ecosystem);
   const ordering = versionOrderings[scheme];
   const installed = parsed(scheme, version);
+  /** Of a foreign package: what has been answered, since statements about several streams come to one answer. */
+  const answered = foreign === null ? null : new Set<string>();
   for (const ready of decisions) {
     const { decision, fixed } = ready;
+    if (answered?.has(decision.vulnerability) === true) continue;
     if ((decision.module !== null || software.module !== undefined) && !concernsModule(decision, software)) {
-      continue;
+      // Of the distribution's own packages another stream's statement says nothing. But somebody else's build of what the
+      // distribution has in modules is not safe because it is in none of them.
+      if (answered === null || software.module !== undefined) continue;
     }
     const branch = ready.branches.length === 0 ? null : branchOf(ready, version);
     if (decision.status === 'branch_only' && branch === null) continue;
     if (foreign !== null) {
       // Not even "not affected" holds for what the vendor did not build.
+      answered?.add(decision.vulnerability);
       found('undetermined', decision, null, foreign, null);
     } else if (decision.status === 'not_affected') {
       found('not_affected', decision, null, 'vendor_says_not_affected', null);
