@@ -36,8 +36,12 @@ export async function loadCarriedKnowledge(
     const imported = row?.last_success_at !== null && row !== undefined;
     const opened = file.open();
     let outcome: CarriedOutcome;
-    if (imported && row.source_name !== opened.name) outcome = { feed: file.feed, outcome: 'newer_is_there' };
-    else if (imported && row.source_digest === (await digestOf(file.path))) {
+    const published = row?.published_at ?? null;
+    // a file of the same name that somebody imported since then has a later date
+    const newer = published !== null && published > new Date(`${file.asOf}T00:00:00Z`);
+    if (imported && (row.source_name !== opened.name || newer)) {
+      outcome = { feed: file.feed, outcome: 'newer_is_there' };
+    } else if (imported && row.source_digest === (await digestOf(file.path))) {
       outcome = { feed: file.feed, outcome: 'unchanged' };
     } else {
       const result = await importFeed(context, feedOf(file.feed), opened, {
