@@ -76,8 +76,8 @@ async function measure(context: Context, folder: string): Promise<void> {
     (select count(*) from feed_record) as records, (select count(*) from statement) as statements`.execute(
     context.db,
   );
-  const [{ records = '0', statements = '0' } = {}] = counts.rows;
-  console.log(`  ${grouped(Number(records))} records, ${grouped(Number(statements))} statements`);
+  const [held] = counts.rows;
+  console.log(`  ${grouped(Number(held?.records))} records, ${grouped(Number(held?.statements))} statements`);
   report('import Debian + Ubuntu OSV', `${first.toFixed(1)} s`, { text: '< 60 s', met: first < 60 });
   const unchanged = median(again);
   report('import again, unchanged', `${unchanged.toFixed(2)} s (${spread(again, 2)})`, {

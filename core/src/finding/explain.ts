@@ -202,7 +202,7 @@ function verdictOf(
 ): [verdict: ExplainedVerdict, sentence: string] {
   const { vulnerability, hostname } = input;
   const counting = software.filter((one) => one.counts !== 'inert');
-  const inert = software.filter((one) => one.counts === 'inert' && one.verdict === 'vulnerable');
+  const idle = software.find((one) => one.counts === 'inert' && one.verdict === 'vulnerable');
   const vulnerable = counting.filter((one) => one.verdict === 'vulnerable');
   const onDisk = vulnerable.filter((one) => one.counts === 'installed' || one.counts === 'file');
   const [first] = onDisk;
@@ -210,7 +210,7 @@ function verdictOf(
     const rest = onDisk.length > 1 ? ` (and ${onDisk.length - 1} more)` : '';
     return ['open', `${hostname} has ${vulnerability}${rest}: ${first.evidence.sentence}`];
   }
-  const [kernel] = vulnerable.filter((one) => one.counts === 'kernel');
+  const kernel = vulnerable.find((one) => one.counts === 'kernel');
   if (kernel !== undefined) {
     return [
       'reboot_pending',
@@ -224,14 +224,13 @@ function verdictOf(
       `${vulnerability} is fixed on the disk of ${hostname}, and its code still runs: ${process.reason ?? ''}`.trim(),
     ];
   }
-  const [unknown] = counting.filter((one) => one.verdict === 'undetermined');
+  const unknown = counting.find((one) => one.verdict === 'undetermined');
   if (unknown !== undefined) {
     return [
       'undetermined',
       `Whether ${hostname} has ${vulnerability} cannot be said: ${unknown.evidence.sentence}`,
     ];
   }
-  const [idle] = inert;
   if (counting.length === 0 && idle !== undefined) {
     return [
       'not_affected',

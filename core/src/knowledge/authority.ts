@@ -24,7 +24,7 @@ const voices: Readonly<Record<Ecosystem, readonly FeedId[]>> = {
 const registries: readonly FeedId[] = ['cve-list', 'vulnrichment', 'nvd'];
 
 /** Feeds that only tell of single fixes: they alone make nothing known of a release as a whole. */
-const partial: readonly FeedId[] = ['debian-changelog'];
+const partial: ReadonlySet<FeedId> = new Set(['debian-changelog']);
 
 /** Feeds whose statements about an ecosystem count, the most authoritative first. */
 export function voicesOf(ecosystem: Ecosystem): readonly FeedId[] {
@@ -33,7 +33,7 @@ export function voicesOf(ecosystem: Ecosystem): readonly FeedId[] {
 
 /** Feeds that list everything that is known of a release: without one, its packages cannot be judged. */
 export function listingFeeds(ecosystem: Ecosystem): readonly FeedId[] {
-  return voices[ecosystem].filter((feed) => !partial.includes(feed));
+  return voices[ecosystem].filter((feed) => !partial.has(feed));
 }
 
 /** Feeds that may withdraw a vulnerability for an ecosystem: its own vendors, and the registries of CVEs. */

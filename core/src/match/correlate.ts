@@ -146,7 +146,7 @@ function windowsPatch(finding: ToCorrelate, update: NonNullable<ToCorrelate['upd
               ? ('advised' as const)
               : ('required' as const),
         restart: false,
-        packages: [`${finding.package}`],
+        packages: [finding.package],
       },
     },
     missing: null,

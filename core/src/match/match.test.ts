@@ -191,7 +191,7 @@ const modular: Decision = {
   feed: 'almalinux-osv',
   record: 'ALSA-2022:7821',
 };
-const node = (version: string, module?: string) => ({
+const nodejs = (version: string, module?: string) => ({
   name: 'nodejs',
   version,
   source: 'nodejs',
@@ -202,19 +202,19 @@ const node = (version: string, module?: string) => ({
 describe('RPM', () => {
   const index = indexDecisions([modular]);
   test('a module’s statement speaks of the same stream only', () => {
-    expect(concerns(node('1:18.1.0-1.module_el8', 'nodejs:18'), index)).toHaveLength(1);
-    expect(concerns(node('1:16.1.0-1.module_el8', 'nodejs:16'), index)).toEqual([]);
-    expect(concerns(node('1:10.1.0-1.el8'), index)).toEqual([]);
+    expect(concerns(nodejs('1:18.1.0-1.module_el8', 'nodejs:18'), index)).toHaveLength(1);
+    expect(concerns(nodejs('1:16.1.0-1.module_el8', 'nodejs:16'), index)).toEqual([]);
+    expect(concerns(nodejs('1:10.1.0-1.el8'), index)).toEqual([]);
     // and a statement about no module speaks of no module's package
     const plain = indexDecisions([{ ...modular, module: null }]);
-    expect(concerns(node('1:1-1.module_el8', 'nodejs:18'), plain)).toEqual([]);
+    expect(concerns(nodejs('1:1-1.module_el8', 'nodejs:18'), plain)).toEqual([]);
   });
   test('a module build whose stream the record does not name is undetermined for modular packages', () => {
     const unnamed = indexDecisions([{ ...modular, module: '?' }]);
-    expect(concerns(node('1:18.1.0-1.module_el8', 'nodejs:18'), unnamed)).toMatchObject([
+    expect(concerns(nodejs('1:18.1.0-1.module_el8', 'nodejs:18'), unnamed)).toMatchObject([
       { kind: 'undetermined', rule: 'module_stream_unknown' },
     ]);
-    expect(concerns(node('1:10.1.0-1.el8'), unnamed)).toEqual([]);
+    expect(concerns(nodejs('1:10.1.0-1.el8'), unnamed)).toEqual([]);
   });
   test('what is said of the installed package outranks what is said of its source', () => {
     const source: Decision = {
@@ -226,9 +226,9 @@ describe('RPM', () => {
     };
     const both = indexDecisions([source, modular]);
     const kinds: string[] = [];
-    matchSoftware(node('1:18.20-1.module_el8', 'nodejs:18'), both, (kind) => kinds.push(kind));
+    matchSoftware(nodejs('1:18.20-1.module_el8', 'nodejs:18'), both, (kind) => kinds.push(kind));
     expect(kinds).toEqual(['fixed']);
-    expect(concerns(node('1:18.20-1.module_el8', 'nodejs:18'), indexDecisions([source]))).toMatchObject([
+    expect(concerns(nodejs('1:18.20-1.module_el8', 'nodejs:18'), indexDecisions([source]))).toMatchObject([
       { kind: 'vulnerable', rule: 'no_fix_published' },
     ]);
   });
@@ -286,9 +286,9 @@ describe('who built it', () => {
   test('a third party’s build is never judged by the distribution’s data, in either direction', () => {
     for (const version of ['1.0', '99']) {
       const foreign = { ...libssl(version), origin: 'third_party', vendor: 'Example' } as const;
-      const [verdict] = concerns(foreign, indexDecisions([fixedInOpenssl]));
-      expect(verdict).toMatchObject({ kind: 'undetermined', rule: 'not_built_by_distribution' });
-      if (verdict !== undefined) expect(evidenceOf(foreign, verdict).sentence).toContain('Example');
+      const [first] = concerns(foreign, indexDecisions([fixedInOpenssl]));
+      expect(first).toMatchObject({ kind: 'undetermined', rule: 'not_built_by_distribution' });
+      if (first !== undefined) expect(evidenceOf(foreign, first).sentence).toContain('Example');
       expect(
         concerns(
           foreign,

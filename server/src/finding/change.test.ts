@@ -14,7 +14,7 @@ import { internSoftware } from '../software/commands.ts';
 import type { PackageToIntern } from '../software/store.ts';
 import { exposuresChanged } from './change.ts';
 import { findingCounts, findingsOfAssets, undeterminedOfAsset } from './commands.ts';
-import { fixedFindings } from './store.ts';
+import { fixedFindings } from './derived.ts';
 
 /** A finding's whole life on one asset, with statements of a made-up package beside the rules of real ones. */
 

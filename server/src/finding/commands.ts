@@ -4,14 +4,14 @@ import type { Context, Transact } from '../context.ts';
 import { isProductKnown, productOf } from '../knowledge/commands.ts';
 import { softwareOf, type SoftwareRow } from '../software/commands.ts';
 import {
-  closeByKnowledge,
   countAssets,
   fixableFindings,
   everyFinding,
   findingTotals,
   judgedByProduct,
   unspokenSoftware,
-} from './store.ts';
+} from './derived.ts';
+import { closeByKnowledge } from './store.ts';
 
 /** A finding of one asset as the deployment judges by it. */
 export interface AssetFinding {

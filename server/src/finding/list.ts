@@ -18,7 +18,7 @@ import {
   fixedFindings,
   type FindingFilter,
   type FindingRow,
-} from './store.ts';
+} from './derived.ts';
 
 /** Findings as people see them: with the patch that closes each on its asset. */
 

@@ -9,9 +9,6 @@ import { feeds } from '../feed/feeds.ts';
 import {
   aliasesOf,
   canonicalIds,
-  feedRejections,
-  feedRows,
-  holdKnowledge,
   isReleaseKnown,
   statementsAbout,
   updatesFor,
@@ -19,9 +16,10 @@ import {
   withdrawalsOf,
   type PackageNames,
   type StatementRow,
-} from './store.ts';
+} from './known.ts';
+import { feedRejections, feedRows, holdKnowledge } from './store.ts';
 
-export type { PackageNames } from './store.ts';
+export type { PackageNames } from './known.ts';
 export { productOf, type Product } from '@fixpoint/core/knowledge/ecosystem.ts';
 
 function sourced(row: StatementRow): SourcedStatement[] {
@@ -108,7 +106,7 @@ export async function knownOf(
   };
 }
 
-export { productsOfUpdates, vulnerabilitiesCalled } from './store.ts';
+export { productsOfUpdates, vulnerabilitiesCalled } from './known.ts';
 
 export interface FeedStatusRow {
   readonly id: FeedId;

@@ -1,7 +1,7 @@
 import type { SourcedScore } from '@fixpoint/core/knowledge/score.ts';
 import type { SourcedThreat } from '@fixpoint/core/knowledge/threat.ts';
 import type { Transact } from '../context.ts';
-import { scoreRows, threatRows } from './store.ts';
+import { scoreRows, threatRows } from './known.ts';
 
 /** What is known of how dangerous vulnerabilities are, source by source; core decides between them. */
 export interface Danger {

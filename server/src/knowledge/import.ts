@@ -9,12 +9,12 @@ import { fixesKnown } from '../patch/commands.ts';
 import { refuse, type Answer } from '../refusal.ts';
 import { dropVerdicts, rematch } from '../software/commands.ts';
 import type { Product } from './commands.ts';
+import { allNamesOf } from './known.ts';
 import {
   insertRecords,
   lockKnowledge,
   productsOfRecords,
   productsOfVulnerabilities,
-  allNamesOf,
   countRecords,
   recordDigests,
   recordIds,
