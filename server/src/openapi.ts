@@ -17,6 +17,8 @@ export const openapiFile = join(import.meta.dirname, '../../openapi.json');
 /** Describes every route of the application. No database is needed: nothing is asked of it. */
 export async function describeApi(): Promise<unknown> {
   const nothing = Buffer.alloc(32);
+  const { privateKey } = generateKeyPairSync('ed25519');
+  const key = { id: '', privateKey, publicKey: '', fingerprint: '' };
   const context: ServerContext = {
     db: new Kysely<Database>({
       dialect: {
@@ -31,12 +33,8 @@ export async function describeApi(): Promise<unknown> {
     log: pino({ level: 'silent' }),
     config: defaultConfig(),
     keys: {
-      order: {
-        id: '',
-        privateKey: generateKeyPairSync('ed25519').privateKey,
-        publicKey: '',
-        fingerprint: '',
-      },
+      order: key,
+      bundle: key,
       agentSessionSecret: nothing,
       challengeSecret: nothing,
       peopleSecret: nothing.toString('base64url'),
