@@ -48,6 +48,7 @@ export function runTool(
   program: string,
   programArguments: readonly string[],
   timeoutSeconds: number,
+  environment: Readonly<Record<string, string>> = {},
 ): ToolAnswer {
   const { error, status, stdout, stderr } = spawnSync(program, [...programArguments], {
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -55,7 +56,7 @@ export function runTool(
     maxBuffer: 256 * 1024 * 1024,
     timeout: timeoutSeconds * 1000,
     killSignal: 'SIGKILL',
-    env: { ...process.env, LC_ALL: 'C' },
+    env: { ...process.env, LC_ALL: 'C', ...environment },
   });
   const failure = error === undefined ? null : 'code' in error ? String(error.code) : error.message;
   // Without a program there is no output either, whatever the types say.

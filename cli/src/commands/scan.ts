@@ -1,35 +1,34 @@
-import { existsSync } from 'node:fs';
-import { release } from 'node:os';
 import { resolve } from 'node:path';
-import { parseOsRelease, type OsRelease } from '@fixpoint/core/inventory/os-release.ts';
 import { now } from '../clock.ts';
 import { exitCodes, type ExitCode } from '../exit-codes.ts';
 import { Failure } from '../failure.ts';
-import { localKnowledge, type KnowledgeSourceOptions } from '../knowledge/local.ts';
+import type { KnowledgeSourceOptions } from '../knowledge/local.ts';
 import { note, print } from '../output/stream.ts';
 import { ageSentence } from '../scan/age.ts';
-import { assess } from '../scan/assess.ts';
-import type { RunningKernel } from '../scan/judge.ts';
-import { scanText, summaryOf } from '../scan/report.ts';
 import type { ReadLists } from '../scan/apt-lists.ts';
-import { readPackages } from '../scan/packages.ts';
-import { checkRoot, readInRoot } from '../scan/root.ts';
+import { assessSubject, type SubjectAssessment } from '../scan/assess-subject.ts';
+import { scanText, summaryOf } from '../scan/report.ts';
+import { rootSubject, sbomSubject, type ScanSubject } from '../scan/subject.ts';
 
-export const scanHelp = `Usage: fixpoint scan [--root DIR] [--format table|json] [--fail-on any|fixable]
+export const scanHelp = `Usage: fixpoint scan [--root DIR | --sbom FILE] [--format FORMAT] [--fail-on any|fixable]
 
-Finds the known vulnerabilities of this machine, or of the root folder of another (an unpacked image, a chroot, a mounted
-disk), without a server. Exploited ones come first, then the ones likely to be.
+Finds the known vulnerabilities of this machine, of the root folder of another (an unpacked image, a chroot, a mounted
+disk), or of what an SBOM lists, without a server. Exploited ones come first, then the ones likely to be.
 
 Options:
-  --root DIR        root folder to scan (default: /, this machine)
-  --format FORMAT   table (default) or json; --json is the same as --format json
+  --root DIR        root folder to scan (default: /, this machine): Debian and Ubuntu, the Red Hat and SUSE families,
+                    Amazon Linux, Alpine, Wolfi. RPM roots need the program rpm on this machine
+  --sbom FILE       judge the packages of a CycloneDX (1.4 to 1.6) or SPDX (2.2, 2.3) document in JSON instead
+  --format FORMAT   table (default), json, sarif (SARIF 2.1.0) or cyclonedx-vex (CycloneDX 1.6);
+                    --json is the same as --format json
   --fail-on WHAT    exit with 1 when there is any finding or anything that could not be judged (any),
                     or a finding that has a patch (fixable)
-  --knowledge FILE  judge by this knowledge file instead of Fixpoint's own data (also FIXPOINT_KNOWLEDGE)
+  --knowledge PATH  judge by this knowledge file, or the one of a folder that fits, instead of Fixpoint's own data
+                    (also FIXPOINT_KNOWLEDGE); fixpoint knowledge make makes them
   -h, --help        show this
 
-Exit codes: 0 scanned, 1 --fail-on matched, 2 wrong usage, 7 the root cannot be judged (no or damaged dpkg status,
-an unknown release, no right to read).
+Exit codes: 0 scanned, 1 --fail-on matched, 2 wrong usage, 7 nothing can be judged (no or damaged package database,
+an unknown release, no right to read, no SBOM).
 `;
 
 /** What only a slow start brings along; a fast one has a way to ask for it. */
@@ -44,54 +43,89 @@ export async function scan(argv: readonly string[], own: ScanSources): Promise<E
     print(scanHelp);
     return exitCodes.ok;
   }
-  const format =
-    values.json === true ? 'json' : oneOf('--format', values.format ?? 'table', ['table', 'json']);
+  const format = values.json === true ? 'json' : oneOf('--format', values.format ?? 'table', formats);
   const failOn = values.failOn === undefined ? null : oneOf('--fail-on', values.failOn, ['any', 'fixable']);
-  const root = resolve(values.root ?? '/');
-  checkRoot(root);
-  const os = readOsRelease(root);
-  const installed = await readPackages(root, os, own.readLists);
+  if (values.root !== undefined && values.sbom !== undefined) throw wrong('--root and --sbom are both given');
   const named = process.env['FIXPOINT_KNOWLEDGE'] ?? '';
-  const knowledge = await localKnowledge(os, {
-    file: values.knowledge ?? (named === '' ? null : named),
-    ...own,
-  });
-  // localKnowledge has refused a system that no feed knows.
-  const packages = installed?.packages ?? [];
-  const { affected: _, ...assessment } = assess(packages, knowledge, runningKernel(root));
-  const summary = summaryOf(assessment);
-  const old = ageSentence(knowledge.header, now());
-  if (old !== null) note(`warning: ${old}`);
-  if (format === 'json') {
-    const document = {
-      format: 1,
-      root,
-      os: os.os,
-      os_release: os.os_release,
-      os_title: os.os_title,
-      scanned_at: now().toISOString(),
-      packages: packages.length,
-      knowledge: knowledge.header,
-      summary,
-      ...assessment,
-    };
-    print(JSON.stringify(document, null, 2));
-  } else {
-    print(
-      scanText(
-        { root, os_title: os.os_title, packages: packages.length, knowledge: knowledge.header },
-        assessment,
-      ),
+  const options = { file: values.knowledge ?? (named === '' ? null : named), ...own };
+  const subject =
+    values.sbom === undefined
+      ? await rootSubject(resolve(values.root ?? '/'), options, own.readLists)
+      : await sbomSubject(resolve(values.sbom), options);
+  const assessed = assessSubject(subject);
+  warnOfAge(subject);
+  print(await written(format, subject, assessed));
+  if (subject.parts.length === 0) {
+    throw new Failure(
+      exitCodes.inputUnusable,
+      'nothing_judged',
+      'nothing could be judged, which does not mean that it is safe',
+      'The reasons are in the output, for each package.',
     );
   }
+  const summary = summaryOf(assessed.assessment);
   if (failOn === 'any')
     return summary.findings + summary.undetermined > 0 ? exitCodes.checkFailed : exitCodes.ok;
   if (failOn === 'fixable') return summary.with_patch > 0 ? exitCodes.checkFailed : exitCodes.ok;
   return exitCodes.ok;
 }
 
+const formats = ['table', 'json', 'sarif', 'cyclonedx-vex'] as const;
+
+async function written(
+  format: (typeof formats)[number],
+  subject: ScanSubject,
+  assessed: SubjectAssessment,
+): Promise<string> {
+  switch (format) {
+    case 'table':
+      return scanText(subject, assessed.assessment);
+    case 'json':
+      return JSON.stringify(scanDocument(subject, assessed), null, 2);
+    case 'sarif':
+      return JSON.stringify((await import('../scan/sarif.ts')).sarifLog(subject, assessed), null, 2);
+    case 'cyclonedx-vex':
+      return JSON.stringify((await import('../scan/vex.ts')).vexDocument(subject, now()), null, 2);
+  }
+}
+
+function scanDocument({ source, parts }: ScanSubject, { assessment }: SubjectAssessment): object {
+  const [first] = parts;
+  const about =
+    source.kind === 'root' && first !== undefined
+      ? { root: source.root, ...first.os, packages: first.packages.length, knowledge: first.knowledge.header }
+      : source.kind === 'sbom'
+        ? {
+            sbom: source.file,
+            sbom_format: source.format,
+            not_packages: source.notPackages,
+            systems: parts.map(({ os, packages, knowledge }) => ({
+              ...os,
+              packages: packages.length,
+              knowledge: knowledge.header,
+            })),
+          }
+        : {};
+  return {
+    format: 1,
+    ...about,
+    scanned_at: now().toISOString(),
+    summary: summaryOf(assessment),
+    ...assessment,
+  };
+}
+
+/** Once for each feed, however many systems are judged by it. */
+function warnOfAge({ parts }: ScanSubject): void {
+  const feeds = parts.flatMap(({ knowledge }) => knowledge.header.feeds);
+  const unique = [...new Map(feeds.map((feed) => [`${feed.id} ${String(feed.as_of)}`, feed])).values()];
+  const old = ageSentence({ feeds: unique }, now());
+  if (old !== null) note(`warning: ${old}`);
+}
+
 interface ScanOptions {
   root?: string;
+  sbom?: string;
   format?: string;
   failOn?: string;
   knowledge?: string;
@@ -99,8 +133,9 @@ interface ScanOptions {
   help?: boolean;
 }
 
-const valueOptions: Readonly<Record<string, 'root' | 'format' | 'failOn' | 'knowledge'>> = {
+const valueOptions: Readonly<Record<string, 'root' | 'sbom' | 'format' | 'failOn' | 'knowledge'>> = {
   '--root': 'root',
+  '--sbom': 'sbom',
   '--format': 'format',
   '--fail-on': 'failOn',
   '--knowledge': 'knowledge',
@@ -132,32 +167,13 @@ function wrong(message: string): Failure {
   return new Failure(exitCodes.usage, 'usage', message, 'fixpoint scan --help shows what there is.');
 }
 
-function oneOf(option: string, value: string, allowed: readonly string[]): string {
-  if (allowed.includes(value)) return value;
+function oneOf<Value extends string>(option: string, value: string, allowed: readonly Value[]): Value {
+  const known = allowed.find((one) => one === value);
+  if (known !== undefined) return known;
   throw new Failure(
     exitCodes.usage,
     'usage',
     `${option} is ${JSON.stringify(value)}`,
     `Give ${option} one of: ${allowed.join(', ')}.`,
   );
-}
-
-function readOsRelease(root: string): OsRelease {
-  const text = readInRoot(root, '/etc/os-release') ?? readInRoot(root, '/usr/lib/os-release');
-  if (text !== null) return parseOsRelease(text);
-  throw new Failure(
-    exitCodes.inputUnusable,
-    'os_release_missing',
-    `${root} has neither etc/os-release nor usr/lib/os-release, so its release is not known`,
-    'Give --root the folder that holds the etc and usr folders of the system to scan.',
-  );
-}
-
-/** Marks of the common container runtimes; see container_detect in systemd's virt.c for the same list. */
-const containerMarks = ['/run/systemd/container', '/.dockerenv', '/run/.containerenv'];
-
-function runningKernel(root: string): RunningKernel {
-  if (root !== '/') return { kind: 'unknown' };
-  if (containerMarks.some((mark) => existsSync(mark))) return { kind: 'container' };
-  return { kind: 'running', release: release() };
 }

@@ -38,7 +38,7 @@ export function originsByLists(
   os: string,
   status: DpkgStatus,
   text: string,
-  readLists: ReadLists,
+  read: ReadLists,
 ): readonly PackageOrigin[] | null {
   const names = listInRoot(root, listsFolder);
   if (!names.some((name) => /_Packages(?:\.\w+)?$/u.test(name))) return null;
@@ -59,7 +59,7 @@ export function originsByLists(
   const file = join(folder, hash(`2\n${os}\n${String(status.packages.length)}\n${state.join('\n')}`));
   const kept = readKept(file, status.packages.length);
   if (kept !== undefined) return kept;
-  const origins = readLists(root, os, status, text);
+  const origins = read(root, os, status, text);
   keep(folder, file, origins);
   return origins;
 }

@@ -313,7 +313,7 @@ function notJudged(
   }
 }
 
-function mostDangerousFirst(a: ScanFinding, b: ScanFinding): number {
+export function mostDangerousFirst(a: ScanFinding, b: ScanFinding): number {
   if (a.exploited !== b.exploited) return a.exploited ? -1 : 1;
   if (a.epss !== b.epss) return (b.epss ?? -1) - (a.epss ?? -1);
   if (a.cvss !== b.cvss) return (b.cvss ?? -1) - (a.cvss ?? -1);

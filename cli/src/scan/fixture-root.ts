@@ -1,8 +1,8 @@
 /** Roots that tests scan, written on the spot, and the real program that scans them. */
-import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { runTool } from '../run-command.ts';
 import type { Assessment } from './assess.ts';
 
 const program = join(import.meta.dirname, '../../bin/fixpoint');
@@ -35,13 +35,13 @@ export function createScanFixture(): ScanFixture {
   const cache = join(folder, 'cache');
   let count = 0;
   const run: ScanFixture['run'] = (args, environment = {}) => {
-    const { stdout, stderr, status } = spawnSync(program, [...args], {
-      encoding: 'utf8',
-      timeout: 60_000,
-      maxBuffer: 1 << 28,
-      env: { ...process.env, XDG_CACHE_HOME: cache, FIXPOINT_KNOWLEDGE: '', COLUMNS: '', ...environment },
+    const { stdout, stderr, exitCode } = runTool(program, args, 60, {
+      XDG_CACHE_HOME: cache,
+      FIXPOINT_KNOWLEDGE: '',
+      COLUMNS: '',
+      ...environment,
     });
-    return { stdout, stderr, status };
+    return { stdout, stderr, status: exitCode };
   };
   return {
     folder,

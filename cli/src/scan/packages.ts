@@ -126,11 +126,11 @@ function withOrigins(
 /** Where the database is and was: `rpm --eval %_dbpath` of the distributions. */
 const rpmFolders = ['/usr/lib/sysimage/rpm', '/var/lib/rpm'];
 /** Of each of rpm's back ends: sqlite, ndb, Berkeley DB. */
-const rpmFiles = ['rpmdb.sqlite', 'Packages.db', 'Packages'];
+const rpmFiles: ReadonlySet<string> = new Set(['rpmdb.sqlite', 'Packages.db', 'Packages']);
 
 /** By the machine's own `rpm`, which reads the databases of all its back ends. */
 async function readRpm(root: string, os: string, title: string): Promise<RootPackages> {
-  const folder = rpmFolders.find((path) => listInRoot(root, path).some((name) => rpmFiles.includes(name)));
+  const folder = rpmFolders.find((path) => listInRoot(root, path).some((name) => rpmFiles.has(name)));
   const real = folder === undefined ? null : resolveInRoot(root, folder);
   if (folder === undefined || real === null) {
     throw new Failure(

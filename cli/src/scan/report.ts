@@ -2,7 +2,8 @@ import { harmless, styled, type Style } from '../output/terminal.ts';
 import { table, type Column } from '../output/table.ts';
 import { relative } from '../output/time.ts';
 import type { KnowledgeHeader } from '../knowledge/format.ts';
-import type { Assessment, ScanFinding } from './assess.ts';
+import type { Assessment, ScanFinding, ScanUndetermined } from './assess.ts';
+import type { ScanSubject } from './subject.ts';
 
 export interface ScanSummary {
   readonly findings: number;
@@ -119,22 +120,11 @@ const patchColumns: readonly Column<PatchEffect>[] = [
   { title: 'OF THESE EXPLOITED', of: (p) => (p.exploited > 0 ? String(p.exploited) : '-') },
 ];
 
-export interface ScanSubject {
-  readonly root: string;
-  readonly os_title: string;
-  readonly packages: number;
-  readonly knowledge: KnowledgeHeader;
-}
-
 /** What a person reads: the verdict, the table, what could not be judged, and how old the data is. */
 export function scanText(subject: ScanSubject, assessment: Assessment): string {
   const summary = summaryOf(assessment);
-  const where = subject.root === '/' ? 'this machine' : subject.root;
   let text = `${styled('bold', summarySentence(summary))}\n`;
-  text += styled(
-    'dim',
-    `${harmless(where)}: ${harmless(subject.os_title)}, ${plural(subject.packages, 'package')}. ${knowledgeWords(subject.knowledge)}\n`,
-  );
+  text += styled('dim', `${subjectWords(subject)}\n`);
   const unknown = assessment.unknown_source_packages.length;
   if (unknown > 0) {
     const all = plural(assessment.source_packages, 'source package');
@@ -143,18 +133,14 @@ export function scanText(subject: ScanSubject, assessment: Assessment): string {
       `The data says nothing about ${String(unknown)} of ${all}, which does not mean that they are safe.\n`,
     );
   }
+  const foreign = foreignWords(assessment);
+  if (foreign !== null) text += styled('dim', `${foreign}\n`);
   if (assessment.findings.length > 0) text += `\n${table(columns, assessment.findings)}`;
   const patches = patchEffects(assessment.findings);
   if (patches.length > 0) text += `\n${table(patchColumns, patches)}`;
   if (assessment.undetermined.length > 0) {
     text += `\n${styled('bold', 'Could not be judged (which does not mean safe):')}\n`;
-    for (const one of assessment.undetermined) {
-      const about =
-        one.vulnerabilities.length > 0
-          ? ` (${plural(one.vulnerabilities.length, 'vulnerability', 'vulnerabilities')})`
-          : '';
-      text += `  ${harmless(one.installed.join(', '))}${about}: ${harmless(one.reason)} ${one.what_to_do}\n`;
-    }
+    for (const line of undeterminedLines(assessment.undetermined)) text += `  ${line}\n`;
   }
   if (assessment.inert_kernels.length > 0) {
     text += `\nNot counted, because another kernel runs: ${assessment.inert_kernels.join(', ')}.\n`;
@@ -162,6 +148,51 @@ export function scanText(subject: ScanSubject, assessment: Assessment): string {
   // A long table has pushed the verdict out of sight.
   if (assessment.findings.length > 15) text += `\n${summarySentence(summary)}\n`;
   return text;
+}
+
+function subjectWords({ source, parts, unplaced }: ScanSubject): string {
+  const where = source.kind === 'sbom' ? source.file : source.root === '/' ? 'this machine' : source.root;
+  const systems = parts.map(
+    ({ os, packages, knowledge }) =>
+      `${harmless(os.os_title)}, ${plural(packages.length, 'package')}. ${knowledgeWords(knowledge.header)}`,
+  );
+  const rest =
+    unplaced.length === 0 ? '' : ` ${plural(unplaced.length, 'package')} could not be placed or judged.`;
+  return `${harmless(where)}: ${systems.length === 0 ? 'no system that is known.' : systems.join(' ')}${rest}`;
+}
+
+/** `3 packages were not built by the distribution (Docker 2, of unknown origin 1), so its data does not judge them.` */
+function foreignWords({ foreign_packages: foreign }: Assessment): string | null {
+  if (foreign.length === 0) return null;
+  const vendors = [...Map.groupBy(foreign, (one) => one.vendor ?? 'of unknown origin')]
+    .sort(([a, of], [b, others]) => others.length - of.length || (a < b ? -1 : 1))
+    .map(([vendor, of]) => `${vendor} ${String(of.length)}`);
+  const named = vendors.slice(0, 5).join(', ') + (vendors.length > 5 ? ', …' : '');
+  return `${plural(foreign.length, 'package was', 'packages were')} not built by the distribution (${harmless(named)}), so its data does not judge them.`;
+}
+
+const namedOfAlike = 5;
+
+/** One line each; many for the same reason, and about no vulnerability by name, are one line. */
+function undeterminedLines(all: readonly ScanUndetermined[]): string[] {
+  const alike = Map.groupBy(all, (one) =>
+    one.vulnerabilities.length > 0 ? one : `${one.code}\t${one.reason}\t${one.what_to_do}`,
+  );
+  return [...alike.values()].flatMap((group) => {
+    const [first] = group;
+    if (first === undefined) return [];
+    const installed = group.flatMap((one) => one.installed);
+    const rest = group.length > 1 ? installed.length - namedOfAlike : 0;
+    const named = rest > 0 ? installed.slice(0, namedOfAlike) : installed;
+    const more = rest > 0 ? ` and ${String(rest)} more` : '';
+    const about =
+      first.vulnerabilities.length > 0
+        ? ` (${plural(first.vulnerabilities.length, 'vulnerability', 'vulnerabilities')})`
+        : '';
+    return [
+      `${harmless(named.join(', '))}${more}${about}: ${harmless(first.reason)} ${harmless(first.what_to_do)}`,
+    ];
+  });
 }
 
 function knowledgeWords(header: KnowledgeHeader): string {

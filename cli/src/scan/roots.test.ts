@@ -13,9 +13,15 @@ const knowledge = join(fixture.folder, 'knowledge');
 
 beforeAll(() => {
   const { stderr, status } = fixture.run([
-    ...['knowledge', 'make', '--no-extract', '--out', knowledge],
-    ...['--feed', `alpine-secdb=${join(feeds, 'alpine-secdb/sample/v3.18-main.json')}`],
-    ...['--feed', `almalinux-osv=${join(feeds, 'almalinux-osv/sample/records.jsonl')}`],
+    'knowledge',
+    'make',
+    '--no-extract',
+    '--out',
+    knowledge,
+    '--feed',
+    `alpine-secdb=${join(feeds, 'alpine-secdb/sample/v3.18-main.json')}`,
+    '--feed',
+    `almalinux-osv=${join(feeds, 'almalinux-osv/sample/records.jsonl')}`,
   ]);
   expect([status, stderr]).toEqual([0, '']);
 });
