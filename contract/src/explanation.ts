@@ -56,6 +56,8 @@ export const Explanation = Type.Object(
           evidence: Evidence,
           patch: orNull(FindingPatch),
           missing_patch: orNull(MissingPatch),
+          /** What else the patch fixes. */
+          also_fixes: Type.Array(Type.String()),
         },
         closed,
       ),

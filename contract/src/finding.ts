@@ -66,6 +66,8 @@ export const FindingPatch = Type.Object(
     offered: Type.Boolean(),
     /** The repository that offers it, as the package manager names it. */
     repository: orNull(Type.String()),
+    /** The newest patch that is known to supersede it, when no repository of this asset offers that one. */
+    superseded_by: orNull(Type.String()),
     /** Why it cannot be installed as things are: on hold, not offered, another support channel. */
     obstacle: orNull(Type.String()),
     needs: Type.Object(

@@ -48,6 +48,8 @@ function describe(told: Explanation): string {
         ['channel', evidence.channel ?? null],
         ['note of the source', evidence.note],
         ['patch', one.patch?.id ?? one.missing_patch?.sentence ?? null],
+        ['superseded by', one.patch?.superseded_by ?? null],
+        ['also fixes', also(one.also_fixes)],
         ['from', one.patch?.repository ?? null],
         ['in the way', one.patch?.obstacle ?? null],
         ['needs', one.patch === null ? null : needs(one.patch.needs)],
@@ -62,6 +64,13 @@ function needs(of: { reboot: string; restart: boolean }): string {
   if (of.reboot === 'required') return 'a reboot';
   if (of.reboot === 'advised') return 'restarts of nearly everything; a reboot is the simple way';
   return of.restart ? 'restarts of what uses it' : 'nothing beside installing';
+}
+
+/** The newest few, and how many more. */
+function also(fixes: readonly string[]): string | null {
+  if (fixes.length === 0) return null;
+  const newest = fixes.toReversed().slice(0, 5).join(', ');
+  return fixes.length > 5 ? `${newest} and ${String(fixes.length - 5)} more` : newest;
 }
 
 function lines(list: readonly string[]): string {

@@ -56,6 +56,9 @@ describe('an explanation', () => {
       },
     });
     expect(told.changes.join()).toContain('debian:12/openssl@3.0.22-1~deb12u2 is installed');
+    expect(told.software[0].also_fixes).toContain('CVE-2025-15467');
+    expect(told.software[0].also_fixes).not.toContain('CVE-2023-5363');
+    expect(told.software[0].patch.superseded_by).toBeNull();
   });
   test('of what is not there, and why', async () => {
     expect((await ask('new-1', 'CVE-2023-5363')).json().verdict).toBe('fixed');

@@ -8,6 +8,7 @@ import { assetRows, assetsByReference } from '../asset/commands.ts';
 import type { Transact } from '../context.ts';
 import { knownOf, vulnerabilitiesCalled, windowsKnowledge } from '../knowledge/commands.ts';
 import { answer, refuse, type Answer } from '../refusal.ts';
+import { patchFacts } from '../patch/commands.ts';
 import { softwareOf } from '../software/commands.ts';
 import { mitigationSentences } from './mitigated.ts';
 import { exposureOf } from './store.ts';
@@ -63,6 +64,10 @@ export async function explanation(
     { os: asset.os, osRelease: asset.os_release },
     asset.host?.mitigations,
   );
+  const patches = told.software.flatMap(({ patch }) => (patch === null ? [] : [patch.id]));
+  const facts = new Map(
+    (patches.length === 0 ? [] : await patchFacts(trx, { ids: patches })).map((one) => [one.id, one]),
+  );
   return answer({
     asset_id: asset.uid,
     hostname: asset.hostname,
@@ -74,8 +79,17 @@ export async function explanation(
     software: told.software.map(({ missing, patch, ...one }) => ({
       ...one,
       patch:
-        patch === null ? null : { ...patch, needs: { ...patch.needs, packages: [...patch.needs.packages] } },
+        patch === null
+          ? null
+          : {
+              ...patch,
+              superseded_by: facts.get(patch.id)?.supersededBy ?? null,
+              needs: { ...patch.needs, packages: [...patch.needs.packages] },
+            },
       missing_patch: missing,
+      also_fixes: (patch === null ? [] : (facts.get(patch.id)?.fixes ?? [])).filter(
+        (id) => id !== vulnerability,
+      ),
     })),
     changes: [...told.changes, ...mitigations.changes],
   });

@@ -4,13 +4,14 @@ import { summariseDanger } from '@fixpoint/core/knowledge/danger.ts';
 import { isEcosystem, productOf } from '@fixpoint/core/knowledge/ecosystem.ts';
 import { correlate } from '@fixpoint/core/match/correlate.ts';
 import { offeredVersions } from '@fixpoint/core/match/offered.ts';
-import { assetRows, assetsByReference } from '../asset/commands.ts';
+import { assetRows, assetsByReference, type AssetRow } from '../asset/commands.ts';
 import type { Transact } from '../context.ts';
 import { readOffset } from '../cursor.ts';
 import { dangersOf } from '../knowledge/danger.ts';
 import { vulnerabilitiesCalled } from '../knowledge/commands.ts';
 import { answer, refuse, type Answer } from '../refusal.ts';
-import { softwareOf } from '../software/commands.ts';
+import { newestPatches } from '../patch/commands.ts';
+import { softwareOf, type SoftwareRow } from '../software/commands.ts';
 import { mitigatedSentence, mitigationsFor } from './mitigated.ts';
 import {
   countFindings,
@@ -99,8 +100,13 @@ async function present(trx: Transact, rows: readonly FindingRow[]): Promise<Find
   );
   const assets = await assetRows(trx, [...new Set(rows.map((row) => row.asset_id))]);
   const assetOf = new Map(assets.map((asset) => [asset.id, asset]));
+  const closing = rows.map((row) => closedBy(row, software, assetOf));
+  const newest = await newestPatches(
+    trx,
+    closing.flatMap(({ patch }) => (patch === null ? [] : [patch.id])),
+  );
   const dangers = await dangersOf(trx, [...new Set(rows.map((row) => row.vulnerability))]);
-  return rows.map((row) => {
+  return rows.map((row, i) => {
     const product = productOf(row.os, row.os_release);
     const facts = dangers.get(row.vulnerability);
     const danger = summariseDanger(
@@ -108,20 +114,8 @@ async function present(trx: Transact, rows: readonly FindingRow[]): Promise<Find
       facts?.threats ?? [],
       isEcosystem(product.ecosystem) ? product.ecosystem : null,
     );
-    const offered = offeredVersions(product.ecosystem, assetOf.get(row.asset_id)?.candidates ?? []);
     const installed = row.software.flatMap((id) => software.get(id) ?? []);
-    const { patch, missing } = correlate({
-      product,
-      package: row.package,
-      fixState: row.fix_state,
-      fixedVersion: row.fixed_version,
-      channel: row.evidence.channel ?? null,
-      rule: row.evidence.rule,
-      ...(row.evidence.update === undefined ? {} : { update: row.evidence.update }),
-      installed,
-      offered,
-      held: assetOf.get(row.asset_id)?.host?.held ?? [],
-    });
+    const { patch, missing } = closing[i] ?? { patch: null, missing: null };
     const mitigations =
       row.status === 'fixed'
         ? []
@@ -145,7 +139,11 @@ async function present(trx: Transact, rows: readonly FindingRow[]): Promise<Find
       patch:
         row.status === 'fixed' || patch === null
           ? null
-          : { ...patch, needs: { ...patch.needs, packages: [...patch.needs.packages] } },
+          : {
+              ...patch,
+              superseded_by: newest.get(patch.id) ?? null,
+              needs: { ...patch.needs, packages: [...patch.needs.packages] },
+            },
       missing_patch: row.status === 'fixed' ? null : missing,
       mitigations,
       cvss: danger.score?.chosen.score.baseScore ?? null,
@@ -159,6 +157,28 @@ async function present(trx: Transact, rows: readonly FindingRow[]): Promise<Find
       fixed_at: row.fixed_at?.toISOString() ?? null,
       evidence: row.evidence,
     };
+  });
+}
+
+/** The patch that closes a finding on its asset, or why there is none. */
+function closedBy(
+  row: FindingRow,
+  software: ReadonlyMap<number, SoftwareRow>,
+  assets: ReadonlyMap<number, AssetRow>,
+) {
+  const product = productOf(row.os, row.os_release);
+  const asset = assets.get(row.asset_id);
+  return correlate({
+    product,
+    package: row.package,
+    fixState: row.fix_state,
+    fixedVersion: row.fixed_version,
+    channel: row.evidence.channel ?? null,
+    rule: row.evidence.rule,
+    ...(row.evidence.update === undefined ? {} : { update: row.evidence.update }),
+    installed: row.software.flatMap((id) => software.get(id) ?? []),
+    offered: offeredVersions(product.ecosystem, asset?.candidates ?? []),
+    held: asset?.host?.held ?? [],
   });
 }
 

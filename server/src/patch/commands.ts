@@ -1,6 +1,12 @@
 import type { Candidate } from '@fixpoint/core/inventory/inventory.ts';
 import { patchedBy } from '@fixpoint/core/knowledge/ecosystem.ts';
-import { fixedBy, patchId, supersedence, type PatchIdentity } from '@fixpoint/core/knowledge/patch.ts';
+import {
+  fixedBy,
+  parsePatchId,
+  patchId,
+  supersedence,
+  type PatchIdentity,
+} from '@fixpoint/core/knowledge/patch.ts';
 import { lookUp } from '@fixpoint/core/match/match.ts';
 import { fixedByUpdate, updateToDeploy } from '@fixpoint/core/match/windows-updates.ts';
 import type { Context, Transact } from '../context.ts';
@@ -116,6 +122,24 @@ export interface PatchFacts extends PatchRow {
   readonly fixes: readonly string[];
   readonly supersedes: readonly string[];
   readonly supersededBy: string | null;
+}
+
+/** Of each of these patches the newest known one that supersedes it; those that nothing supersedes are left out. */
+export async function newestPatches(trx: Transact, ids: readonly string[]): Promise<Map<string, string>> {
+  const newest = new Map<string, string>();
+  const asked = [...new Set(ids)].flatMap((id) => parsePatchId(id) ?? []);
+  for (const list of Map.groupBy(asked, (one) => `${one.ecosystem}\t${one.release}`).values()) {
+    const [product] = list;
+    // A finding on Windows names the update at the end of the chain already.
+    if (product === undefined || product.ecosystem === 'windows') continue;
+    const packages = [...new Set(list.map((one) => one.package))];
+    const all = Map.groupBy(await patchesOfPackages(trx, product, packages), (row) => row.package);
+    for (const one of list) {
+      const { supersededBy } = supersedence(one, all.get(one.package) ?? []);
+      if (supersededBy !== null) newest.set(patchId(one), supersededBy.id);
+    }
+  }
+  return newest;
 }
 
 /** Patches with what they fix and supersede. Ids that are not known are missing from the answer. */
