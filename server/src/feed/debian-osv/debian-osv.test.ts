@@ -180,6 +180,17 @@ describe('what an entry becomes', () => {
     },
   );
 
+  test('one whose CVE was rejected is withdrawn too, as OSV’s own records of 2024 show it', async () => {
+    const details =
+      'Rejected reason: This CVE ID has been rejected or withdrawn by its CVE Numbering Authority.';
+    const rejected = await readFeed(debianOsv, madeUpFile(record({ details })));
+    expect(rejected.records[0]?.facts).toMatchObject([
+      { kind: 'vulnerability', withdrawnAt: '2025-01-14T08:05:45.939892Z' },
+    ]);
+    // A word about rejecting in the middle of a description is none.
+    const other = await statementsOf(record({ details: 'A parser does not reject a negative length.' }));
+    expect(other.statements).toHaveLength(1);
+  });
   test('a withdrawn record says so and states nothing', async () => {
     const { records } = await readFeed(debianOsv, madeUpFile(record({ withdrawn: '2025-02-01T00:00:00Z' })));
     expect(records[0]?.facts).toMatchObject([{ kind: 'vulnerability', withdrawnAt: '2025-02-01T00:00:00Z' }]);

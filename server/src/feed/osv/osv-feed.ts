@@ -75,6 +75,7 @@ function vulnerabilityFacts(dialect: OsvDialect, record: OsvRecord, complain: Co
     return [];
   }
   const other = new Set([record.id, ...(record.aliases ?? []), ...(record.upstream ?? [])]);
+  const withdrawnAt = record.withdrawn ?? rejectedAt(record);
   const facts: Fact[] = [];
   for (const id of vulnerabilities) {
     other.delete(id);
@@ -86,7 +87,7 @@ function vulnerabilityFacts(dialect: OsvDialect, record: OsvRecord, complain: Co
       title: record.summary ?? null,
       description: record.details ?? null,
       publishedAt: record.published ?? null,
-      withdrawnAt: record.withdrawn ?? null,
+      withdrawnAt,
     });
   }
   const vectors = new Set<string>();
@@ -99,8 +100,16 @@ function vulnerabilityFacts(dialect: OsvDialect, record: OsvRecord, complain: Co
     else complain('cvss_vector_invalid', result.message);
   }
   // A withdrawn record no longer says anything about packages.
-  if (typeof record.withdrawn === 'string') return facts;
+  if (withdrawnAt !== null) return facts;
   return [...facts, ...statementsOf(dialect, record, vulnerabilities, null, complain)];
+}
+
+/**
+ * When the CVE Program rejected what the record is about; null when it did not. OSV's conversion of a distribution's tracker
+ * keeps such a record as it was, with the CVE Program's word in place of the description and `modified` as its only time.
+ */
+function rejectedAt(record: OsvRecord): string | null {
+  return /^(?:Rejected reason:|\*\* REJECT(?:ED)? \*\*)/u.test(record.details ?? '') ? record.modified : null;
 }
 
 /**
