@@ -76,6 +76,8 @@ export const FindingPatch = Type.Object(
         restart: Type.Boolean(),
         /** Packages of the asset that move together. */
         packages: Type.Array(Type.String()),
+        /** What these need of other packages and what is installed does not meet. */
+        dependencies: Type.Array(Type.String()),
       },
       closed,
     ),

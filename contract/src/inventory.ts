@@ -41,6 +41,11 @@ export const Candidate = Type.Object(
     source_version: version,
     repository: text,
     download_bytes: Type.Integer({ minimum: 0 }),
+    requires: Type.Optional(
+      Type.Unsafe<readonly string[]>(
+        Type.Array(Type.String({ minLength: 1, maxLength: 1024 }), { minItems: 1, maxItems: 200 }),
+      ),
+    ),
   },
   closed,
 );

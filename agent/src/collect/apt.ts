@@ -1,4 +1,5 @@
 import type { DebIndex } from '@fixpoint/core/inventory/deb-origin.ts';
+import { unmetDependencies } from '@fixpoint/core/inventory/deb-depends.ts';
 import { parseSourceField } from '@fixpoint/core/inventory/dpkg-status.ts';
 import type { Candidate, InstalledPackage } from '@fixpoint/core/inventory/inventory.ts';
 import { compareVersions } from '@fixpoint/core/version/version.ts';
@@ -106,6 +107,8 @@ export interface AptRecord {
   readonly source_version: string;
   readonly maintainer: string;
   readonly download_bytes: number;
+  /** Values of Depends and Pre-Depends. */
+  readonly depends: readonly string[];
 }
 
 /** Parses the output of `apt-cache show NAME=VERSION…`. */
@@ -125,6 +128,7 @@ export function parseAptRecords(text: string): AptRecord[] {
         ...parseSourceField(field('Source'), name, version),
         maintainer: field('Maintainer'),
         download_bytes: Number.isSafeInteger(size) && size >= 0 ? size : 0,
+        depends: [field('Depends'), field('Pre-Depends')].filter((value) => value !== ''),
       },
     ];
   });
@@ -204,12 +208,25 @@ export async function readIndexes(): Promise<AptIndexes | null> {
   return parseIndexTargets(textOf(answer));
 }
 
+/** At most so many are told, as the contract has it. */
+const mostRequirements = 200;
+
+function requirementsOf(
+  record: AptRecord,
+  versions: ReadonlyMap<string, string>,
+): Pick<Candidate, 'requires'> {
+  const requires = unmetDependencies(record.depends, versions).filter((text) => text.length <= 1024);
+  return requires.length === 0 ? {} : { requires: requires.slice(0, mostRequirements) };
+}
+
 /** The candidates for what is newer, with what their records say. Asks apt for the records that are not known yet. */
 export async function describeCandidates(
   newer: readonly Newer[],
   nativeArch: string,
+  installed: readonly InstalledPackage[],
   known: readonly AptRecord[] = [],
 ): Promise<Candidate[]> {
+  const versions = new Map(installed.map((p) => [p.name, p.version]));
   const records = new Map<string, AptRecord>();
   const add = (record: AptRecord): void => {
     records.set(`${record.name}:${record.arch}=${record.version}`, record);
@@ -237,6 +254,7 @@ export async function describeCandidates(
           source_version: record.source_version,
           repository: one.repository,
           download_bytes: record.download_bytes,
+          ...requirementsOf(record, versions),
         },
       ];
     })

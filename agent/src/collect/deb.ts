@@ -57,7 +57,7 @@ async function collect(): Promise<CollectedPackages> {
   );
   const origins = await collectDebOrigins(os, installed, status.maintainers, policies, indexes, arch, likely);
   const newer = upgradable(policies, origins.packages, arch, origins.isOfDistribution);
-  const candidates = await describeCandidates(newer, arch, origins.records);
+  const candidates = await describeCandidates(newer, arch, installed, origins.records);
   return { ...common, packages: origins.packages, candidates };
 }
 

@@ -53,6 +53,7 @@ function describe(told: Explanation): string {
         ['from', one.patch?.repository ?? null],
         ['in the way', one.patch?.obstacle ?? null],
         ['needs', one.patch === null ? null : needs(one.patch.needs)],
+        ['depends on', dependencies(one.patch?.needs.dependencies ?? [])],
       ])}`,
     );
   }
@@ -64,6 +65,10 @@ function needs(of: { reboot: string; restart: boolean }): string {
   if (of.reboot === 'required') return 'a reboot';
   if (of.reboot === 'advised') return 'restarts of nearly everything; a reboot is the simple way';
   return of.restart ? 'restarts of what uses it' : 'nothing beside installing';
+}
+
+function dependencies(list: readonly string[]): string | null {
+  return list.length === 0 ? null : list.join(', ');
 }
 
 /** The newest few, and how many more. */

@@ -33,6 +33,8 @@ export interface Candidate {
   /** As apt names it: `bookworm-security/main`. */
   readonly repository: string;
   readonly download_bytes: number;
+  /** What it needs of other packages that is not met by what is installed: `libssl3 (>= 3.0.17)`. Absent: nothing. */
+  readonly requires?: readonly string[];
 }
 
 export interface InstalledKernel {

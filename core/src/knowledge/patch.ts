@@ -70,6 +70,9 @@ export interface OfferedVersion {
   readonly package: string;
   readonly version: string;
   readonly repository?: string;
+  /** The installed package that it replaces, and what it needs that is not met by what is installed. */
+  readonly name?: string;
+  readonly requires?: readonly string[];
 }
 
 export interface PatchForFinding {

@@ -14,7 +14,13 @@ const finding: ToCorrelate = {
   ],
   offered: [
     { package: 'openssl', version: '3.0.20-1~deb12u1', repository: 'bookworm/main' },
-    { package: 'openssl', version: '3.0.22-1~deb12u2', repository: 'bookworm-security/main' },
+    {
+      package: 'openssl',
+      version: '3.0.22-1~deb12u2',
+      repository: 'bookworm-security/main',
+      name: 'openssl',
+      requires: ['libc6 (>= 2.38)', 'libssl3 (>= 3.0.22-1)'],
+    },
     { package: 'curl', version: '99', repository: 'bookworm/main' },
   ],
   held: [],
@@ -28,7 +34,12 @@ describe('a finding that is fixed somewhere', () => {
       offered: true,
       repository: 'bookworm-security/main',
       obstacle: null,
-      needs: { reboot: 'no', restart: true, packages: ['libssl3 amd64', 'openssl amd64'] },
+      needs: {
+        reboot: 'no',
+        restart: true,
+        packages: ['libssl3 amd64', 'openssl amd64'],
+        dependencies: ['libc6 (>= 2.38)'],
+      },
     });
   });
   test('what is offered and older than the fix is not a patch of it', () => {

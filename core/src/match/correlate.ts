@@ -26,6 +26,8 @@ export interface PatchNeeds {
   readonly restart: boolean;
   /** Packages of the asset that move together: `name arch`, sorted. */
   readonly packages: readonly string[];
+  /** What these need of other packages and what is installed does not meet: `libc6 (>= 2.38)`, sorted. */
+  readonly dependencies: readonly string[];
 }
 
 export interface CorrelatedPatch extends PatchForFinding {
@@ -68,15 +70,24 @@ const rebootAdvised =
 /** Packages without code that runs on: data, documentation, headers. */
 const nothingRuns = /(?:-doc|-docs|-dev|-devel|-headers|-common-data|-data|-fonts|-locales)$/u;
 
+/** For answers, whose arrays are their own. */
+export function copyOf(needs: PatchNeeds) {
+  return { ...needs, packages: [...needs.packages], dependencies: [...needs.dependencies] };
+}
+
 /** What installing a patch of these packages entails. */
 export function needsOf(
   installed: readonly { readonly name: string; readonly version: string; readonly arch: string }[],
+  /** What the new versions of these need beyond what is installed. */
+  requires: readonly string[] = [],
 ): PatchNeeds {
+  const moved = new Set(installed.map((p) => p.name));
   const kernel = installed.some(isKernelImage);
   return {
     reboot: kernel ? 'required' : installed.some((p) => rebootAdvised.test(p.name)) ? 'advised' : 'no',
     restart: !kernel && installed.some((p) => !nothingRuns.test(p.name)),
     packages: [...new Set(installed.map((p) => `${p.name} ${p.arch}`))].sort(),
+    dependencies: [...new Set(requires)].filter((text) => !moved.has(text.split(' ')[0] ?? '')).sort(),
   };
 }
 
@@ -118,9 +129,23 @@ export function correlate(
     }
   }
   return {
-    patch: { ...patch, obstacle: obstacleTo(patch, finding), needs: needsOf(finding.installed) },
+    patch: {
+      ...patch,
+      obstacle: obstacleTo(patch, finding),
+      needs: needsOf(finding.installed, requirementsOf(patch, finding)),
+    },
     missing: null,
   };
+}
+
+/** What the versions that bring the patch need, of the packages that carry the finding. */
+function requirementsOf(patch: PatchForFinding, finding: ToCorrelate): string[] {
+  const names = new Set(finding.installed.map((p) => p.name));
+  return finding.offered.flatMap((one) =>
+    one.package === finding.package && one.version === patch.version && names.has(one.name ?? '')
+      ? (one.requires ?? [])
+      : [],
+  );
 }
 
 /** A KB. Nothing here installs it yet, and that is said; Windows' own update agent does. */
@@ -147,6 +172,7 @@ function windowsPatch(finding: ToCorrelate, update: NonNullable<ToCorrelate['upd
               : ('required' as const),
         restart: false,
         packages: [finding.package],
+        dependencies: [],
       },
     },
     missing: null,

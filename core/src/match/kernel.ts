@@ -44,6 +44,8 @@ const apkImage = /^linux-(lts|virt|edge|rpi|rpi2|rpi4|stable|openpax|vanilla)$/u
  * `VERSION-RELEASE.ARCH`; SUSE's flavours come after the version (`6.4.0-150600.21-default`), without the rebuild count.
  */
 export function kernelRelease(p: KernelCandidate): string | null {
+  // Every package is asked; nearly all are told apart by these few letters.
+  if (!p.name.startsWith('linux-') && !p.name.startsWith('kernel')) return null;
   const deb = debImage.exec(p.name)?.[1];
   if (deb !== undefined) return /-dbg(?:sym)?$/u.test(p.name) ? null : deb.replace(/-unsigned$/u, '');
   const apk = apkImage.exec(p.name)?.[1];
@@ -83,7 +85,7 @@ const kernelSources = new RegExp(
  * (`linux-aws`, `linux-hwe-5.15`), each with a `linux-signed-…` beside it.
  */
 export function isKernelSource(source: string): boolean {
-  return kernelSources.test(source);
+  return (source.startsWith('linux') || source.startsWith('kernel')) && kernelSources.test(source);
 }
 
 /**

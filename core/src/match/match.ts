@@ -139,7 +139,10 @@ export interface LookUp {
 
 /** Debug symbols and sources of a package: nothing of them runs. */
 function isDebug(name: string): boolean {
-  return /-(?:dbg|dbgsym|debuginfo|debugsource)$|-debuginfo-common(?:-|$)/u.test(name);
+  return (
+    (name.includes('-dbg') || name.includes('-debug')) &&
+    /-(?:dbg|dbgsym|debuginfo|debugsource)$|-debuginfo-common(?:-|$)/u.test(name)
+  );
 }
 
 /**

@@ -6,6 +6,10 @@ export interface Offered {
   readonly package: string;
   readonly version: string;
   readonly repository: string;
+  /** The installed package that it replaces. */
+  readonly name: string;
+  /** What it needs of other packages that is not met by what is installed. */
+  readonly requires: readonly string[];
 }
 
 /** Versions that an asset's repositories offer, kernels under their real source. */
@@ -14,6 +18,14 @@ export function offeredVersions(ecosystem: string, candidates: readonly Candidat
     const target = lookUp(ecosystem, candidate);
     return target === null
       ? []
-      : [{ package: target.package, version: target.version, repository: candidate.repository }];
+      : [
+          {
+            package: target.package,
+            version: target.version,
+            repository: candidate.repository,
+            name: candidate.name,
+            requires: candidate.requires ?? [],
+          },
+        ];
   });
 }

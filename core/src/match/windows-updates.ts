@@ -8,8 +8,10 @@ import { compareWindowsBuild, parseWindowsBuild, type WindowsBuild } from '../ve
  *
  * 1. it is the same, or `i` supersedes `f`, directly or over other updates;
  * 2. both are of the product's *cumulative line*, and `i` has the newer build of the same branch;
- * 3. both are of the cumulative line, and the number of `i` is above that of `f` by more than {@link yearsApart}. KB numbers
- *    rise over the years, though not from one week to the next.
+ * 3. both are of the cumulative line, and the number of `i` is above that of `f` by more than {@link seasonApart}, or
+ *    {@link cumulativeApart} where the product has cumulative updates alone. KB numbers rise over the seasons, though not from
+ *    one week to the next: over all cumulative lines of MSRC's documents from 2016-04 to 2025-02, an update's number is at most
+ *    9,496 above that of a later month's (Server 2008, 2016), and of Windows 10 and its servers at most 2,610.
  *
  * The cumulative line: updates that the data lists for at least {@link cumulativeFrom} vulnerabilities of the product, and
  * that are not of a type which stands alone (`Security Only`, `IE Cumulative`, a servicing stack, Safe OS), with everything
@@ -19,7 +21,12 @@ import { compareWindowsBuild, parseWindowsBuild, type WindowsBuild } from '../ve
  */
 
 export const cumulativeFrom = 10;
-export const yearsApart = 50_000;
+/**
+ * KB numbers of one season are in no order (KB4558998 came out a month after KB4561608), but never this far apart: of two
+ * updates further apart the one with the higher number is the newer.
+ */
+export const seasonApart = 10_000;
+export const cumulativeApart = 5_000;
 
 /** What of a claim (a decision about a product) the graph reads. */
 export interface ClaimedFix {
@@ -155,11 +162,13 @@ function productUpdates(
     const parsed = fixedBuild === null ? null : parseWindowsBuild(fixedBuild);
     if (parsed?.ok === true) builds.set(id, parsed.version);
   }
+  const isCumulative =
+    cumulative.size > 0 && ![...updates.values()].some(({ type }) => /security only/iu.test(type ?? ''));
+  const apart = isCumulative ? cumulativeApart : seasonApart;
   return {
     product,
     updates,
-    isCumulative:
-      cumulative.size > 0 && ![...updates.values()].some(({ type }) => /security only/iu.test(type ?? '')),
+    isCumulative,
     line,
     cumulative,
     below,
@@ -173,7 +182,7 @@ function productUpdates(
         const order = compareWindowsBuild(newer, older);
         if (order !== 'incomparable') return order >= 0;
       }
-      return (numbers.get(containing) ?? 0) - (numbers.get(contained) ?? 0) > yearsApart;
+      return (numbers.get(containing) ?? 0) - (numbers.get(contained) ?? 0) > apart;
     },
   };
 }

@@ -4,6 +4,7 @@ import type { VersionOrder } from '../version/version.ts';
 import {
   compareBuildTexts,
   numberOfKb,
+  seasonApart,
   type ClaimedFix,
   type ProductUpdates,
   type SupersedenceGraph,
@@ -61,12 +62,6 @@ export type WindowsMatch<Claim> =
   | { readonly ok: true; readonly verdicts: readonly WindowsVerdict<Claim>[] }
   /** The data does not have the product: nothing is known of any vulnerability in it, which is not the same as none. */
   | { readonly ok: false; readonly rule: 'product_not_in_data'; readonly sentence: string };
-
-/**
- * KB numbers of one season are in no order (KB4558998 came out a month after KB4561608), but never this far apart: an
- * update whose number is lower than a fix's by more is older than the fix and cannot contain it.
- */
-export const seasonApart = 10_000;
 
 /** What is known of the state of the software, worked out once for all vulnerabilities. */
 interface Installed {

@@ -3,6 +3,7 @@ import type { Explanation, ExplanationQuery } from '@fixpoint/contract/explanati
 import { explain, type SoftwareThere } from '@fixpoint/core/finding/explain.ts';
 import { productOf, productTitle } from '@fixpoint/core/knowledge/ecosystem.ts';
 import { lookUp } from '@fixpoint/core/match/match.ts';
+import { copyOf } from '@fixpoint/core/match/correlate.ts';
 import { offeredVersions } from '@fixpoint/core/match/offered.ts';
 import { assetRows, assetsByReference } from '../asset/commands.ts';
 import type { Transact } from '../context.ts';
@@ -84,7 +85,7 @@ export async function explanation(
           : {
               ...patch,
               superseded_by: facts.get(patch.id)?.supersededBy ?? null,
-              needs: { ...patch.needs, packages: [...patch.needs.packages] },
+              needs: copyOf(patch.needs),
             },
       missing_patch: missing,
       also_fixes: (patch === null ? [] : (facts.get(patch.id)?.fixes ?? [])).filter(

@@ -2,7 +2,7 @@ import type { Static } from 'typebox';
 import { findingStatuses, type Finding, type FindingQuery } from '@fixpoint/contract/finding.ts';
 import { summariseDanger } from '@fixpoint/core/knowledge/danger.ts';
 import { isEcosystem, productOf } from '@fixpoint/core/knowledge/ecosystem.ts';
-import { correlate } from '@fixpoint/core/match/correlate.ts';
+import { copyOf, correlate } from '@fixpoint/core/match/correlate.ts';
 import { offeredVersions } from '@fixpoint/core/match/offered.ts';
 import { assetRows, assetsByReference, type AssetRow } from '../asset/commands.ts';
 import type { Transact } from '../context.ts';
@@ -142,7 +142,7 @@ async function present(trx: Transact, rows: readonly FindingRow[]): Promise<Find
           : {
               ...patch,
               superseded_by: newest.get(patch.id) ?? null,
-              needs: { ...patch.needs, packages: [...patch.needs.packages] },
+              needs: copyOf(patch.needs),
             },
       missing_patch: row.status === 'fixed' ? null : missing,
       mitigations,
