@@ -3,7 +3,7 @@ import { createWriteStream } from 'node:fs';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { debianOsvZip, ubuntuOsvZip } from '../../server/src/feed/extract/osv-zips.ts';
+import { debianOsvZip, ubuntuOsvZip } from '@fixpoint/server/feed/extract/osv-zips.ts';
 
 const [, , folder] = process.argv;
 if (folder === undefined) throw new Error('name a folder');

@@ -117,8 +117,8 @@ describe.skipIf(missing !== undefined)('who built a package', () => {
     const lists = (await host.runOrThrow(['sh', '-c', 'ls /var/lib/apt/lists/*security*']))
       .trim()
       .split('\n');
-    await host.runOrThrow(['mkdir', '-p', '/root/lists']);
-    await host.runOrThrow(['mv', ...lists, '/root/lists/']);
+    await host.runOrThrow(['mkdir', '-p', '/srv/lists']);
+    await host.runOrThrow(['mv', ...lists, '/srv/lists/']);
     try {
       const policy = await host.runOrThrow(['apt-cache', 'policy', ...before.packages.map((p) => p.name)]);
       const inNoIndex = policy
@@ -129,7 +129,7 @@ describe.skipIf(missing !== undefined)('who built a package', () => {
       const report = await look();
       expect(report.packages.filter((p) => p.origin !== undefined)).toEqual([]);
     } finally {
-      await host.runOrThrow(['sh', '-c', 'mv /root/lists/* /var/lib/apt/lists/']);
+      await host.runOrThrow(['sh', '-c', 'mv /srv/lists/* /var/lib/apt/lists/']);
     }
   });
 

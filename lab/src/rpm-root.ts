@@ -107,7 +107,7 @@ for one in /srv/specs/*.spec; do
   rpmbuild --quiet -bb --target x86_64 --define 'debug_package %{nil}' --define '_build_id_links none' \
     --define '__os_install_post %{nil}' "$one"
 done
-find /root/rpmbuild/RPMS -name '*.rpm' -exec cp {} /srv/repository/ ';'
+find ~/rpmbuild/RPMS -name '*.rpm' -exec cp {} /srv/repository/ ';'
 createrepo_c --quiet /srv/repository
 `;
 
