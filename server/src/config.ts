@@ -150,9 +150,7 @@ export function readConfig(
       trustedProxies: values.FIXPOINT_TRUSTED_PROXIES?.split(',').map((proxy) => proxy.trim()) ?? [],
       repositories: values.FIXPOINT_REPOSITORIES ?? 'apt',
       feedSync: values.FIXPOINT_FEED_SYNC ?? 'enabled',
-      proxy: Object.fromEntries(
-        Object.entries(set).filter(([name]) => /^(https?|no)_proxy$/i.test(name)),
-      ),
+      proxy: Object.fromEntries(Object.entries(set).filter(([name]) => /^(https?|no)_proxy$/i.test(name))),
       logLevel: values.FIXPOINT_LOG_LEVEL ?? 'info',
     },
   };

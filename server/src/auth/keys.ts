@@ -75,7 +75,8 @@ export async function loadKeys(
   const order = rows.findLast((row) => row.purpose === 'order');
   const bundle = rows.findLast((row) => row.purpose === 'bundle');
   const session = rows.findLast((row) => row.purpose === 'session');
-  if (order === undefined || bundle === undefined || session === undefined) throw new Error('server keys were not stored');
+  if (order === undefined || bundle === undefined || session === undefined)
+    throw new Error('server keys were not stored');
   const privateKey = createPrivateKey(order.private_key);
   const publicKey = rawPublicKey(createPublicKey(privateKey));
   const bundleKey = createPrivateKey(bundle.private_key);

@@ -1,5 +1,11 @@
 // Longer than 400 lines because it shows the rows of every table in one place, as schema.sql shows the tables.
-import type { CvssFact, FeedId, StatementFact, ThreatFact, UpdateFact } from '@fixpoint/core/knowledge/facts.ts';
+import type {
+  CvssFact,
+  FeedId,
+  StatementFact,
+  ThreatFact,
+  UpdateFact,
+} from '@fixpoint/core/knowledge/facts.ts';
 import type { Undetermined } from '@fixpoint/core/finding/exposure.ts';
 import type { VerdictEvidence } from '@fixpoint/core/match/evidence.ts';
 import type { ColumnType, Generated } from 'kysely';
