@@ -24,6 +24,7 @@ const tasks = {
   fixpoint: ['cli/src/main.ts'],
   test: ['setup/test.ts'],
   bench: ['bench/src/main.ts'],
+  quality: ['quality/src/main.ts'],
   lab: ['lab/src/main.ts'],
   schema: ['server/src/database/write-schema.ts'],
   openapi: ['server/src/openapi.ts'],
