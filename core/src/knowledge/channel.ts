@@ -20,11 +20,20 @@ export function channelKind(channel: string): ChannelKind {
  */
 export function isBuiltIn(channel: string, installed: string, fixed: string): boolean {
   if (channel.startsWith('fips')) return /fips/iu.test(installed);
-  // Amazon's extras bear no mark; a topic is one upstream series (`kernel-5.10`), and so are its builds.
-  if (channel.startsWith('extra:')) return upstreamSeries(installed) === upstreamSeries(fixed);
+  if (channel.startsWith('extra:')) return isOfTopic(channel.slice('extra:'.length), installed, fixed);
   const tag = distributionTag(fixed);
   // A bare `el9` is on builds of every minor release, and tells nothing.
   return tag !== null && !/^el[0-9]+$/u.test(tag) && distributionTag(installed) === tag;
+}
+
+/**
+ * Amazon's extras bear no mark. A topic that ends in the series of the build (`kernel-5.10`, `postgresql14`, `nginx1`) holds
+ * that series alone; any other (`docker`, `firefox`) moves from series to series, and the package is in no other repository.
+ */
+function isOfTopic(topic: string, installed: string, fixed: string): boolean {
+  const series = /[0-9]+(?:\.[0-9]+)*$/u.exec(topic)?.[0] ?? null;
+  const isOf = (version: string): boolean => `${version.replace(/^[0-9]+:/u, '')}.`.startsWith(`${series}.`);
+  return series === null || !isOf(fixed) || isOf(installed);
 }
 
 /** `5.10` of `5.10.205-195.804.amzn2`. */

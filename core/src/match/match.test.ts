@@ -272,6 +272,48 @@ describe('RPM', () => {
     expect(concerns(libs('1:3.0.7-1.el9'), indexDecisions([only]))).toEqual([]);
     expect(concerns(libs('1:3.0.7-1.el9_2'), indexDecisions([only]))).toHaveLength(1);
   });
+  test('nor does it silence what is said of the source as a whole', () => {
+    const only: Decision = { ...eus, status: 'branch_only', fixedVersion: null };
+    const vex: Decision = {
+      ...eus,
+      package: 'openssl',
+      packageKind: 'source',
+      status: 'affected',
+      fixedVersion: null,
+      branchFixes: [],
+      fixState: 'none_yet',
+    };
+    const both = indexDecisions([only, vex]);
+    expect(concerns(libs('1:3.0.7-1.el9'), both)).toMatchObject([
+      { kind: 'vulnerable', rule: 'no_fix_published' },
+    ]);
+    expect(concerns(libs('1:3.0.7-18.el9_2'), both)).toEqual([]);
+  });
+  test.each([
+    ['docker', '20.10.25-1.amzn2.0.1', '25.0.3-1.amzn2.0.1', 'vulnerable'],
+    ['nginx1', '1:1.22.1-1.amzn2.0.2', '1:1.26.2-1.amzn2.0.1', 'vulnerable'],
+    ['postgresql14', '14.10-1.amzn2', '14.13-1.amzn2.0.1', 'vulnerable'],
+    ['postgresql14', '14.13-1.amzn2.0.1', '14.13-1.amzn2.0.1', 'fixed'],
+    ['postgresql14', '9.2.24-8.amzn2', '14.13-1.amzn2.0.1', undefined],
+    ['kernel-5.10', '5.10.205-195.804.amzn2', '5.10.210-201.852.amzn2', 'vulnerable'],
+    ['kernel-5.10', '5.4.100-1.amzn2', '5.10.210-201.852.amzn2', undefined],
+  ])('Amazon’s extra %s: %s against %s is %s', (topic, version, fixedVersion, kind) => {
+    const only: Decision = {
+      ...eus,
+      ecosystem: 'amazon',
+      release: '2',
+      package: 'thing',
+      status: 'branch_only',
+      fixedVersion: null,
+      branchFixes: [
+        { channel: `extra:${topic}`, fixedVersion, advisory: 'A', feed: 'amazon-alas', record: 'A' },
+      ],
+    };
+    const kinds: string[] = [];
+    const thing = { name: 'thing', version, source: 'thing', source_version: version };
+    matchSoftware(thing, indexDecisions([only]), (one) => kinds.push(one));
+    expect(kinds[0]).toBe(kind);
+  });
   test('debug packages carry no code', () => {
     expect(
       concerns(

@@ -191,7 +191,12 @@ export function matchSoftware(software: MatchSoftware, index: DecisionIndex, fou
     return;
   }
   const said = new Set<string>();
-  for (const { decision } of binary) if (concernsModule(decision, software)) said.add(decision.vulnerability);
+  for (const ready of binary) {
+    const { decision } = ready;
+    // A fix of a branch that this is no build of says nothing, and silences nobody.
+    const isSilent = decision.status === 'branch_only' && branchOf(ready, software.version) === null;
+    if (!isSilent && concernsModule(decision, software)) said.add(decision.vulnerability);
+  }
   const rest = source.filter(({ decision }) => !said.has(decision.vulnerability));
   matchList(software, rest, target.sourceVersion, index, found);
 }
