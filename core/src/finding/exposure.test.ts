@@ -55,6 +55,37 @@ describe('of several kernels the running one counts', () => {
   test('a kernel that runs on after its package was removed is found among what was there', () => {
     expect(kernelExposure(host, [newest], [old])).toMatchObject({ removedRunning: 1, undetermined: [] });
   });
+  test('what the host read off the kernel’s files outweighs what its name tells', () => {
+    const base = { name: 'kernel-default-base', version: '6.4.0-150600.23.7.3.150600.12.2.7' };
+    const source = { source: 'kernel-default-base', source_version: base.version };
+    const running = '6.4.0-150600.23.7-default';
+    const suse: HostFacts = {
+      ...host,
+      os: 'sles',
+      os_release: '15.6',
+      running_kernel: running,
+      kernels: [{ ...base, ...source, release: running }],
+    };
+    expect(kernelExposure(suse, [{ id: 4, ...base, ...source }], [])).toMatchObject({
+      inert: [],
+      undetermined: [],
+    });
+  });
+  test('all packages of the running kernel count: vendors name one or the other', () => {
+    const rhel = (id: number, name: string, version: string) => ({
+      ...{ id, name, version, arch: 'x86_64' },
+      ...{ source: 'kernel', source_version: version },
+    });
+    const all = [
+      rhel(1, 'kernel', '5.14.0-427.el9'),
+      rhel(2, 'kernel-core', '5.14.0-427.el9'),
+      rhel(3, 'kernel', '5.14.0-503.el9'),
+      rhel(4, 'kernel-core', '5.14.0-503.el9'),
+    ];
+    const on9 = { ...host, os: 'rhel', os_release: '9.4', running_kernel: '5.14.0-427.el9.x86_64' };
+    expect(kernelExposure(on9, all, [])).toMatchObject({ inert: [3, 4], nextKernel: 4 });
+    expect(kernelExposure(on9, all.toReversed(), [])).toMatchObject({ inert: [4, 3], nextKernel: 4 });
+  });
   test('a container runs its host’s kernel', () => {
     expect(kernelExposure({ ...host, machine: 'container' }, [old, newest], [])).toEqual({
       inert: [1, 3],

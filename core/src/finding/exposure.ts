@@ -42,15 +42,21 @@ export function kernelExposure(
   software: readonly InstalledSoftware[],
   gone: readonly InstalledSoftware[],
 ): KernelExposure {
-  const images = software.filter(isKernelImage);
+  // The host reads the release off the kernel's files, where it can; the name and version only tell how it should be.
+  const reported = (one: InstalledSoftware) =>
+    host?.kernels.find((kernel) => kernel.name === one.name && kernel.version === one.version)?.release;
+  const images = software.filter((one) => isKernelImage(one) || reported(one) !== undefined);
   const ids = images.map((image) => image.id);
   if (host === null) return { inert: [], nextKernel: null, removedRunning: null, undetermined: [] };
   // A container runs its host's kernel: whatever image lies on its disk is never booted, and the kernel is patched there.
   if (host.machine === 'container') {
     return { inert: ids, nextKernel: null, removedRunning: null, undetermined: [] };
   }
-  const runs = (image: InstalledSoftware) => kernelRelease(image) === host.running_kernel;
-  const running = images.find(runs);
+  const runs = (image: InstalledSoftware) =>
+    (reported(image) ?? kernelRelease(image)) === host.running_kernel;
+  // On Red Hat's systems `kernel` beside the `kernel-core` that it requires.
+  const allRunning = images.filter(runs);
+  const running = allRunning.find((image) => image.name.endsWith('-core')) ?? allRunning[0];
   const removed = running === undefined ? gone.find(runs) : undefined;
   if (removed !== undefined) {
     return { inert: ids, nextKernel: null, removedRunning: removed.id, undetermined: [] };
@@ -73,10 +79,11 @@ export function kernelExposure(
   const scheme = schemeOf(productOf(host.os, host.os_release).ecosystem);
   let newest = running;
   for (const image of images) {
-    if (compareVersions(scheme, image.version, newest.version) === 'greater') newest = image;
+    const order = compareVersions(scheme, image.version, newest.version);
+    if (order === 'greater' || (order === 'equal' && image.name === running.name)) newest = image;
   }
   return {
-    inert: ids.filter((id) => id !== running.id),
+    inert: images.flatMap((image) => (runs(image) ? [] : [image.id])),
     nextKernel: newest.id === running.id ? null : newest.id,
     removedRunning: null,
     undetermined: [],

@@ -18,23 +18,15 @@ export interface KernelCandidate {
 const debImage = /^linux-image-(?:unsigned-)?(\d.*)$/u;
 
 /**
- * RPM: the vmlinuz is in `kernel-core` since RHEL 8 (`kernel` itself only requires it), in `kernel` on RHEL 7 and Amazon
- * Linux, in `kernel-default` and its flavours on SUSE.
+ * RPM: the vmlinuz is in `kernel-core` and its variants since RHEL 8 (`kernel` itself only requires it), in `kernel` on RHEL 7 and
+ * Amazon Linux (`kernel6.12` and on beside it), in `kernel-default` and its flavours on SUSE.
  */
-const rpmImages = new Set([
-  'kernel',
-  'kernel-core',
-  'kernel-64k-core',
-  'kernel-debug-core',
-  'kernel-rt',
-  'kernel-rt-core',
-  'kernel-rt-debug-core',
-  'kernel-uek',
-  'kernel-uek-core',
-  'kernel-default',
-  'kernel-azure',
-  'kernel6.12',
-]);
+const rpmImage =
+  /^kernel(?:[0-9][0-9.]*|-uki-virt|-core|-(?:uek|rt|64k|debug|zfcpdump)|-uek-core|(?:-(?:rt|64k|rt-64k|zfcpdump))?(?:-debug)?-core)?$/u;
+const suseImage =
+  /^kernel-(64kb|azure|debug|default|desktop|ec2|kvmsmall|longterm|lpae|pae|preempt|rt|rt_debug|vanilla|xen|zfcpdump)$/u;
+/** Of a build of Red Hat's family or Amazon's. */
+const notSuse = /\.(?:el|fc|amzn)[0-9]/u;
 
 /** Alpine: `linux-lts`, `linux-virt` and the other flavours; the running release is `6.1.55-0-lts`. */
 const apkImage = /^linux-(lts|virt|edge|rpi|rpi2|rpi4|stable|openpax|vanilla)$/u;
@@ -50,13 +42,19 @@ export function kernelRelease(p: KernelCandidate): string | null {
   if (deb !== undefined) return /-dbg(?:sym)?$/u.test(p.name) ? null : deb.replace(/-unsigned$/u, '');
   const apk = apkImage.exec(p.name)?.[1];
   if (apk !== undefined) return p.version.replace(/-r(\d+)$/u, `-$1-${apk}`);
-  if (!rpmImages.has(p.name)) return null;
   const version = p.version.replace(/^\d+:/u, '');
-  if (p.name === 'kernel-default' || p.name === 'kernel-azure') {
-    return `${version.replace(/^([^-]+-\d+(?:\.\d+){0,2}).*$/u, '$1')}-${p.name.slice('kernel-'.length)}`;
-  }
-  const flavour = /-64k-/u.test(p.name) ? '+64k' : /-debug-/u.test(p.name) ? '+debug' : '';
-  return `${version}${p.arch === undefined || p.arch === '' ? '' : `.${p.arch}`}${flavour}`;
+  const suse = suseImage.exec(p.name)?.[1];
+  if (suse !== undefined && !notSuse.test(version)) return `${version.replace(/\.\d+$/u, '')}-${suse}`;
+  if (!rpmImage.test(p.name)) return null;
+  return `${version}${p.arch === undefined || p.arch === '' ? '' : `.${p.arch}`}${variantOf(p.name, version)}`;
+}
+
+/** `+64k`, `+rt-debug`. Real-time kernels with a source of their own have it in the release instead: `513.5.1.rt7.307.el8_9`. */
+function variantOf(name: string, version: string): string {
+  const variant = /^kernel-((?:(?:rt|64k|debug|zfcpdump)-?)+?)(?:-core)?$/u.exec(name)?.[1];
+  const rest = /\.rt\d/u.test(version) ? variant?.replace(/^rt-?/u, '') : variant;
+  if (rest === undefined || rest === '') return '';
+  return /\.el7/u.test(version) ? `.${rest}` : `+${rest}`;
 }
 
 /** Whether the package is a kernel that can boot. */

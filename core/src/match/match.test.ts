@@ -127,8 +127,33 @@ describe('kernels', () => {
     expect(releaseOf('kernel-core', '5.14.0-362.8.1.el9_3')).toBe('5.14.0-362.8.1.el9_3.x86_64');
     expect(releaseOf('kernel-64k-core', '5.14.0-427.el9', 'aarch64')).toBe('5.14.0-427.el9.aarch64+64k');
     expect(releaseOf('kernel-default', '6.4.0-150600.23.7.3')).toBe('6.4.0-150600.23.7-default');
+    // SUSE leaves out the build service's rebuild count, whatever stands before it (rpm/kernel-spec-macros, source_rel).
+    expect(releaseOf('kernel-default', '6.4.0-150600.21.2')).toBe('6.4.0-150600.21-default');
+    expect(releaseOf('kernel-default', '4.12.14-lp151.28.10.1')).toBe('4.12.14-lp151.28.10-default');
+    expect(releaseOf('kernel-default', '6.9.1-1.1')).toBe('6.9.1-1-default');
+    expect(releaseOf('kernel-rt', '6.4.0-150600.10.8.3')).toBe('6.4.0-150600.10.8-rt');
+    expect(releaseOf('kernel-64kb', '6.4.0-150600.23.7.3', 'aarch64')).toBe('6.4.0-150600.23.7-64kb');
+    // Red Hat's variants come after the architecture, but for the separate real-time builds up to 9.2.
+    expect(releaseOf('kernel-rt-core', '5.14.0-427.13.1.el9_4')).toBe('5.14.0-427.13.1.el9_4.x86_64+rt');
+    expect(releaseOf('kernel-rt-core', '4.18.0-513.5.1.rt7.307.el8_9')).toBe(
+      '4.18.0-513.5.1.rt7.307.el8_9.x86_64',
+    );
+    expect(releaseOf('kernel-64k-debug-core', '5.14.0-427.el9', 'aarch64')).toBe(
+      '5.14.0-427.el9.aarch64+64k-debug',
+    );
+    expect(releaseOf('kernel-debug-core', '5.14.0-427.el9')).toBe('5.14.0-427.el9.x86_64+debug');
+    expect(releaseOf('kernel-uki-virt', '5.14.0-427.el9')).toBe('5.14.0-427.el9.x86_64');
+    expect(releaseOf('kernel6.18', '6.18.3-9.amzn2023')).toBe('6.18.3-9.amzn2023.x86_64');
     expect(releaseOf('linux-lts', '6.1.55-r0')).toBe('6.1.55-0-lts');
-    for (const name of ['kernel-headers', 'kernel-tools', 'bpftool', 'linux-headers-generic', 'linux-pam']) {
+    for (const name of [
+      'kernel-headers',
+      'kernel-tools',
+      'kernel-modules-core',
+      'kernel-default-devel',
+      'bpftool',
+      'linux-headers-generic',
+      'linux-pam',
+    ]) {
       expect(releaseOf(name), name).toBeNull();
     }
   });
