@@ -14,6 +14,7 @@ import {
   updatesFor,
   statementsOf,
   withdrawalsOf,
+  withdrawnAmong,
   type PackageNames,
   type StatementRow,
 } from './known.ts';
@@ -66,10 +67,13 @@ export async function decisionsFor(
   // One vulnerability may have several names; findings are counted under its CVE.
   const others = new Set(rows.map((row) => row.vulnerability).filter((id) => !id.startsWith('CVE-')));
   const canonical = await canonicalIds(trx, [...others]);
+  // A CVE that is rejected is nothing under its other names either.
+  const withdrawn = await withdrawnAmong(trx, product.ecosystem, [...new Set(canonical.values())]);
   return decideAll(
     rows
       .map((row) => ({ ...row, vulnerability: canonical.get(row.vulnerability) ?? row.vulnerability }))
       .flatMap(sourced),
+    withdrawn,
   );
 }
 

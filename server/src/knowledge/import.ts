@@ -10,6 +10,7 @@ import { refuse, type Answer } from '../refusal.ts';
 import { dropVerdicts, rematch } from '../software/commands.ts';
 import type { Product } from './commands.ts';
 import { allNamesOf } from './known.ts';
+import { ImplausibleLoss, refuseImplausibleLoss } from './loss.ts';
 import {
   insertRecords,
   lockKnowledge,
@@ -22,7 +23,7 @@ import {
   replaceRejections,
   saveFeed,
   touchFeed,
-  withdrawnByRecords,
+  vulnerabilitiesOfRecords,
   type RecordToStore,
 } from './store.ts';
 
@@ -48,19 +49,6 @@ export interface ImportOptions {
 }
 
 const batchSize = 2000;
-/** A complete file that lacks more than this share of what is held is rather cut short than right. */
-const implausibleLossShare = 0.2;
-const implausibleLossRecords = 20;
-
-class ImplausibleLoss extends Error {
-  readonly lost: number;
-  readonly held: number;
-  constructor(lost: number, held: number) {
-    super('implausible loss');
-    this.lost = lost;
-    this.held = held;
-  }
-}
 
 /** Rejections that are kept for people to read; the rest is counted. */
 const keptRejections = 10_000;
@@ -218,19 +206,28 @@ async function importInto(
   const withdrawn = new Set<string>();
   /** What this file withdraws, with the time that it names. */
   const withdrawing = new Map<string, string>();
-  /** Ids that records call a vulnerability beside its own: statements under them are decided anew. */
-  const aliased = new Set<string>();
+  /** Ids that records call a vulnerability beside its own, or called it, with its own: statements under them are decided anew. */
+  const aliased = new Map<string, Set<string>>();
+  const nameAnew = (id: string, aliases: readonly string[]) => {
+    for (const alias of aliases) {
+      if (!alias.includes(id)) aliased.set(alias, (aliased.get(alias) ?? new Set()).add(id));
+    }
+  };
   const rejections = refusals();
   let read = 0;
   let added = 0;
   let changed = 0;
+  const fresh = new Set<string>();
   /** Each id's last record of the file wins, within a batch and across batches. */
   let batch = new Map<string, RecordToStore>();
 
   /** Removes records. What they withdrew comes back into force, so the products that it concerns are matched again too. */
   const takeBack = async (records: readonly string[]) => {
     touched.add(await productsOfRecords(trx, feed.id, records));
-    for (const id of await withdrawnByRecords(trx, feed.id, records)) withdrawn.add(id);
+    for (const one of await vulnerabilitiesOfRecords(trx, feed.id, records)) {
+      if (one.withdrawn_at !== null) withdrawn.add(one.id);
+      nameAnew(one.id, one.aliases);
+    }
     await removeRecords(trx, feed.id, records);
   };
   const flush = async () => {
@@ -249,11 +246,12 @@ async function importInto(
           withdrawn.add(fact.id);
           withdrawing.set(fact.id, fact.withdrawnAt);
         }
-        for (const alias of fact.aliases) if (!alias.includes(fact.id)) aliased.add(alias);
+        nameAnew(fact.id, fact.aliases);
       }
     }
     changed += replaced.length;
     added += records.length - replaced.length;
+    if (feed.complete) for (const { id } of records) if (!held.has(id)) fresh.add(id);
     batch = new Map();
     options.progress?.(read);
   };
@@ -278,21 +276,23 @@ async function importInto(
     const { partOf } = feed;
     const parts = partOf === undefined ? null : new Set([...seen].map(partOf));
     const ofThisFile = (id: string) => parts === null || (partOf !== undefined && parts.has(partOf(id)));
-    const absent = (await recordIds(trx, feed.id)).filter((id) => !seen.has(id) && ofThisFile(id));
+    const present = (await recordIds(trx, feed.id)).filter(ofThisFile);
+    const absent = present.filter((id) => !seen.has(id));
     // A record that has become unreadable has not been withdrawn: what it said before stays.
     const missing = absent.filter((id) => !rejections.mayBe(id));
     gone = missing.length;
     unreadable = absent.length - gone;
-    if (
-      gone > implausibleLossRecords &&
-      gone > heldCount * implausibleLossShare &&
-      options.allowShrink !== true
-    ) {
-      throw new ImplausibleLoss(gone, heldCount);
-    }
+    if (options.allowShrink !== true) refuseImplausibleLoss(present, missing, fresh, partOf);
     await takeBack(missing);
   }
-  touched.add(await productsOfVulnerabilities(trx, [...withdrawn, ...aliased]));
+  // From here to the commit nobody adds software by what was known before: it would stay judged by that. Nor does another
+  // import commit what the lines below would not see.
+  await lockKnowledge(trx);
+  const renamed = [...(await allNamesOf(trx, [...withdrawn])), ...aliased.keys()];
+  for (const product of await productsOfVulnerabilities(trx, renamed)) {
+    const others = [...(aliased.get(product.vulnerability) ?? [])];
+    touched.add([product, ...others.map((vulnerability) => ({ ...product, vulnerability }))]);
+  }
   await replaceRejections(trx, feed.id, rejections.kept, started);
   const counts = {
     added,
@@ -301,8 +301,6 @@ async function importInto(
     withdrawn: gone,
     rejected: rejections.count(),
   };
-  // From here to the commit nobody adds software by what was known before: it would stay judged by that.
-  await lockKnowledge(trx);
   const effect = await applyTouched(trx, context, feed.id, touched, withdrawing, options.actor);
   const now = context.clock.now();
   await saveFeed(trx, feed.id, {

@@ -142,13 +142,43 @@ export async function productsOfUpdates(trx: Transact, updates: readonly string[
   return rows.map((row) => row.product).sort();
 }
 
-/** These vulnerabilities with all other names that feeds call them by, or that they are called by. */
+/**
+ * These vulnerabilities with all other names that feeds call them by, or that they are called by; and of every CVE among them
+ * or that one of them is a name of, all names, so that what is decided of it under these names is decided by all that is said.
+ */
 export async function allNamesOf(trx: Transact, vulnerabilities: readonly string[]): Promise<string[]> {
+  if (vulnerabilities.length === 0) return [];
   const { rows } = await sql<{ id: string }>`
-    select unnest(${vulnerabilities}::text[]) as id
-    union select unnest(aliases) from vulnerability where id = any(${vulnerabilities}::text[])
-    union select id from vulnerability where aliases && ${vulnerabilities}::text[]`.execute(trx);
+    with base as (
+      select unnest(${vulnerabilities}::text[]) as id
+      union select unnest(aliases) from vulnerability where id = any(${vulnerabilities}::text[])
+      union select id from vulnerability where aliases && ${vulnerabilities}::text[]
+    ), named as (
+      select id from base
+      union select id from vulnerability where aliases && array(select id from base) and id like 'CVE-%'
+    )
+    select id from named
+    union select unnest(aliases) from vulnerability where id = any(array(select id from named where id like 'CVE-%'))
+  `.execute(trx);
   return rows.map((row) => row.id);
+}
+
+/** Those of these vulnerabilities that are withdrawn for an ecosystem. */
+export async function withdrawnAmong(
+  trx: Transact,
+  ecosystem: string,
+  vulnerabilities: readonly string[],
+): Promise<Set<string>> {
+  if (!isEcosystem(ecosystem) || vulnerabilities.length === 0) return new Set();
+  const rows = await trx
+    .selectFrom('vulnerability')
+    .select('id')
+    .distinct()
+    .where('id', '=', sql<string>`any(${vulnerabilities})`)
+    .where('withdrawn_at', 'is not', null)
+    .where('feed', 'in', withdrawers(ecosystem))
+    .execute();
+  return new Set(rows.map((row) => row.id));
 }
 
 /** What the ecosystem's feeds say of a vulnerability, under any of these ids, in a release. */

@@ -39,20 +39,32 @@ export async function countRecords(trx: Transact, feed: FeedId): Promise<number>
   return Number(row?.records ?? 0);
 }
 
-/** Products that statements of these records speak of, before the records are replaced or removed. */
+/** Products that these records speak of, in statements or of updates for them, before the records are replaced or removed. */
 export async function productsOfRecords(
   trx: Transact,
   feed: FeedId,
   records: readonly string[],
-): Promise<{ ecosystem: string; release: string; package: string; vulnerability: string }[]> {
+): Promise<{ ecosystem: string; release: string; package: string; vulnerability?: string }[]> {
   if (records.length === 0) return [];
-  return trx
+  const stated = await trx
     .selectFrom('statement')
     .select(['ecosystem', 'release', 'package', 'vulnerability'])
     .distinct()
     .where('feed', '=', feed)
     .where('record', '=', sql<string>`any(${records})`)
     .execute();
+  // What an update contains decides about flaws that its own record does not name.
+  const updated = await trx
+    .selectFrom('vendor_update')
+    .select('product')
+    .distinct()
+    .where('feed', '=', feed)
+    .where('record', '=', sql<string>`any(${records})`)
+    .execute();
+  return [
+    ...stated,
+    ...updated.map(({ product }) => ({ ecosystem: 'windows', release: '', package: product })),
+  ];
 }
 
 /** Products that any statement about these vulnerabilities speaks of: what a withdrawal touches. */
@@ -69,22 +81,19 @@ export async function productsOfVulnerabilities(
     .execute();
 }
 
-/** Vulnerabilities that these records say are withdrawn. */
-export async function withdrawnByRecords(
+/** What these records say of vulnerabilities as such: other names of each, and whether it is withdrawn. */
+export async function vulnerabilitiesOfRecords(
   trx: Transact,
   feed: FeedId,
   records: readonly string[],
-): Promise<string[]> {
+): Promise<{ id: string; aliases: string[]; withdrawn_at: Date | null }[]> {
   if (records.length === 0) return [];
-  const rows = await trx
+  return trx
     .selectFrom('vulnerability')
-    .select('id')
-    .distinct()
+    .select(['id', 'aliases', 'withdrawn_at'])
     .where('feed', '=', feed)
     .where('record', '=', sql<string>`any(${records})`)
-    .where('withdrawn_at', 'is not', null)
     .execute();
-  return rows.map((row) => row.id);
 }
 
 /** Any number; the same in every replica. */

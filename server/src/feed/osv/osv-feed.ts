@@ -76,6 +76,7 @@ function vulnerabilityFacts(dialect: OsvDialect, record: OsvRecord, complain: Co
   }
   const other = new Set([record.id, ...(record.aliases ?? []), ...(record.upstream ?? [])]);
   const withdrawnAt = record.withdrawn ?? rejectedAt(record);
+  const isOpaque = dialect.opaqueIds?.test(record.id) === true;
   const facts: Fact[] = [];
   for (const id of vulnerabilities) {
     other.delete(id);
@@ -87,7 +88,8 @@ function vulnerabilityFacts(dialect: OsvDialect, record: OsvRecord, complain: Co
       title: record.summary ?? null,
       description: record.details ?? null,
       publishedAt: record.published ?? null,
-      withdrawnAt,
+      // Under an opaque id a publisher takes back what it said of one package; the CVE may be in others.
+      withdrawnAt: isOpaque && id !== record.id ? rejectedAt(record) : withdrawnAt,
     });
   }
   const vectors = new Set<string>();
