@@ -35,6 +35,9 @@ async function slowScan(rest: readonly string[]): Promise<number> {
     folder,
     make: async (into) => (await import('./knowledge/make.ts')).makeKnowledge(into),
     readLists: (root, os, status, text) => readLists(root, os, status, text, runTool),
+    sbomSubject: async (file, options) => (await import('./scan/sbom-subject.ts')).sbomSubject(file, options),
+    sarifLog: async (subject, assessed) => (await import('./scan/sarif.ts')).sarifLog(subject, assessed),
+    vexDocument: async (subject, at) => (await import('./scan/vex.ts')).vexDocument(subject, at),
   });
   (await import('./fast/prepare.ts')).prepareFast(folder);
   return exitCode;

@@ -8,7 +8,7 @@ import { ageSentence } from '../scan/age.ts';
 import type { ReadLists } from '../scan/apt-lists.ts';
 import { assessSubject, type SubjectAssessment } from '../scan/assess-subject.ts';
 import { scanText, summaryOf } from '../scan/report.ts';
-import { rootSubject, sbomSubject, type ScanSubject } from '../scan/subject.ts';
+import { rootSubject, type ScanSubject } from '../scan/subject.ts';
 
 export const scanHelp = `Usage: fixpoint scan [--root DIR | --sbom FILE] [--format FORMAT] [--fail-on any|fixable]
 
@@ -34,6 +34,9 @@ an unknown release, no right to read, no SBOM).
 /** What only a slow start brings along; a fast one has a way to ask for it. */
 export interface ScanSources extends Pick<KnowledgeSourceOptions, 'folder' | 'make'> {
   readonly readLists: ReadLists;
+  readonly sbomSubject: (file: string, options: KnowledgeSourceOptions) => Promise<ScanSubject>;
+  readonly sarifLog: (subject: ScanSubject, assessed: SubjectAssessment) => Promise<object>;
+  readonly vexDocument: (subject: ScanSubject, at: Date) => Promise<object>;
 }
 
 /** `fixpoint scan …`, without commander so that it starts fast. */
@@ -51,10 +54,10 @@ export async function scan(argv: readonly string[], own: ScanSources): Promise<E
   const subject =
     values.sbom === undefined
       ? await rootSubject(resolve(values.root ?? '/'), options, own.readLists)
-      : await sbomSubject(resolve(values.sbom), options);
+      : await own.sbomSubject(resolve(values.sbom), options);
   const assessed = assessSubject(subject);
   warnOfAge(subject);
-  print(await written(format, subject, assessed));
+  print(await written(format, subject, assessed, own));
   if (subject.parts.length === 0) {
     throw new Failure(
       exitCodes.inputUnusable,
@@ -76,6 +79,7 @@ async function written(
   format: (typeof formats)[number],
   subject: ScanSubject,
   assessed: SubjectAssessment,
+  own: ScanSources,
 ): Promise<string> {
   switch (format) {
     case 'table':
@@ -83,9 +87,9 @@ async function written(
     case 'json':
       return JSON.stringify(scanDocument(subject, assessed), null, 2);
     case 'sarif':
-      return JSON.stringify((await import('../scan/sarif.ts')).sarifLog(subject, assessed), null, 2);
+      return JSON.stringify(await own.sarifLog(subject, assessed), null, 2);
     case 'cyclonedx-vex':
-      return JSON.stringify((await import('../scan/vex.ts')).vexDocument(subject, now()), null, 2);
+      return JSON.stringify(await own.vexDocument(subject, now()), null, 2);
   }
 }
 

@@ -14,11 +14,18 @@ async function main(root: string, argv: readonly string[]): Promise<number> {
     const state = readFastState(join(dirname(process.argv[1] ?? ''), stateName));
     if (state === null || state.root !== realpathSync(root) || !isCurrent(state)) throw new NeedsSlowStart();
     if (argv[0] === 'compare') return compare(argv.slice(1));
-    const make = (): Promise<never> => Promise.reject(new NeedsSlowStart());
-    const readLists = (): never => {
+    // What most scans do not need would only make every start slower.
+    const slow = (): never => {
       throw new NeedsSlowStart();
     };
-    return await scan(argv.slice(1), { folder: state.knowledge, make, readLists });
+    return await scan(argv.slice(1), {
+      folder: state.knowledge,
+      make: slow,
+      readLists: slow,
+      sbomSubject: slow,
+      sarifLog: slow,
+      vexDocument: slow,
+    });
   } catch (error) {
     if (!(error instanceof NeedsSlowStart)) return reportError(error, argv);
     return (await import('../run-command.ts')).runSlowStart(root, argv);

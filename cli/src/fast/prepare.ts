@@ -19,7 +19,6 @@ const root = realpathSync(join(import.meta.dirname, '../../..'));
 /** Folders whose files the fast start is made of, or its knowledge. */
 const watched = [
   'cli/src',
-  'contract/src',
   'core/src/inventory',
   'core/src/knowledge',
   'core/src/match',

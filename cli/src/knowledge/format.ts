@@ -174,10 +174,10 @@ export function readDecisionLine(
   const status = statusOf.get(statusLetter);
   const fixState = fixStateOf.get(fixLetter);
   const maturity = maturityOf.get(fields[12] ?? '');
-  const branchFixes = splitList(fields[19], recordSeparator).map(readBranch);
   if (status === undefined || fixState === undefined || maturity === undefined || !isFeedId(feed))
     return null;
-  if (branchFixes.includes(null)) return null;
+  const branchFixes = readBranches(fields[19]);
+  if (branchFixes === null) return null;
   return {
     decision: {
       vulnerability,
@@ -191,7 +191,7 @@ export function readDecisionLine(
       fixedVersion: orNull(fixedVersion),
       updates: splitList(fields[18], unitSeparator),
       channel: orNull(fields[17]),
-      branchFixes: branchFixes.flatMap((fix) => fix ?? []),
+      branchFixes,
       fixState,
       note: orNull(fields[7]),
       advisory: orNull(fields[6]),
@@ -208,6 +208,13 @@ export function readDecisionLine(
       title: orNull(fields[13]),
     },
   };
+}
+
+/** Null when one of them is none. */
+function readBranches(field: string | undefined): readonly BranchFix[] | null {
+  if (field === undefined || field === '') return noValues;
+  const branches = field.split(recordSeparator).map(readBranch);
+  return branches.includes(null) ? null : branches.flatMap((branch) => branch ?? []);
 }
 
 const noValues: readonly never[] = [];

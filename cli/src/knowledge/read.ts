@@ -139,16 +139,24 @@ export function readKnowledge(bytes: Buffer, crc32: ((bytes: Uint8Array) => numb
     concerning(software) {
       const target = lookUp(ecosystem, software);
       if (target === null) return noIndex;
-      const ofBoth =
-        placeLines.has(placeKey('binary', software.name)) &&
-        placeLines.has(placeKey('source', target.source));
+      const ofBinary = placeLines.has(placeKey('binary', software.name));
+      const ofSource = placeLines.has(placeKey('source', target.source));
+      if (!ofBinary && !ofSource) return noIndex;
       // What the distribution did not build is undetermined at every version; and what is said of the installed package
       // counts against what is said of its source, fixed or not.
-      if (software.origin !== undefined || ofBoth) return knowledge;
-      const binary = newer('binary', software.name, software.version);
-      const source = newer('source', target.source, target.sourceVersion);
-      const size = binary.length + source.length;
-      return size === 0 ? noIndex : { ecosystem, size, ofSource: () => source, ofBinary: () => binary };
+      if (software.origin !== undefined || (ofBinary && ofSource)) return knowledge;
+      const list = ofBinary
+        ? newer('binary', software.name, software.version)
+        : newer('source', target.source, target.sourceVersion);
+      if (list.length === 0) return noIndex;
+      const none = (): readonly never[] => noDecisions;
+      const some = (): readonly ReadyDecision[] => list;
+      return {
+        ecosystem,
+        size: list.length,
+        ofSource: ofBinary ? none : some,
+        ofBinary: ofBinary ? some : none,
+      };
     },
     dangerOf: (decision) => dangers.get(decision) ?? unknownDanger,
     knows: (kind, name) => placeLines.has(placeKey(kind, name)),

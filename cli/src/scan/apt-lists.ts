@@ -1,4 +1,13 @@
-import { mkdirSync, readFileSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import {
   isDistributionIndex,
@@ -14,15 +23,18 @@ import { codeOf, note } from '../output/stream.ts';
 import { listInRoot, readInRoot, resolveInRoot } from './root.ts';
 
 /**
- * Who built each package of a dpkg root, by the package lists that its apt has downloaded: the evidence for
- * core/src/inventory/deb-origin.ts. Lists hold some fifty megabytes, so what they say is kept in the user's cache under the
- * state of lists and dpkg status, and the next scan of the same root reads a few bytes.
+ * Who built each package of a dpkg root: the evidence for core/src/inventory/deb-origin.ts, from the package lists that the
+ * root's apt has downloaded, else from versions and maintainers alone. Lists hold some fifty megabytes, so what is concluded is
+ * kept in the user's cache under the state of lists and dpkg status, and the next scan of the same root reads a few bytes.
  *
  * Two builds under one version are told apart by their installed size, which both dpkg and the lists give.
  */
 
 const listsFolder = '/var/lib/apt/lists';
 const declaredOrigins = '/etc/fixpoint-agent/distribution-origins';
+const dpkgStatus = '/var/lib/dpkg/status';
+/** What is kept was concluded by these rules. */
+const rules = join(import.meta.dirname, '../../../core/src/inventory/deb-origin.ts');
 
 /** Answers in the order of `packages`; only slow processes read lists, so it may refuse by throwing. */
 export type ReadLists = (
@@ -32,65 +44,80 @@ export type ReadLists = (
   text: string,
 ) => PackageOrigin[] | null;
 
-/** Null when the root has no lists that can be read. */
-export function originsByLists(
+/** Answers in the order of `packages`. */
+export function debOrigins(
   root: string,
   os: string,
   status: DpkgStatus,
   text: string,
   read: ReadLists,
-): readonly PackageOrigin[] | null {
+): readonly PackageOrigin[] {
   const names = listInRoot(root, listsFolder);
-  if (!names.some((name) => /_Packages(?:\.\w+)?$/u.test(name))) return null;
-  const state = [
-    ...names
-      .filter((name) => /_(?:Packages(?:\.\w+)?|InRelease|Release)$/u.test(name))
-      .map((name) => `${listsFolder}/${name}`),
-    '/var/lib/dpkg/status',
-    declaredOrigins,
-  ].map((path) => {
-    const real = resolveInRoot(root, path);
-    const stat = real === null ? undefined : statSync(real, { throwIfNoEntry: false });
+  const hasLists = names.some((name) => /_Packages(?:\.\w+)?$/u.test(name));
+  const conclude = (): PackageOrigin[] =>
+    (hasLists ? read(root, os, status, text) : null) ?? originsByMarks(os, status);
+  const dpkg = resolveInRoot(root, dpkgStatus);
+  // A distroless image has its packages in many files, and is small.
+  if (dpkg === null || !existsSync(dpkg)) return conclude();
+  const lists = names.filter((name) => /_(?:Packages(?:\.\w+)?|InRelease|Release)$/u.test(name));
+  const paths = [...lists.map((name) => `${listsFolder}/${name}`), declaredOrigins].map((path) =>
+    resolveInRoot(root, path),
+  );
+  const state = [dpkg, rules, ...paths].map((path) => {
+    const stat = path === null ? undefined : statSync(path, { throwIfNoEntry: false });
     return stat === undefined
-      ? path
-      : `${path} ${String(stat.size)} ${String(stat.mtimeMs)} ${String(stat.ino)}`;
+      ? ''
+      : `${path ?? ''} ${String(stat.size)} ${String(stat.mtimeMs)} ${String(stat.dev)} ${String(stat.ino)}`;
   });
   const folder = join(cacheFolder(), 'origins');
-  const file = join(folder, hash(`2\n${os}\n${String(status.packages.length)}\n${state.join('\n')}`));
+  const file = join(folder, hash([os, String(status.packages.length), ...state].join('\n')));
   const kept = readKept(file, status.packages.length);
-  if (kept !== undefined) return kept;
-  const origins = read(root, os, status, text);
+  if (kept !== null) return kept;
+  const origins = conclude();
   keep(folder, file, origins);
   return origins;
 }
 
-/** Undefined when there is none. Only what the distribution did not build is written down. */
-function readKept(file: string, count: number): PackageOrigin[] | null | undefined {
+function originsByMarks(os: string, { packages, maintainers }: DpkgStatus): PackageOrigin[] {
+  return originsOfDebs(
+    packages.map((p) => ({
+      version: p.version,
+      source: p.source,
+      maintainer: maintainers.get(`${p.name}:${p.arch}`) ?? '',
+      offeredBy: [],
+      isOtherBuildOffered: false,
+      distributionMaintainers: [],
+      maintainersOfSource: [],
+    })),
+    { os, hasDistributionIndex: false, hasMainArchive: false, declaredOrigins: [] },
+  );
+}
+
+/** Null when there is none. Only what the distribution did not build is written down. */
+function readKept(file: string, count: number): PackageOrigin[] | null {
   try {
     const value: unknown = JSON.parse(readFileSync(file, 'utf8'));
-    if (value === null) return null;
-    if (!Array.isArray(value)) return undefined;
+    if (!Array.isArray(value)) return null;
     const origins = Array.from({ length: count }, (): PackageOrigin => ({ origin: 'distribution' }));
     for (const entry of value as readonly unknown[]) {
-      if (!Array.isArray(entry)) return undefined;
+      if (!Array.isArray(entry)) return null;
       const [at, origin, vendor] = entry as readonly unknown[];
-      if (typeof at !== 'number' || !(typeof vendor === 'string' || vendor === null)) return undefined;
-      if (origin !== 'third_party' && origin !== 'unknown') return undefined;
+      if (typeof at !== 'number' || !(typeof vendor === 'string' || vendor === null)) return null;
+      if (origin !== 'third_party' && origin !== 'unknown') return null;
       origins[at] = { origin, vendor };
     }
     return origins;
   } catch {
-    return undefined;
+    return null;
   }
 }
 
 const keptForDays = 7;
 
-function keep(folder: string, file: string, origins: readonly PackageOrigin[] | null): void {
-  const value =
-    origins === null
-      ? null
-      : origins.flatMap((one, i) => (one.origin === 'distribution' ? [] : [[i, one.origin, one.vendor]]));
+function keep(folder: string, file: string, origins: readonly PackageOrigin[]): void {
+  const value = origins.flatMap((one, i) =>
+    one.origin === 'distribution' ? [] : [[i, one.origin, one.vendor]],
+  );
   try {
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     const apart = `${file}.${String(process.pid)}`;

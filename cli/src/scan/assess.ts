@@ -113,10 +113,13 @@ export function assess(
   const groups = groupPackages(packages, knowledge, kernels.inert);
   for (const group of groups) {
     const [first] = group.packages;
+    const index = knowledge.concerning(first);
+    // Nearly always: it is up to date.
+    if (index.size === 0) continue;
     const names = group.packages.map((one) => `${one.name} ${one.version}`);
     const unjudged = new Map<string, ScanUndetermined>();
     const patches = new Map<string, string | null>();
-    judgeGroup(group, knowledge, false, (verdict, index) => {
+    judgeGroup(group, index, false, (verdict) => {
       const { kind, decision, rule } = verdict;
       if (kind === 'undetermined') {
         const known = unjudged.get(rule);
@@ -221,7 +224,7 @@ function newestPatch(
   const fixedVersion = branch === null ? decision.fixedVersion : branch.fixedVersion;
   if (fixedVersion === null) return null;
   const { packageKind, module, channel } = decision;
-  const key = [packageKind, module, channel, branch?.channel].join('\t');
+  const key = `${packageKind}\t${module ?? ''}\t${channel ?? ''}\t${branch?.channel ?? ''}`;
   let newest = memo.get(key);
   if (newest === undefined) {
     const list =

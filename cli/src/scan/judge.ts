@@ -78,21 +78,21 @@ export function groupPackages(
 }
 
 /**
- * Calls `found` for every verdict about the group. `everything` asks for `fixed` and `not_affected` too, which takes longer:
- * else only what can be vulnerable or undetermined is looked at.
+ * Calls `found` for every verdict about the group.
+ *
+ * @param index what is known: all of it, or what concerns the group ({@link Knowledge.concerning})
+ * @param everything also `fixed` and `not_affected`
  */
 export function judgeGroup(
   group: PackageGroup,
-  knowledge: Knowledge,
+  index: DecisionIndex,
   everything: boolean,
-  found: (verdict: Verdict, index: DecisionIndex) => void,
+  found: (verdict: Verdict) => void,
 ): void {
   const [first] = group.packages;
-  const index = everything ? knowledge : knowledge.concerning(first);
-  if (index.size === 0) return;
   matchSoftware(first, index, (kind, decision, comparison, rule, branch) => {
     if (everything || kind === 'vulnerable' || kind === 'undetermined')
-      found({ kind, decision, comparison, rule, branch }, index);
+      found({ kind, decision, comparison, rule, branch });
   });
 }
 

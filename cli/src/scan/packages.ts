@@ -1,5 +1,4 @@
 import { parseApkInstalled } from '@fixpoint/core/inventory/apk-installed.ts';
-import { originsOfDebs } from '@fixpoint/core/inventory/deb-origin.ts';
 import { parseDpkgStatus, type DpkgStatus } from '@fixpoint/core/inventory/dpkg-status.ts';
 import type { InstalledPackage } from '@fixpoint/core/inventory/inventory.ts';
 import { originOfApk, withOrigin } from '@fixpoint/core/inventory/origin.ts';
@@ -8,7 +7,7 @@ import type { OsRelease } from '@fixpoint/core/inventory/os-release.ts';
 import { ecosystems, isEcosystem, productOf, productTitle } from '@fixpoint/core/knowledge/ecosystem.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { Failure } from '../failure.ts';
-import { originsByLists, type ReadLists } from './apt-lists.ts';
+import { debOrigins, type ReadLists } from './apt-lists.ts';
 import { listInRoot, readInRoot, resolveInRoot } from './root.ts';
 
 /** What a root has installed, by the database of its own package manager. */
@@ -101,22 +100,8 @@ function withOrigins(
   text: string,
   readLists: ReadLists,
 ): InstalledPackage[] {
-  const { packages, maintainers } = status;
-  const byLists = originsByLists(root, os, status, text, readLists);
-  const origins =
-    byLists ??
-    originsOfDebs(
-      packages.map((p) => ({
-        version: p.version,
-        source: p.source,
-        maintainer: maintainers.get(`${p.name}:${p.arch}`) ?? '',
-        offeredBy: [],
-        isOtherBuildOffered: false,
-        distributionMaintainers: [],
-        maintainersOfSource: [],
-      })),
-      { os, hasDistributionIndex: false, hasMainArchive: false, declaredOrigins: [] },
-    );
+  const { packages } = status;
+  const origins = debOrigins(root, os, status, text, readLists);
   return packages.map((p, i) => {
     const built = origins[i];
     return built === undefined || built.origin === 'distribution' ? p : withOrigin(p, built);
