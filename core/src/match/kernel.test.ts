@@ -82,25 +82,3 @@ describe('what is built from a kernel’s source', () => {
     expect(lookUp('ubuntu', { ...aws, source: 'linux-signed' })?.source).toBe('linux');
   });
 });
-
-/** ALSA-2022:7821, as published: nodejs:18 of AlmaLinux 8. */
-const modular: Decision = {
-  ...fixedInOpenssl,
-  vulnerability: 'CVE-2022-43548',
-  ecosystem: 'almalinux',
-  release: '8',
-  package: 'nodejs',
-  packageKind: 'binary',
-  module: 'nodejs:18',
-  fixedVersion: '1:18.9.1-1.module_el8.7.0+3343+ea2b7901',
-  advisory: 'ALSA-2022:7821',
-  feed: 'almalinux-osv',
-  record: 'ALSA-2022:7821',
-};
-const nodejs = (version: string, module?: string) => ({
-  name: 'nodejs',
-  version,
-  source: 'nodejs',
-  source_version: version,
-  ...(module === undefined ? {} : { module }),
-});
