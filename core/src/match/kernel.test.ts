@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { isKernelSource, kernelRelease } from './kernel.ts';
+import { lookUp } from './match.ts';
 
 test('the release is what uname says', () => {
   const releaseOf = (name: string, version = '1', arch = 'x86_64') => kernelRelease({ name, version, arch });
