@@ -8,6 +8,7 @@ import {
 } from '@fixpoint/core/inventory/deb-origin.ts';
 import type { InstalledPackage } from '@fixpoint/core/inventory/inventory.ts';
 import { withOrigin } from '@fixpoint/core/inventory/origin.ts';
+import { compareVersions } from '@fixpoint/core/version/version.ts';
 import { readTextIfThere } from '../state-dir.ts';
 import {
   readPolicies,
@@ -99,6 +100,9 @@ export async function collectDebOrigins(
       isOtherBuildOffered: (policy?.versions ?? []).some(
         (one) => one !== entry && one.version === p.version && one.indexes.some(isOfDistribution),
       ),
+      isNewerThanOffered:
+        offered(policy).length > 0 &&
+        offered(policy).every((version) => compareVersions('dpkg', p.version, version) === 'greater'),
       distributionMaintainers: of(p.name, offered(policy)),
       maintainersOfSource: of(p.source, ofSources.get(p.source) ?? []),
     };

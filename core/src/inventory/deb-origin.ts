@@ -5,6 +5,8 @@ import { builtByDistribution, withOrigin, type PackageOrigin } from './origin.ts
  * Who built a package that dpkg has installed. Neither dpkg nor apt write down where a package came from, so it is concluded
  * from apt's indexes. In this order, the first that applies decides:
  *
+ * 0. The version is a backport's (`~bpo12+1`): made of a later release and left out of this one's security data, so that its
+ *    higher version says nothing. Counted as a third party's, whoever offers it.
  * 1. An index of the distribution offers exactly this build (apt compares more than the version: dependencies, size): the
  *    distribution.
  * 2. Only indexes of others offer exactly this build: a third party, named by the index.
@@ -13,8 +15,9 @@ import { builtByDistribution, withOrigin, type PackageOrigin } from './origin.ts
  * 4. The distribution offers another build under this very version: built by somebody else, unknown by whom.
  * 5. The distribution's indexes are not there as a whole (containers, images; hosts that only know its security archive): the
  *    distribution, since there is no sign against it.
- * 6. The distribution's indexes have the name with the same maintainer, and the version is of the form that the distribution
- *    writes: an old build, since old builds vanish from the indexes. The distribution.
+ * 6. The distribution's indexes have the name with the same maintainer, the version is of the form that the distribution
+ *    writes, and not newer than all that they offer: an old build, since old builds vanish from the indexes. The distribution.
+ *    (Ubuntu's ESM and FIPS builds bear their mark, and may be newer: the subscription may have ended.)
  * 7. The distribution's indexes no longer have the name, but know its source with the same maintainer: either there is a
  *    package named like the source, or one of that source is installed for which 1 or 6 holds. And the version is of that
  *    form. (Kernels of earlier ABIs, libraries of earlier sonames.) The distribution.
@@ -30,6 +33,8 @@ export interface DebEvidence {
   readonly offeredBy: readonly DebIndex[];
   /** Whether an index of the distribution offers this version as another build. */
   readonly isOtherBuildOffered: boolean;
+  /** Whether the distribution's indexes have the name, and only in older versions; left out where nobody looked. */
+  readonly isNewerThanOffered?: boolean;
   /** Maintainers that the distribution's indexes give for this name; empty when they do not have it. */
   readonly distributionMaintainers: readonly string[];
   /** Likewise for the package that is named like the source. */
@@ -71,9 +76,12 @@ export function isDistributionIndex(host: Pick<DebHost, 'os' | 'declaredOrigins'
   if (host.declaredOrigins.includes(index.origin)) return true;
   const known = distributionOrigins[host.os];
   if (known === undefined) return index.origin.toLowerCase() === host.os;
-  // `Debian`, `Debian-Security`, `Debian Backports`: another Label under Debian's Origin is somebody's collection.
-  return known.test(index.origin) && (host.os !== 'debian' || /^Debian\b/u.test(index.label));
+  // `Debian`, `Debian-Security`: another Label under Debian's Origin is somebody's collection, and backports are rule 0's.
+  return known.test(index.origin) && (host.os !== 'debian' || /^Debian(?! Backports)\b/u.test(index.label));
 }
+
+/** Rule 0. */
+const backportMark = /~bpo\d/u;
 
 /** Who puts such a text into versions, and who that is. `unless`: the ID of the distribution whose own mark it is. */
 export const versionMarks: readonly {
@@ -81,6 +89,7 @@ export const versionMarks: readonly {
   readonly vendor: string | null;
   readonly unless?: string;
 }[] = [
+  { pattern: backportMark, vendor: 'Backports' },
   { pattern: /nodesource/u, vendor: 'NodeSource' },
   // apt.postgresql.org: 15.3-1.pgdg120+1
   { pattern: /[.+~]pgdg\d/u, vendor: 'PostgreSQL Global Development Group' },
@@ -134,7 +143,7 @@ export const maintainerMarks: readonly { readonly pattern: RegExp; readonly vend
  * versions with such a part in bookworm's indexes (November 2026) 11 are not of this form, of the 6,295 in Ubuntu's notices 3.
  */
 const revisionForm =
-  /^\d[\d.]*(?:[+~.]?(?:ubuntu|build|deb\d+u|b|nmu|bpo\d+\+|esm|[Ff]ips|cvm|really|cross|exp|dfsg|ds)[\d.]*|[+~]\d[\d.]*)*$/u;
+  /^\d(?:\d|\.(?=\d))*(?:[+~.]?(?:ubuntu|build|deb\d+u|b|nmu|esm|[Ff]ips|cvm|really|cross|exp|dfsg|ds)(?:\d|\.(?=\d))*|[+~]\d(?:\d|\.(?=\d))*)*$/u;
 /** A version without such a part is of a package that the distribution wrote itself: `12.4+deb12u11`. */
 const nativeForm = /^(?:\d+:)?\d[\w.+~]*$/u;
 
@@ -182,8 +191,9 @@ function family(p: DebEvidence): string {
   return `${p.source}\n${normal(p.maintainer)}`;
 }
 
-/** Rules 1 to 6; null when none applies. */
+/** Rules 0 to 6; null when none applies. */
 function firstRules(p: DebEvidence, host: DebHost): PackageOrigin | null {
+  if (backportMark.test(p.version)) return { origin: 'third_party', vendor: 'Backports' };
   if (p.offeredBy.some((index) => isDistributionIndex(host, index))) return builtByDistribution;
   const [index] = p.offeredBy;
   if (index !== undefined) {
@@ -198,6 +208,7 @@ function firstRules(p: DebEvidence, host: DebHost): PackageOrigin | null {
   const isOldBuild =
     p.maintainer !== '' &&
     includes(p.distributionMaintainers, p.maintainer) &&
+    (p.isNewerThanOffered !== true || /esm|fips/iu.test(p.version)) &&
     isVersionOfDistribution(p.version);
   return isOldBuild ? builtByDistribution : null;
 }

@@ -40,7 +40,7 @@ describe('a package of dpkg', () => {
     expect(one({ version: '1.0-1ppa1', offeredBy: [index('Debian Backports')] })).toEqual(
       third('Debian Backports'),
     );
-    expect(one({ offeredBy: [index('Debian', 'Debian Backports')] })).toBe(builtByDistribution);
+    expect(one({ offeredBy: [index('Debian', 'Debian Backports')] })).toEqual(third('Debian'));
     expect(one({ offeredBy: [index('UbuntuESMApps')] }, ubuntu)).toBe(builtByDistribution);
   });
 
@@ -92,12 +92,35 @@ describe('a package of dpkg', () => {
       distributionMaintainers: ['Somebody <x@example.invalid>', maintainer.replace(' <', '  <')],
     };
     expect(one(old)).toBe(builtByDistribution);
-    expect(one({ ...old, version: '2.9-1~bpo12+1' })).toBe(builtByDistribution);
     expect(one({ ...old, maintainer: 'Me <me@example.invalid>' })).toEqual(unknown);
     expect(one({ ...old, maintainer: '' })).toEqual(unknown);
     expect(one({ ...old, version: '7.88.1-10acme1' })).toEqual(unknown);
     expect(one({ distributionMaintainers: [] })).toEqual(unknown);
   });
+
+  test('of a backport is none that the data of the release speaks of, whoever offers it', () => {
+    const backport = { version: '6.12.9-1~bpo12+1', distributionMaintainers: [maintainer] };
+    expect(one(backport)).toEqual(third('Backports'));
+    expect(one(backport, bare)).toEqual(third('Backports'));
+    expect(one({ ...backport, offeredBy: [index('Debian')] })).toEqual(third('Backports'));
+    expect(one({ version: '2.1-3~bpo22.04.1', offeredBy: [index('Ubuntu')] }, ubuntu)).toEqual(
+      third('Backports'),
+    );
+  });
+
+  test('newer than all that the distribution offers is no old build of it', () => {
+    const newer = { isNewerThanOffered: true, distributionMaintainers: [maintainer] };
+    expect(one({ ...newer, version: '8.11.0-1' })).toEqual(unknown);
+    // Its subscription has ended; the build is Ubuntu's all the same.
+    expect(one({ ...newer, version: '7.58.0-2ubuntu3.24+esm3' }, ubuntu)).toBe(builtByDistribution);
+  });
+
+  test('with a version made to keep a parser busy is answered at once', () => {
+    for (const part of ['.b', '.1b', '+b.', '1.']) {
+      const version = `1-1${part.repeat(5_000)}z`;
+      expect(isVersionOfDistribution(version), part).toBe(false);
+    }
+  }, 2_000);
 
   test('rebuilt under the same version is not the distribution’s', () => {
     expect(one({ isOtherBuildOffered: true, distributionMaintainers: [maintainer] })).toEqual(unknown);
