@@ -1,7 +1,7 @@
 import type { FeedClient, FeedDownload, Feed, DownloadLimits, FetchOptions } from '../feed/feed.ts';
 import { FeedFetchError } from '../feed/feed.ts';
 import { withoutSecrets } from '../http-client.ts';
-import { download } from './download.ts';
+import { download, downloadKey } from './download.ts';
 import { TooManyBytes } from './files.ts';
 import type { SyncParts } from './parts.ts';
 import { fileRows, findDownload, saveDownload } from './store.ts';
@@ -32,7 +32,8 @@ export function feedClient(
   async function fetchFile(address: string, wanted: FetchOptions = {}): Promise<FeedDownload> {
     const target = withCredentials(address, base);
     const shown = withoutSecrets(target);
-    const known = wanted.once === true ? null : await findDownload(context.db, shown);
+    const key = downloadKey(target);
+    const known = wanted.once === true ? null : await findDownload(context.db, key);
     const outcome = await download(
       {
         url: target,
@@ -62,7 +63,7 @@ export function feedClient(
     const { file } = outcome;
     if (wanted.once !== true) {
       await saveDownload(context.db, {
-        url: shown,
+        url: key,
         feed: feed.id,
         sha256: file.sha256,
         bytes: file.bytes,

@@ -90,9 +90,19 @@ interface Part {
   readonly checksums: readonly Checksum[];
 }
 
+/**
+ * What a file of an address is remembered under: the address without its secrets, and its query by the hash alone, since a
+ * query can hold a secret, and pages of one address are files of their own.
+ */
+export function downloadKey(address: string): string {
+  const search = URL.canParse(address) ? new URL(address).search : '';
+  const shown = withoutSecrets(address);
+  return search === '' ? shown : `${shown}#${createHash('sha256').update(search).digest('hex').slice(0, 32)}`;
+}
+
 async function once(request: DownloadRequest, parts: DownloadParts): Promise<Outcome> {
   const { files } = parts;
-  const path = files.partial(withoutSecrets(request.url));
+  const path = files.partial(downloadKey(request.url));
   const known =
     request.known !== null && (await files.has(request.known.sha256, request.known.bytes))
       ? request.known

@@ -352,3 +352,27 @@ test('a database that ends the connection which holds the turn ends neither the 
   expect(await syncing).toBe('imported');
   expect(await t.records('epss')).toHaveLength(1);
 });
+
+test('pages of one address that differ in their query alone are files of their own', async () => {
+  const t = await oneFeed();
+  t.from.behave('/pages', (request, response) => {
+    const date = 'Sun, 01 Mar 2026 06:00:00 GMT';
+    if (request.headers['if-modified-since'] === date) response.writeHead(304).end();
+    else response.writeHead(200, { 'last-modified': date }).end(request.url);
+  });
+  const client = feedClient(t.parts, t.feed, `${t.from.url}/pages`, {});
+  const page = async (query: string) => {
+    const file = await client.fetch(`${t.from.url}/pages?${query}`);
+    const chunks: Uint8Array[] = [];
+    for await (const chunk of file.open()) chunks.push(chunk);
+    return { url: file.url, text: Buffer.concat(chunks).toString() };
+  };
+  const url = `${t.from.url}/pages`;
+  expect(await page('token=secret&offset=0')).toEqual({ url, text: '/pages?token=secret&offset=0' });
+  expect(await page('token=secret&offset=20')).toEqual({ url, text: '/pages?token=secret&offset=20' });
+  const before = t.from.sent();
+  expect(await page('token=secret&offset=0')).toEqual({ url, text: '/pages?token=secret&offset=0' });
+  expect(t.from.sent()).toBe(before);
+  const rows = await t.database.db.selectFrom('feed_download').select('url').execute();
+  expect(JSON.stringify(rows)).not.toContain('secret');
+});
