@@ -46,7 +46,7 @@ const status = [
   dpkgStanza('zlib1g', '1:99.9-1', { Source: 'zlib (1:1.2.13.dfsg-1)' }),
   dpkgStanza('nodejs', '20.1.0-1nodesource1'),
   dpkgStanza('linux-image-6.1.0-9-amd64', '6.1.27-1', { Source: 'linux-signed-amd64 (6.1.27+1)' }),
-  dpkgStanza('acme agent', '1').replace('acme agent', 'acme-agent'),
+  dpkgStanza('acme-agent', '1'),
 ].join('');
 
 interface SarifResult {
@@ -198,6 +198,9 @@ describe('CycloneDX VEX', () => {
     const refs = new Set(components.map((one) => one['bom-ref']));
     expect(refs.size).toBe(components.length);
     expect(components).toHaveLength(7);
+    expect(components.find((one) => one.name === 'acme-agent')).toMatchObject({
+      properties: [{ name: 'fixpoint:unknown' }],
+    });
     expect(vulnerabilities.every((one) => one.affects.every(({ ref }) => refs.has(ref)))).toBe(true);
     expect(new Set(vulnerabilities.map((one) => one['bom-ref'])).size).toBe(vulnerabilities.length);
     const states = Map.groupBy(vulnerabilities, (one) => one.analysis.state);

@@ -1,5 +1,5 @@
 /** SBOMs as Syft and Trivy write them, read by the real program, beside a scan of the root that they were made of. */
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { parseDpkgStatus } from '@fixpoint/core/inventory/dpkg-status.ts';
@@ -281,6 +281,22 @@ describe('bad input', () => {
     expect([exitCode, stdout]).toEqual([7, '']);
     expect(stderr).toContain(`(${code})`);
     expect(stderr).toContain('what to do:');
+  });
+
+  test('a file beyond the limit is refused before it is read', () => {
+    const path = file('{}');
+    truncateSync(path, 128 * 1024 * 1024 + 1);
+    const { status: exitCode, stderr } = fixture.run(['scan', '--sbom', path]);
+    expect(exitCode).toBe(7);
+    expect(stderr).toContain('(sbom_too_big)');
+  });
+
+  test('components may lie as deep as a writer likes', () => {
+    const deep = '{"type":"application","name":"n","components":['.repeat(5000) + ']}'.repeat(5000);
+    const bom = file(`{"bomFormat":"CycloneDX","specVersion":"1.6","components":[${deep}]}`);
+    const { status: exitCode, stdout } = fixture.run(['scan', '--sbom', bom]);
+    expect(exitCode).toBe(7);
+    expect(stdout).toContain('5000 packages could not be placed or judged');
   });
 
   test.each([

@@ -83,12 +83,19 @@ class ComponentRefs {
     const known = this.#of.get(p);
     if (known !== undefined) return known;
     const purl = purlOf(part.os, p);
+    const { knowledge } = part;
+    const isKnown = knowledge.knows('binary', p.name) || knowledge.knows('source', p.source);
+    const properties = [
+      ...(p.origin === undefined ? [] : [{ name: 'fixpoint:origin', value: p.origin }]),
+      // No vulnerability below it then means that nothing is known, not that there is none.
+      ...(isKnown ? [] : [{ name: 'fixpoint:unknown', value: 'no feed says anything of this package' }]),
+    ];
     const ref = this.add(p.ref ?? purl, {
       type: 'library',
       name: p.name,
       version: p.version,
       purl,
-      ...(p.origin === undefined ? {} : { properties: [{ name: 'fixpoint:origin', value: p.origin }] }),
+      ...(properties.length === 0 ? {} : { properties }),
     });
     this.#of.set(p, ref);
     return ref;
