@@ -39,7 +39,13 @@ const columns: readonly Column<Finding>[] = [
 function patchWords(f: Finding): string {
   if (f.patch === null) {
     const [known] = f.mitigations;
-    const state = fixStateWords[f.fix_state] ?? f.fix_state;
+    const reason = f.missing_patch?.reason;
+    const state =
+      reason === 'not_built_by_distribution'
+        ? 'of another vendor'
+        : reason === 'undetermined'
+          ? 'not known'
+          : (fixStateWords[f.fix_state] ?? f.fix_state);
     return known === undefined ? state : `${state}; mitigation:${known.id}`;
   }
   return f.patch.offered ? f.patch.id : `${f.patch.id} (not offered)`;

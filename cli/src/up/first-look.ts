@@ -55,16 +55,18 @@ function matters(f: Finding): string {
 /** How many findings this machine has, what closes them, and the most dangerous ones. */
 export async function printFirstLook(to: Connection, asset: string): Promise<void> {
   const { items, total } = await fetchList(to, '/api/v1/findings', Finding, { asset }, { all: true });
+  const unjudged = items.filter((f) => f.status === 'undetermined').length;
   const patched = items.filter((f) => f.patch !== null);
   const patches = new Set(patched.map((f) => f.patch?.id));
   const exploited = items.filter((f) => f.exploited).length;
+  const unfixed = items.filter((f) => f.patch === null && f.status !== 'undetermined').length;
   const noun = total === 1 ? 'finding' : 'findings';
   if (total === 0) {
     print(`\n${styled('bold', 'This machine has no known vulnerability.')}`);
     return;
   }
   print(
-    `\n${styled('bold', `This machine has ${String(total)} ${noun}: ${String(patched.length)} ${patched.length === 1 ? 'is' : 'are'} closed by ${String(patches.size)} ${patches.size === 1 ? 'patch' : 'patches'}, ${String(total - patched.length)} ${total - patched.length === 1 ? 'has' : 'have'} no fix yet.`)}${exploited > 0 ? ` ${String(exploited)} ${exploited === 1 ? 'is' : 'are'} exploited now.` : ''}`,
+    `\n${styled('bold', `This machine has ${String(total)} ${noun}: ${String(patched.length)} ${patched.length === 1 ? 'is' : 'are'} closed by ${String(patches.size)} ${patches.size === 1 ? 'patch' : 'patches'}, ${String(unfixed)} ${unfixed === 1 ? 'has' : 'have'} no fix yet${unjudged === 0 ? '' : `, ${String(unjudged)} could not be judged`}.`)}${exploited > 0 ? ` ${String(exploited)} ${exploited === 1 ? 'is' : 'are'} exploited now.` : ''}`,
   );
   const top = [...patched, ...items.filter((f) => f.patch === null)].slice(0, topShown);
   print(`The most dangerous${patched.length > 0 ? ' that have a patch' : ''}:\n`);

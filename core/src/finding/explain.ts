@@ -267,7 +267,8 @@ function changesOf(software: readonly ExplainedSoftware[]): string[] {
       const boot = one.patch.needs.reboot === 'required' ? ', and the host is rebooted' : '';
       changes.add(`${one.patch.id} is installed${boot}.${obstacle}`);
     }
-    for (const other of one.evidence.disagreements) changes.add(`The sources come to agree; ${other}.`);
+    for (const other of one.evidence.disagreements)
+      changes.add(`Another source turns out to be right: ${other}.`);
   }
   return [...changes];
 }

@@ -93,6 +93,9 @@ function readCursor(text: string): { hostname: string; id: number } | null {
 
 const compare = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0);
 
+/** Problems of an agent that do not make what it reports old: it can read the host, and something else is amiss. */
+const notAboutReading: ReadonlySet<string> = new Set(['orders_not_supported', 'repositories_unreachable']);
+
 /** One asset, by id or host name, with all that it reported. */
 export async function assetDetail(
   context: Pick<Context, 'db' | 'clock'>,
@@ -117,10 +120,13 @@ export async function assetDetail(
       residue: whole.residue,
       undetermined: [
         ...whole.problems.map((problem) => ({
-          subject: 'inventory',
-          reason: `The agent cannot read the host as a whole just now (${problem.code}): ${problem.message}`,
-          what_to_do:
-            'Mend what it names on the host; until then what is shown is the last inventory that could be read.',
+          subject: notAboutReading.has(problem.code) ? 'agent' : 'inventory',
+          reason: notAboutReading.has(problem.code)
+            ? problem.message
+            : `The agent cannot read the host as a whole just now (${problem.code}): ${problem.message}`,
+          what_to_do: notAboutReading.has(problem.code)
+            ? 'Mend what it names on the host; what is shown is current all the same.'
+            : 'Mend what it names on the host; until then what is shown is the last inventory that could be read.',
         })),
         ...(await undeterminedOfAsset(trx, row.id)),
       ],

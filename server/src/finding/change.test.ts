@@ -274,6 +274,20 @@ describe('a finding', () => {
     expect(counts.get(asset.id)).toEqual({ open: 1, mitigated: 0, restart_pending: 0, undetermined: 1 });
   });
 
+  test('old code of a third party’s build that still runs is no build of the distribution’s', async () => {
+    const asset = await newAsset('foreign');
+    const foreign = (version: string) =>
+      ({ ...demo(version), origin: 'third_party', vendor: 'Example' }) as const;
+    await asset.becomes([foreign('1.0-1')]);
+    await asset.becomes([foreign('9.0-1')], { residue: [stillRuns('1.0-1')] });
+    expect((await asset.findings()).filter((one) => !one.endsWith(' undetermined'))).toEqual([]);
+    // nor one that was never seen as installed
+    const later = await newAsset('foreign-later');
+    await later.becomes([foreign('9.0-1')], { residue: [stillRuns('0.9-1')] });
+    expect((await later.findings()).filter((one) => !one.endsWith(' undetermined'))).toEqual([]);
+    expect(await later.findings()).not.toEqual([]);
+  });
+
   test('a version that is not one is undetermined with the reason', async () => {
     const asset = await newAsset('absurd');
     await asset.becomes([demo('one point oh')]);

@@ -69,6 +69,8 @@ async function staleSoftware(
   context: Context,
   change: ExposureChange,
   earlier: Exposure,
+  /** Software that the asset has, and had before. */
+  known: readonly SoftwareRow[],
 ): Promise<{ stale: StaleSoftware[]; undetermined: Undetermined[] }> {
   const product = productOf(change.os, change.osRelease);
   const stale = new Map<string, StaleSoftware>();
@@ -93,8 +95,20 @@ async function staleSoftware(
       });
       continue;
     }
+    // A residue does not say who built it: the very package where the asset had it, else who builds its package now. An old
+    // build of a third party is no build of the distribution's.
+    const ofPackage = known.filter((row) => row.name === residue.name && row.arch === residue.arch);
+    const alike = ofPackage.find((row) => row.version === residue.version) ?? ofPackage[0];
     const [software] = await internSoftware(trx, context, product, [
-      { name: residue.name, arch: residue.arch, version: residue.version, ...built },
+      {
+        name: residue.name,
+        arch: residue.arch,
+        version: residue.version,
+        ...built,
+        ...(alike?.origin === undefined ? {} : { origin: alike.origin }),
+        ...(alike?.vendor === undefined ? {} : { vendor: alike.vendor }),
+        ...(alike?.module === undefined ? {} : { module: alike.module }),
+      },
     ]);
     if (software === undefined) continue;
     const reason = residueSentence(residue);
@@ -222,7 +236,7 @@ export async function exposuresChanged(
     (id) => byId.get(id) ?? [],
   );
   const kernel = kernelExposure(change.host, installedRows, gone);
-  const residue = await staleSoftware(trx, context, change, earlier);
+  const residue = await staleSoftware(trx, context, change, earlier, [...installedRows, ...rows]);
   const exposure: Exposure = {
     inert: kernel.inert,
     nextKernel: kernel.nextKernel,
