@@ -324,6 +324,14 @@ function readVulnerability(
 }
 
 /**
+ * Whether nothing of what a document says of vulnerabilities could be read. It must not replace what an earlier version said:
+ * what has become unreadable has not been withdrawn.
+ */
+export function saysNothing({ vulnerabilities, problems }: CsafDocument): boolean {
+  return vulnerabilities.length === 0 && problems.some(({ code }) => code === 'vulnerability_invalid');
+}
+
+/**
  * What is said of each product, first entry first: an index for documents with thousands of products, where looking
  * through every list for each of them would take seconds.
  */

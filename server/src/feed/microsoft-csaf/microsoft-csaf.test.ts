@@ -126,3 +126,13 @@ test('the documents of changes.csv are downloaded, oldest change first, and noth
     code: 'index_unusable',
   });
 });
+
+test('a document whose flaw has become unreadable replaces nothing', async () => {
+  const bad = JSON.parse(readFileSync(licensing, 'utf8'));
+  bad.vulnerabilities[0].title = 7;
+  const other = readFileSync(sharePoint, 'utf8');
+  const lines = [JSON.stringify(JSON.parse(other)), JSON.stringify(bad)].join('\n');
+  const { records, rejections } = await readFeed(microsoftCsaf, madeUpFile(lines));
+  expect(records.map(({ id }) => id)).toEqual(['msrc_CVE-2025-49704']);
+  expect(rejections).toMatchObject([{ code: 'vulnerability_invalid', record: 'msrc_CVE-2024-38077' }]);
+});

@@ -1,6 +1,12 @@
 import type { Fact, StatementFact } from '@fixpoint/core/knowledge/facts.ts';
 import { plainStatement } from '@fixpoint/core/knowledge/facts.ts';
-import { readCsaf, type CsafDocument, type CsafRemediation, type CsafVulnerability } from '../csaf/csaf.ts';
+import {
+  readCsaf,
+  saysNothing,
+  type CsafDocument,
+  type CsafRemediation,
+  type CsafVulnerability,
+} from '../csaf/csaf.ts';
 import type { CsafProduct } from '../csaf/product-tree.ts';
 import { cvssFact } from '../cvss-vector.ts';
 import { jsonDocuments } from '../documents.ts';
@@ -69,6 +75,7 @@ async function* parseDocuments(file: FeedFile): AsyncGenerator<FeedRecord | Feed
     for (const { position, code, message } of document.problems) {
       yield rejection(`${id} ${position}`, code, message, message, id);
     }
+    if (saysNothing(document)) continue;
     const { facts, problems } = readDocument(document);
     for (const { code, message } of problems) yield rejection(id, code, message, message, id);
     yield { outcome: 'record', id, raw: item.text, facts };

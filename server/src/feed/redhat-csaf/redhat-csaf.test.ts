@@ -222,7 +222,7 @@ test('contradictions and what cannot be read are rejections that name the record
       },
     ),
   );
-  expect(statements).toEqual([]);
+  expect(statements).toMatchObject([{ package: 'curl', status: 'undetermined' }]);
   expect(rejections.map(({ code, record }) => [code, record])).toEqual([
     ['product_undefined', 'CVE-2024-7348'],
     ['cvss_invalid', 'CVE-2024-7348'],
@@ -273,4 +273,28 @@ test('a large document is kept without its lists of products, and says so', asyn
       },
     ],
   });
+});
+
+test('a document whose flaw has become unreadable replaces nothing', async () => {
+  const good = vex({}, { title: 'a flaw' });
+  const bad = { ...vex({}, { title: 7 }), product_tree: {} };
+  const { records, rejections } = await readFeed(
+    redhatCsaf,
+    madeUpFile(
+      [{ ...good, document: { ...good.document, tracking: { id: 'CVE-2024-1', status: 'deleted' } } }, bad]
+        .map((one) => JSON.stringify(one))
+        .join('\n'),
+    ),
+  );
+  expect(records.map(({ id }) => id)).toEqual(['CVE-2024-1']);
+  expect(rejections).toMatchObject([{ code: 'vulnerability_invalid', record: 'CVE-2024-7348' }]);
+});
+
+test('a fix in a version that is not named is not known, and does not read as safe', async () => {
+  const part = 'red_hat_enterprise_linux_9:curl';
+  const { statements, rejections } = await read(vex({ [part]: null }, { product_status: { fixed: [part] } }));
+  expect(statements).toMatchObject([
+    { package: 'curl', release: '9', status: 'undetermined', fixedVersion: null, fixState: 'none_yet' },
+  ]);
+  expect(rejections).toMatchObject([{ code: 'statement_unreadable' }]);
 });

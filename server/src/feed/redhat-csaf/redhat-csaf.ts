@@ -7,6 +7,7 @@ import {
 import {
   byProduct,
   readCsaf,
+  saysNothing,
   type CsafDocument,
   type CsafRemediation,
   type CsafStatus,
@@ -88,6 +89,7 @@ function* readDocument({ position, text, value }: JsonDocument): Generator<FeedR
     facts.push(...found.statements);
     for (const message of found.refused) yield rejection(position, 'statement_unreadable', message, text, id);
   }
+  if (saysNothing(document)) return;
   yield { outcome: 'record', id, raw: evidenceOf(text, value), facts };
 }
 
@@ -194,9 +196,9 @@ function statementsOf(
       if (placed === 'elsewhere' || isDebug(placed.name)) continue;
       // The source of a build that is listed with its binaries would say the same once more.
       if (placed.kind === 'source' && placed.version !== null) continue;
-      if (status === 'fixed' && placed.version === null) {
+      const isUnnamed = status === 'fixed' && placed.version === null;
+      if (isUnnamed) {
         refused.push(`${cve}: ${product} is fixed, in a version that is not named`);
-        continue;
       }
       const fix = (remediations.get(product) ?? []).find(({ category }) => category === 'vendor_fix');
       const outlook = outlookOf(remediations.get(product) ?? []);
@@ -211,11 +213,16 @@ function statementsOf(
         packageKind: placed.kind,
         module: placed.module,
         channel: placed.channel,
-        status,
+        // A fix that nobody can compare with is not known, which must not read as safe.
+        status: isUnnamed ? 'undetermined' : status,
         fixedVersion: status === 'fixed' ? placed.version : null,
-        fixState: status === 'fixed' || status === 'not_affected' ? 'available' : outlook.fixState,
+        fixState: isUnnamed
+          ? 'none_yet'
+          : status === 'fixed' || status === 'not_affected'
+            ? 'available'
+            : outlook.fixState,
         note: noteOf([impact, status === 'affected' ? outlook.words : null, reason]),
-        advisory: status === 'fixed' ? (advisory ?? advisoryIn(fix)) : null,
+        advisory: status === 'fixed' && !isUnnamed ? (advisory ?? advisoryIn(fix)) : null,
         statedAt: (status === 'fixed' ? fix?.at : null) ?? statedAt,
       };
       statements.set(keyOf(statement), statement);
