@@ -258,3 +258,35 @@ test('/proc/modules', () => {
     forced: { inUse: true },
   });
 });
+
+describe('what a mitigation must leave as it is', () => {
+  test('a file in another encoding than UTF-8, which could not be written back', async () => {
+    const latin1 = Buffer.from('[global]\n   server string = Z\xfcrich\n', 'latin1');
+    write('etc/samba/smb.conf', '');
+    writeFileSync(join(root, 'etc/samba/smb.conf'), latin1);
+    expect(await applyMitigation(pipes, parts())).toMatchObject({ ok: false });
+    expect(readFileSync(join(root, 'etc/samba/smb.conf'))).toEqual(latin1);
+  });
+
+  test('the value from before two mitigations that both want another', async () => {
+    write(runtime, '1\n');
+    const again = { ...userns, id: 'userns-again' };
+    await applyMitigation(userns, parts());
+    await applyMitigation(again, parts());
+    await undoMitigation('userns', parts());
+    expect(read(runtime)).toBe('0\n');
+    await undoMitigation('userns-again', parts());
+    expect(read(runtime)).toBe('1\n');
+  });
+
+  test('a service that may not be restarted, where it has no way to reload', async () => {
+    write('etc/samba/smb.conf', '[global]\n');
+    answers = (argv) => (argv[1] === 'show' ? 'LoadState=loaded\nActiveState=active\nCanReload=no\n' : '');
+    const order: MitigationOrder = {
+      ...pipes,
+      restart_units: [...pipes.restart_units, { unit: 'agent.service', how: 'reload' }],
+    };
+    expect(await applyMitigation(order, parts({ ownUnit: 'agent.service' }))).toMatchObject({ ok: false });
+    expect(commands.some((one) => one.includes('try-reload-or-restart'))).toBe(false);
+  });
+});

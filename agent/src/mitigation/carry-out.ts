@@ -54,7 +54,7 @@ export async function applyMitigation(
   order: MitigationOrder,
   parts: MitigationParts,
 ): Promise<MitigationResult> {
-  const { host, records, clock } = parts;
+  const { host, records } = parts;
   let record = records.read(order.id);
   // Another edition, or one on its way back: first all of it goes.
   if (
@@ -71,7 +71,7 @@ export async function applyMitigation(
   const writes = plan.operations.filter((operation) => operation.kind === 'write_file');
   if (record === null) {
     try {
-      record = await recordOf(order, state, writes, host, toIso(clock.now()));
+      record = await recordOf(order, state, writes, parts);
     } catch (error) {
       return failed(messageOf(error));
     }
@@ -161,9 +161,9 @@ async function recordOf(
   order: MitigationOrder,
   state: HostState,
   writes: readonly Write[],
-  host: HostAccess,
-  at: string,
+  { host, records, clock }: MitigationParts,
 ): Promise<MitigationRecord> {
+  const others = records.list().filter((other) => other.order.id !== order.id);
   const folders = [...new Set(writes.map(({ path }) => dirname(path)))].filter(
     (path) => !folderExists(host, path),
   );
@@ -175,14 +175,20 @@ async function recordOf(
     format: 1,
     phase: 'applying',
     order,
-    at,
+    at: toIso(clock.now()),
     files: Object.fromEntries(writes.map(({ path }) => [path, readFileBefore(host, path)])),
     written: writtenBy(writes),
     folders,
+    // What another mitigation has changed already was otherwise before it; whichever goes last brings that back.
     sysctl: Object.fromEntries(
-      Object.entries(state.sysctl).flatMap(([key, value]) => (value === null ? [] : [[key, value] as const])),
+      Object.entries(state.sysctl).flatMap(([key, value]) => {
+        const was = others.find((other) => other.sysctl[key] !== undefined)?.sysctl[key] ?? value;
+        return was === null ? [] : [[key, was] as const];
+      }),
     ),
-    modules: Object.keys(state.modules).filter((name) => state.modules[name]?.loaded === true),
+    modules: Object.keys(state.modules).filter(
+      (name) => state.modules[name]?.loaded === true || others.some((other) => other.modules.includes(name)),
+    ),
     active_units: activeUnits,
   };
 }
@@ -264,11 +270,12 @@ async function restart(
   { active_units: activeBefore }: MitigationRecord,
   { host, ownUnit, clock }: MitigationParts,
 ): Promise<void> {
-  const before = await showUnit(host, unit, []);
+  const before = await showUnit(host, unit, ['CanReload']);
   if (before === null || before['LoadState'] === 'not-found') return;
   const hasDied = before['ActiveState'] === 'failed' && activeBefore.includes(unit);
   if (before['ActiveState'] !== 'active' && !hasDied) return;
-  if (how === 'restart' && !hasDied) {
+  // systemd restarts what is to be reloaded and has no way to.
+  if ((how === 'restart' || before['CanReload'] === 'no') && !hasDied) {
     const reason = reasonNotToRestart(unit, ownUnit, countSessions());
     if (reason !== null) throw new Error(`${unit} is not restarted without a person: ${reason}.`);
   }

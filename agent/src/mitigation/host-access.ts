@@ -51,7 +51,16 @@ export function readFileBefore(host: HostAccess, path: string): FileBefore | nul
   if (stat === undefined) return null;
   if (!stat.isFile() || stat.size > fileBytesMaximum)
     throw new Error(`${path} is no plain file of a sensible size`);
-  return { text: readFileSync(real, 'utf8'), mode: stat.mode & 0o7777, uid: stat.uid, gid: stat.gid };
+  return { text: utf8(readFileSync(real), path), mode: stat.mode & 0o7777, uid: stat.uid, gid: stat.gid };
+}
+
+/** Text that can be written back as it was. */
+function utf8(bytes: Uint8Array, path: string): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch (error) {
+    throw new Error(`${path} is not in UTF-8, so it could not be written back as it is`, { cause: error });
+  }
 }
 
 /** Replaces a file so that after a power cut it is whole or as before. */

@@ -46,6 +46,23 @@ describe('grammar', () => {
     ['a path', { kind: 'sysctl', key: '../../etc/passwd', value: '0' }],
     ['a module with an option', { kind: 'kernel_module_blacklist', module: 'dccp /bin/sh' }],
     ['a module that the host lives on', { kind: 'kernel_module_blacklist', module: 'ext4' }],
+    ...['ena', 'megaraid_sas', 'hv_netvsc', 'vmxnet3', 'af_packet', 'jbd2'].map(
+      (module): [string, MitigationStep] => [
+        `${module}, without which some host does not start or is not reached`,
+        { kind: 'kernel_module_blacklist', module },
+      ],
+    ),
+    ...[
+      ['fs.suid_dumpable', '1'],
+      ['fs.protected_symlinks', '0'],
+      ['kernel.yama.ptrace_scope', '0'],
+      ['kernel.unprivileged_userns_clone', '1'],
+      ['kernel.kptr_restrict', '0'],
+      ['user.max_pid_namespaces', '0'],
+    ].map(([key = '', value = '']): [string, MitigationStep] => [
+      `${key} = ${value}, which makes the host no safer`,
+      { kind: 'sysctl', key, value },
+    ]),
     ['any file', { ...grace, file: '/etc/passwd' }],
     ['a file outside of its folder', { ...grace, file: '/etc/ssh/sshd_config.d/../../passwd' }],
     ['a keyword that starts a program', { ...grace, key: 'AuthorizedKeysCommand', value: '/bin/sh' }],

@@ -21,24 +21,45 @@ export interface MitigationProblem {
 }
 
 /**
- * Kernel parameters that may be set, and to what. Not among them: what names a program that the kernel would start
- * (kernel.core_pattern, kernel.modprobe, kernel.hotplug, …), and what could cut the host off.
+ * Kernel parameters that may be set, and to what: only to values that take something away from attackers. Not among them: what
+ * names a program that the kernel would start (kernel.core_pattern, kernel.modprobe, kernel.hotplug, …), and what could cut the
+ * host off or keep its services from starting.
  */
-const sysctlKeys: readonly RegExp[] = [
-  /^kernel\.(?:unprivileged_userns_clone|unprivileged_bpf_disabled|apparmor_restrict_unprivileged_userns|kptr_restrict|dmesg_restrict|perf_event_paranoid|kexec_load_disabled|io_uring_disabled|yama\.ptrace_scope)$/u,
-  /^user\.max_[a-z]+_namespaces$/u,
-  /^net\.core\.bpf_jit_(?:enable|harden)$/u,
-  /^net\.ipv4\.(?:tcp_sack|tcp_dsack|tcp_fack|tcp_timestamps|tcp_challenge_ack_limit|tcp_min_snd_mss|ipfrag_high_thresh|ipfrag_low_thresh|ipfrag_time)$/u,
-  /^net\.ipv6\.(?:ip6frag_high_thresh|ip6frag_low_thresh|ip6frag_time)$/u,
-  /^fs\.(?:protected_(?:symlinks|hardlinks|fifos|regular)|suid_dumpable)$/u,
-  /^vm\.unprivileged_userfaultfd$/u,
+const sysctlKeys: readonly (readonly [RegExp, RegExp])[] = [
+  [/^kernel\.unprivileged_userns_clone$/u, /^0$/u],
+  [
+    /^kernel\.(?:apparmor_restrict_unprivileged_userns|dmesg_restrict|kexec_load_disabled)$|^fs\.protected_(?:symlinks|hardlinks)$/u,
+    /^1$/u,
+  ],
+  [
+    /^kernel\.(?:unprivileged_bpf_disabled|kptr_restrict|io_uring_disabled)$|^net\.core\.bpf_jit_harden$|^fs\.protected_(?:fifos|regular)$/u,
+    /^[12]$/u,
+  ],
+  [/^kernel\.perf_event_paranoid$/u, /^[234]$/u],
+  [/^kernel\.yama\.ptrace_scope$/u, /^[123]$/u],
+  [/^user\.max_user_namespaces$|^fs\.suid_dumpable$|^vm\.unprivileged_userfaultfd$/u, /^0$/u],
+  [/^net\.core\.bpf_jit_enable$/u, /^[01]$/u],
+  [/^net\.ipv4\.tcp_(?:sack|dsack|fack|timestamps)$/u, /^[01]$/u],
+  [
+    /^net\.ipv4\.(?:tcp_challenge_ack_limit|tcp_min_snd_mss|ipfrag_high_thresh|ipfrag_low_thresh|ipfrag_time)$|^net\.ipv6\.ip6frag_(?:high_thresh|low_thresh|time)$/u,
+    /^[1-9]\d{0,9}$/u,
+  ],
 ];
-const sysctlValue = /^-?\d{1,10}$/u;
 
-/** Without the modules that a host may need for its disks, file systems or network cards: only optional protocols and the like. */
-const moduleName = /^[a-z0-9][a-z0-9_]{1,62}$/u;
-const neededModules =
-  /^(?:ext[234]|xfs|btrfs|vfat|fat|overlay|nvme\w*|ahci|libata|sd_mod|scsi_mod|dm_\w+|md_mod|raid\w+|virtio\w*|e1000e?|igb|ixgbe|mlx\w+|usbcore|xhci\w*|ipv6|unix|nf_conntrack|loop)$/u;
+/**
+ * Modules that may be kept from loading: protocols, file systems and devices that a host hardly starts from or is reached by.
+ * A list of what may be, since what a host needs (disks, controllers, network cards of clouds) has no end.
+ */
+const optionalModules = new RegExp(
+  `^(?:${[
+    'dccp(?:_\\w+)?|sctp(?:_\\w+)?|rds(?:_\\w+)?|tipc(?:_\\w+)?|l2tp_\\w+|smc(?:_\\w+)?|rxrpc|kcm|mctp|phonet|qrtr|tls|n_hdlc|n_gsm',
+    'can(?:_\\w+)?|vcan|ax25|netrom|rose|x25|appletalk|ipx|atm|decnet|llc2?|ieee802154\\w*|nfc\\w*|bluetooth|btusb|bnep|rfcomm|hidp',
+    'af_alg|algif_\\w+|cls_\\w+|act_\\w+|sch_\\w+|nf_tables|nft_\\w+|ip_set\\w*|ksmbd|watch_queue',
+    'cramfs|freevxfs|jffs2|hfs|hfsplus|udf|ntfs3|minix|sysv|ufs|qnx[46]|befs|affs|omfs|gfs2|ocfs2',
+    'usb_storage|uas|firewire_\\w+|thunderbolt|floppy|parport\\w*|pcspkr|joydev|vivid',
+  ].join('|')})$`,
+  'u',
+);
 
 /** Keywords of sshd_config(5) that may not stand in a Match block, so that one value is the whole truth, with their values. */
 const sshdKeywords: ReadonlyMap<string, RegExp> = new Map([
@@ -103,14 +124,15 @@ export function stepProblem(step: MitigationStep): string | null {
 }
 
 function sysctlProblem({ key, value }: SysctlStep): string | null {
-  if (!sysctlKeys.some((pattern) => pattern.test(key)))
-    return `${quote(key)} is not a parameter that may be set`;
-  return sysctlValue.test(value) ? null : `${quote(value)} is not a whole number`;
+  const values = sysctlKeys.find(([pattern]) => pattern.test(key))?.[1];
+  if (values === undefined) return `${quote(key)} is not a parameter that may be set`;
+  return values.test(value) ? null : `${quote(value)} is not a value that ${key} may be set to`;
 }
 
 function moduleProblem({ module }: ModuleStep): string | null {
-  if (!moduleName.test(module)) return `${quote(module)} is not the name of a module (a-z, 0-9, _)`;
-  return neededModules.test(module) ? `${module} may be needed to start or reach the host` : null;
+  return optionalModules.test(module)
+    ? null
+    : `${quote(module)} is not a module that may be kept from loading`;
 }
 
 function settingProblem(step: SettingStep): string | null {
