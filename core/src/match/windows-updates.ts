@@ -141,13 +141,20 @@ function productUpdates(
   drafts: ReadonlyMap<string, Draft>,
   listed: ReadonlyMap<string, number>,
 ): ProductUpdates {
+  const isOf = (id: string, type: RegExp): boolean =>
+    drafts.get(id)?.facts.some((fact) => type.test(fact.type ?? '')) === true;
+  /** What one month brings replaces no rollup of everything before, though MSRC says so of two. */
+  const isMistaken = (id: string, older: string): boolean =>
+    isOf(id, /security only/iu) && isOf(older, /rollup/iu);
   for (const [id, { facts }] of drafts) {
     for (const older of facts.flatMap(({ supersedes }) => supersedes)) {
-      if (older !== id) drafts.get(older)?.supersededBy.add(id);
+      if (older !== id && !isMistaken(id, older)) drafts.get(older)?.supersededBy.add(id);
     }
   }
   const updates = new Map([...drafts].map(([id, draft]) => [id, unite(id, product, draft)]));
-  const below = memo((id) => reach(id, (at) => updates.get(at)?.supersedes ?? []));
+  const below = memo((id) =>
+    reach(id, (at) => updates.get(at)?.supersedes.filter((older) => !isMistaken(at, older)) ?? []),
+  );
   const above = memo((id) => reach(id, (at) => updates.get(at)?.supersededBy ?? []));
 
   const alone = (id: string): boolean => standsAlone.test(updates.get(id)?.type ?? '');
