@@ -71,7 +71,7 @@ export async function judgeCase(one: Case): Promise<Judged> {
   return { answers, pairs, withdrawn };
 }
 
-interface Exposure {
+export interface Exposure {
   readonly software: InstalledSoftware;
   /** `inert`: a kernel that is installed and does not run. */
   readonly counts: ExposureKind | 'inert';
@@ -84,7 +84,7 @@ interface Exposed extends Exposure {
 }
 
 /** Which software of the host counts, and how. */
-function exposuresOf(
+export function exposuresOf(
   system: System,
   installed: readonly InstalledSoftware[],
   residue: readonly (InstalledSoftware & { readonly kind: 'process' | 'file' })[],
