@@ -1,6 +1,7 @@
 import { Readable } from 'node:stream';
 import { afterEach, expect, test } from 'vitest';
 import { extractFiles } from '../feed/extract/extract.ts';
+import { alpineSecdb } from '../feed/alpine-secdb/alpine-secdb.ts';
 import { cisaKev } from '../feed/cisa-kev/cisa-kev.ts';
 import { loadCarriedKnowledge } from '../knowledge/carried.ts';
 import { lineFeed, lines, syncTest, type SyncTest } from './sync-double.ts';
@@ -74,3 +75,30 @@ test(
     expect(await t.records('cisa-kev')).toHaveLength(1);
   },
 );
+
+test('files of the same name about different parts are kept beside each other, and a newer one of a part replaces it', async () => {
+  const t = await syncTest(() => [alpineSecdb]);
+  open.push(t);
+  const main = (distroversion: string, version: string) =>
+    bytes(
+      JSON.stringify({
+        reponame: 'main',
+        distroversion,
+        packages: [{ pkg: { name: 'zlib', secfixes: { [version]: ['CVE-2026-0001'] } } }],
+      }),
+    );
+  const send = async (distroversion: string, version: string) =>
+    await importUpload(t.parts, person, alpineSecdb, main(distroversion, version), {
+      ...options,
+      name: 'main.json',
+    });
+  for (const [release, version] of [
+    ['v3.18', '1.1-r0'],
+    ['v3.19', '1.1-r0'],
+    ['v3.18', '1.2-r0'],
+  ] as const) {
+    expect(await send(release, version)).toMatchObject({ ok: true });
+  }
+  const files = await t.database.db.selectFrom('feed_file').select('name').orderBy('ordinal').execute();
+  expect(files.map(({ name }) => name)).toEqual(['3.19/main/main.json', '3.18/main/main.json']);
+});

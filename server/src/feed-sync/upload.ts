@@ -40,8 +40,10 @@ export async function importUpload(
       allowShrink: options.allowShrink,
     });
     if (!imported.ok) return imported;
+    const part = await partIn(feed, file);
+    const named = part === null ? file : { ...file, name: `${part}/${file.name}` };
     await transact(context.db, async (trx) => {
-      await saveFiles(trx, feed.id, [file], whole);
+      await saveFiles(trx, feed.id, [named], whole);
       // it was compared with nothing, and the next sync looks at everything again
       await saveSync(trx, feed.id, { confirmed_at: null, state: null, refused_digest: null });
     });
@@ -54,4 +56,16 @@ export async function importUpload(
     `${feed.title} is being synced just now`,
     'wait until that is done (fixpoint feed status), then import the file again',
   );
+}
+
+/**
+ * The part that a file is of, by its first record; null where the feed has no parts. Files of several parts are called the same
+ * (`main.json`), and one must not take the place of another among those that a bundle is made of.
+ */
+async function partIn(feed: Feed, file: FeedDownload): Promise<string | null> {
+  if (feed.partOf === undefined) return null;
+  for await (const item of feed.parse({ name: file.name, bytes: file.open() })) {
+    if (item.outcome === 'record') return feed.partOf(item.id);
+  }
+  return null;
 }
