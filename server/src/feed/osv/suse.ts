@@ -43,7 +43,9 @@ export function susePlace(qualifier: string): Placing {
   // A product without a version, such as `Package Hub`, cannot be told apart by release.
   if (product === null) return 'elsewhere';
   const { name, release, suffix } = product;
-  if (/^Linux Enterprise (?:Server|Desktop|Module for .*)$/u.test(name)) {
+  if (
+    /^Linux Enterprise (?:Server|Desktop|Software Development Kit|Module for .*|.* Extension)$/u.test(name)
+  ) {
     return { release, channel: suffix === '' ? null : suffix.toLowerCase().replaceAll(' ', '-') };
   }
   // `Linux Enterprise Server LTSS Extended Security 12 SP5`
