@@ -52,7 +52,7 @@ function readDatabase(root: string): ApkInstalled {
 }
 
 async function collect(root: string): Promise<CollectedPackages> {
-  const { os } = readOsRelease(root);
+  const { os, os_release: osRelease } = readOsRelease(root);
   const { packages: installed, files } = readDatabase(root);
   const world = readTextIfThere(join(root, 'etc/apk/world')) ?? '';
   const common = {
@@ -74,7 +74,7 @@ async function collect(root: string): Promise<CollectedPackages> {
   });
   const policies = policy.ok ? parseApkPolicy(policy.stdout) : new Map<string, ApkPolicy>();
   const packages = installed.map((p) =>
-    withOrigin(p, originOfApk(os, evidenceOf(os, p, policies, pinnedToFiles(world), policy.ok))),
+    withOrigin(p, originOfApk(os, evidenceOf(os, p, policies, pinnedToFiles(world), policy.ok), osRelease)),
   );
   const problems = [policy, upgrades].flatMap((answer) =>
     answer.ok ? [] : [{ code: 'repositories_unreadable', message: answer.message.slice(0, 1_000) }],

@@ -31,6 +31,7 @@ const base: DebEvidence = {
 const one = (change: Partial<DebEvidence>, host: DebHost = debian): PackageOrigin | undefined =>
   originsOfDebs([{ ...base, ...change }], host)[0];
 const third = (vendor: string | null): PackageOrigin => ({ origin: 'third_party', vendor });
+const unknownOf = (vendor: string): PackageOrigin => ({ origin: 'unknown', vendor });
 const unknown: PackageOrigin = { origin: 'unknown', vendor: null };
 
 describe('a package of dpkg', () => {
@@ -210,6 +211,17 @@ describe('a package of apk', () => {
   ])('%s', (_, change, expected) => {
     const none = { offeredBy: [], isNameOfDistribution: false, isPinnedToFile: false };
     expect(originOfApk('alpine', { ...none, ...change })).toEqual(expected);
+  });
+  test('offered by another release only is not judged by this one’s data', () => {
+    const none = { isNameOfDistribution: true, isPinnedToFile: false };
+    const edge = 'https://mirror.example/alpine/edge/testing';
+    const of = (release: string, ...offeredBy: string[]) =>
+      originOfApk('alpine', { ...none, offeredBy }, release);
+    expect(of('3.18.4', edge)).toEqual(unknownOf('Alpine edge'));
+    expect(of('3.18.4', alpine.replace('3.18', '3.20'))).toEqual(unknownOf('Alpine v3.20'));
+    expect(of('3.18.4', edge, alpine)).toBe(builtByDistribution);
+    expect(of('3.22.0_alpha20250108', edge)).toBe(builtByDistribution);
+    expect(of('3.18.4', 'https://mirror.example/alpine/latest-stable/main')).toBe(builtByDistribution);
   });
 });
 

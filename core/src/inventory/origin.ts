@@ -79,12 +79,22 @@ export function isApkRepositoryOfDistribution(os: string, repository: string): b
 
 /**
  * By the repositories that offer it. Repositories keep only the newest version of a release, so one that nobody offers any
- * more is the distribution's when the name is one of its names.
+ * more is the distribution's when the name is one of its names. One that only another release of Alpine offers (`@edge`) is not
+ * what this release's data speaks of.
+ * @param osRelease VERSION_ID; where it is not told, every release of Alpine is taken for the host's own
  */
-export function originOfApk(os: string, evidence: ApkEvidence): PackageOrigin {
+export function originOfApk(os: string, evidence: ApkEvidence, osRelease = ''): PackageOrigin {
   const { offeredBy } = evidence;
-  if (offeredBy.some((repository) => isApkRepositoryOfDistribution(os, repository)))
-    return builtByDistribution;
+  const own = offeredBy.filter((repository) => isApkRepositoryOfDistribution(os, repository));
+  if (own.length > 0) {
+    const branches = own.map((repository) => /\/(v\d+\.\d+|edge)\/\w+\/?$/u.exec(repository)?.[1] ?? '');
+    const isOwn = (branch: string): boolean =>
+      branch === '' ||
+      osRelease === '' ||
+      (osRelease.includes('_alpha') ? branch === 'edge' : `v${osRelease}.`.startsWith(`${branch}.`));
+    if (os !== 'alpine' || branches.some(isOwn)) return builtByDistribution;
+    return { origin: 'unknown', vendor: `Alpine ${branches[0] ?? ''}` };
+  }
   const [repository] = offeredBy;
   if (repository !== undefined) return { origin: 'third_party', vendor: hostOf(repository) };
   return evidence.isNameOfDistribution && !evidence.isPinnedToFile

@@ -73,6 +73,25 @@ describe('rpm', () => {
     });
   });
 
+  test('the epoch of the source is that of what it is named after, not of every part of it', () => {
+    const of = (name: string, epoch: string, version: string, source: string): string =>
+      line(name, epoch, version, '47.el8', 'x86_64', `${source}-47.el8.src.rpm`, '(none)', 'Rocky');
+    const parsed = parseRpmQuery(
+      of('mod_ssl', '1', '2.4.37', 'httpd-2.4.37') +
+        of('httpd', '(none)', '2.4.37', 'httpd-2.4.37') +
+        of('perl-Errno', '(none)', '1.28', 'perl-5.26.3') +
+        of('perl-libs', '4', '5.26.3', 'perl-5.26.3'),
+      'rocky',
+    );
+    const versions = parsed.ok ? parsed.packages.map((p) => [p.name, p.source_version]) : [];
+    expect(versions).toEqual([
+      ['mod_ssl', '2.4.37-47.el8'],
+      ['httpd', '2.4.37-47.el8'],
+      ['perl-Errno', '4:5.26.3-47.el8'],
+      ['perl-libs', '4:5.26.3-47.el8'],
+    ]);
+  });
+
   test.each([
     ['', 'rpm_database_empty'],
     [`${bash}error: rpmdb: damaged header\n`, 'rpm_database_unreadable'],

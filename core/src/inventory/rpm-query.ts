@@ -41,6 +41,7 @@ const whatToDo = 'Run `rpm -qa` on the host; `rpm --rebuilddb` repairs a damaged
 /** @param os ID in os-release(5), by which the Vendor of a package tells who built it */
 export function parseRpmQuery(text: string, os: string): RpmQueryParse {
   const packages: InstalledPackage[] = [];
+  const epochs = new Map<string, { readonly epoch: string; readonly rank: number }>();
   for (const line of text.split('\n')) {
     if (line === '') continue;
     const [name, epoch, version, release, arch, sourceRpm, label, vendor, ...more] = line.split('\t');
@@ -67,13 +68,21 @@ export function parseRpmQuery(text: string, os: string): RpmQueryParse {
     if (name === 'gpg-pubkey') continue;
     const evr = writeEvr(epoch, version, release);
     const stream = moduleOf(label);
+    const itself = { name, version: evr };
+    const bare = parseSourceRpm(sourceRpm, none, itself);
+    if (bare.source_version === `${version}-${release}`) {
+      const key = `${bare.source} ${bare.source_version}`;
+      const known = epochs.get(key);
+      const rank = name === bare.source ? -1 : epoch === none ? 0 : Number(epoch);
+      if (known === undefined || rank < known.rank) epochs.set(key, { epoch, rank });
+    }
     packages.push(
       withOrigin(
         {
           name,
           arch,
           version: evr,
-          ...parseSourceRpm(sourceRpm, epoch, { name, version: evr }),
+          ...parseSourceRpm(sourceRpm, epoch, itself),
           ...(stream === null ? {} : { module: stream }),
         },
         originOfRpm(os, vendor),
@@ -88,7 +97,22 @@ export function parseRpmQuery(text: string, os: string): RpmQueryParse {
       what_to_do: whatToDo,
     };
   }
-  return { ok: true, packages };
+  return { ok: true, packages: packages.map((p) => withEpochOfSource(p, epochs)) };
+}
+
+/**
+ * SOURCERPM does not tell the source's epoch, and a part may have another (`mod_ssl` of `httpd`) or none (`perl-Errno` of `perl`):
+ * then it is that of the package which is named like the source, else the lowest of those with its version, else the part's own.
+ */
+function withEpochOfSource(
+  p: InstalledPackage,
+  epochs: ReadonlyMap<string, { readonly epoch: string }>,
+): InstalledPackage {
+  const bare = p.source_version.replace(/^\d+:/u, '');
+  const known = epochs.get(`${p.source} ${bare}`);
+  if (known === undefined) return p;
+  const counts = known.epoch !== none && Number(known.epoch) !== 0;
+  return { ...p, source_version: counts ? `${known.epoch}:${bare}` : bare };
 }
 
 /** `1:1.0-1.el9`; `1.0-1.el9` where the epoch is `(none)`, empty or 0. */
