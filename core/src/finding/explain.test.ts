@@ -100,6 +100,52 @@ describe('explain', () => {
       'undetermined',
     );
   });
+  describe('kernels', () => {
+    const image = (version: string, counts: SoftwareThere['counts']): SoftwareThere => ({
+      ...libssl(version, { counts }),
+      name: `linux-image-${version}-amd64`,
+      source: 'linux-signed-amd64',
+    });
+    const statements = [said({ package: 'linux', fixedVersion: '6.1.112-1' })];
+    const undetermined = [
+      { subject: 'kernel 6.18.44-custom', reason: 'It comes from no package.', what_to_do: 'Boot another.' },
+    ];
+    test('where what runs comes from no package, an idle one makes nobody safe', () => {
+      const told = ask({ statements, software: [image('6.1.106-3', 'inert')], undetermined });
+      expect(told.verdict).toBe('undetermined');
+      expect(told.sentence).toContain('It comes from no package.');
+      expect(ask({ statements, software: [image('6.1.120-1', 'inert')], undetermined }).verdict).toBe(
+        'undetermined',
+      );
+    });
+    test('a fixed one that waits for the reboot is said, as the finding says it', () => {
+      const software = [image('6.1.106-3', 'installed'), image('6.1.120-1', 'inert')];
+      const nextKernel = { name: 'linux-image-6.1.120-1-amd64', version: '6.1.120-1' };
+      const told = ask({ statements, software, nextKernel });
+      expect(told.verdict).toBe('reboot_pending');
+      expect(told.changes).toContain('The host is rebooted.');
+      expect(ask({ statements, software }).verdict).toBe('open');
+      const old = { name: 'linux-image-6.1.106-3-amd64', version: '6.1.106-3' };
+      expect(ask({ statements, software, nextKernel: old }).verdict).toBe('open');
+    });
+  });
+  test('without an inventory nothing is said to be missing', () => {
+    expect(ask({ software: [], hasInventory: false })).toMatchObject({ verdict: 'undetermined' });
+  });
+  test('what is installed and not spoken of is not called missing', () => {
+    const told = ask({ statements: [said({ module: 'openssl:3', ecosystem: 'debian' })] });
+    expect(told.sentence).not.toContain('is installed or still runs');
+    expect(told).toMatchObject({ verdict: 'not_affected' });
+    expect(told.sentence).toContain('libssl3 3.0.9-1');
+  });
+  test('code of a version that nobody knows still runs', () => {
+    const stale = [
+      { subject: 'libssl3 (earlier version)', reason: 'nginx runs it.', what_to_do: 'Restart.' },
+    ];
+    const told = ask({ software: [libssl('3.0.22-1')], undetermined: stale });
+    expect(told.verdict).toBe('undetermined');
+    expect(told.sentence).toContain('nginx runs it.');
+  });
   test('withdrawn: with who says so', () => {
     const told = ask({
       withdrawals: [{ feed: 'cve-list', record: 'CVE-2023-5363', withdrawnAt: '2024-05-06T00:00:00Z' }],

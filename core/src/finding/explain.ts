@@ -13,7 +13,8 @@ import {
 import { windowsVerdicts } from '../match/windows-evidence.ts';
 import type { SupersedenceGraph } from '../match/windows-updates.ts';
 import type { OfferedVersion } from '../knowledge/patch.ts';
-import type { ExposureKind } from './exposure.ts';
+import { isKernelImage } from '../match/kernel.ts';
+import type { ExposureKind, Undetermined } from './exposure.ts';
 
 /**
  * One vulnerability on one asset, told as a person would tell it: what the sources say, what is installed, which rule joined
@@ -44,6 +45,12 @@ export interface ExplainInput {
   readonly software: readonly SoftwareThere[];
   readonly offered: readonly OfferedVersion[];
   readonly held: readonly string[];
+  /** False when the asset has told nothing yet. */
+  readonly hasInventory?: boolean;
+  /** What of the asset could not be judged: a kernel that comes from no package, code of an unknown version that still runs. */
+  readonly undetermined?: readonly Undetermined[];
+  /** The kernel that a reboot would start, when it is not the running one. */
+  readonly nextKernel?: Pick<SoftwareThere, 'name' | 'version'> | null;
   /** Windows: which update supersedes which, of all that is known of the asset's products. */
   readonly updates?: SupersedenceGraph;
 }
@@ -131,8 +138,23 @@ export function explain(input: ExplainInput): Explanation {
       [`A source of ${where} lists it for a package that ${hostname} has.`],
     );
   }
+  if (input.hasInventory === false) {
+    return answer(
+      'undetermined',
+      `${hostname} has sent no inventory yet, so whether it has ${vulnerability} cannot be said.`,
+      ['Its agent sends an inventory.'],
+    );
+  }
   const decisions = decideAll(input.statements);
   const software = input.software.flatMap((one) => explainSoftware(input, decisions, one));
+  const [silent] = input.software;
+  if (software.length === 0 && silent !== undefined) {
+    return answer(
+      'not_affected',
+      `${hostname} does not have ${vulnerability}, as far as the feeds of ${where} know: what they say of it is about other builds (of another module stream or support channel, or with the code itself) than ${silent.name} ${silent.version}.`,
+      [`A source of ${where} speaks of ${silent.name} as it is installed.`],
+    );
+  }
   if (software.length === 0) {
     const packages = [...new Set(input.statements.map(({ statement }) => statement.package))].sort();
     return answer(
@@ -141,7 +163,8 @@ export function explain(input: ExplainInput): Explanation {
       [`${packages.join(' or ')} is installed in a version that has it.`],
     );
   }
-  return answer(...verdictOf(input, software), changesOf(software), software);
+  const [verdict, sentence] = verdictOf(input, software);
+  return answer(verdict, sentence, changesOf(verdict, software), software);
 }
 
 function explainSoftware(
@@ -206,6 +229,13 @@ function verdictOf(
   const vulnerable = counting.filter((one) => one.verdict === 'vulnerable');
   const onDisk = vulnerable.filter((one) => one.counts === 'installed' || one.counts === 'file');
   const [first] = onDisk;
+  if (first !== undefined && onDisk.every(isKernelImage) && isFixedInNext(input, software)) {
+    const next = `${input.nextKernel?.name ?? ''} ${input.nextKernel?.version ?? ''}`;
+    return [
+      'reboot_pending',
+      `${hostname} still runs a kernel with ${vulnerability}, which ${next}, started by the next reboot, does not have: ${first.evidence.sentence}`,
+    ];
+  }
   if (first !== undefined) {
     const rest = onDisk.length > 1 ? ` (and ${onDisk.length - 1} more)` : '';
     return ['open', `${hostname} has ${vulnerability}${rest}: ${first.evidence.sentence}`];
@@ -231,6 +261,14 @@ function verdictOf(
       `Whether ${hostname} has ${vulnerability} cannot be said: ${unknown.evidence.sentence}`,
     ];
   }
+  const open = input.undetermined?.find(({ subject }) =>
+    software.some((one) =>
+      subject.startsWith(isKernelImage(one) && one.counts === 'inert' ? 'kernel ' : `${one.name} `),
+    ),
+  );
+  if (open !== undefined) {
+    return ['undetermined', `Whether ${hostname} has ${vulnerability} cannot be said: ${open.reason}`];
+  }
   if (counting.length === 0 && idle !== undefined) {
     return [
       'not_affected',
@@ -247,8 +285,17 @@ function verdictOf(
   ];
 }
 
-function changesOf(software: readonly ExplainedSoftware[]): string[] {
-  const changes = new Set<string>();
+/** Whether the next reboot starts a kernel without the vulnerability. */
+function isFixedInNext({ nextKernel }: ExplainInput, software: readonly ExplainedSoftware[]): boolean {
+  if (nextKernel === undefined || nextKernel === null) return false;
+  const verdicts = software.filter(
+    ({ name, version }) => name === nextKernel.name && version === nextKernel.version,
+  );
+  return verdicts.every(({ verdict }) => verdict === 'fixed' || verdict === 'not_affected');
+}
+
+function changesOf(verdict: ExplainedVerdict, software: readonly ExplainedSoftware[]): string[] {
+  const changes = new Set<string>(verdict === 'reboot_pending' ? ['The host is rebooted.'] : []);
   for (const one of software) {
     if (one.verdict === 'fixed') {
       changes.add(`${one.name} goes back to a version before ${one.evidence.fixed_version ?? 'the fix'}.`);

@@ -73,8 +73,12 @@ describe('of several kernels the running one counts', () => {
   });
   test('all packages of the running kernel count: vendors name one or the other', () => {
     const rhel = (id: number, name: string, version: string) => ({
-      ...{ id, name, version, arch: 'x86_64' },
-      ...{ source: 'kernel', source_version: version },
+      id,
+      name,
+      version,
+      arch: 'x86_64',
+      source: 'kernel',
+      source_version: version,
     });
     const all = [
       rhel(1, 'kernel', '5.14.0-427.el9'),

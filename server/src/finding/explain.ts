@@ -12,7 +12,7 @@ import { answer, refuse, type Answer } from '../refusal.ts';
 import { patchFacts } from '../patch/commands.ts';
 import { softwareOf } from '../software/commands.ts';
 import { mitigationSentences } from './mitigated.ts';
-import { exposureOf } from './store.ts';
+import { exposureOf, type Exposure } from './store.ts';
 
 /** Tells why an asset has a vulnerability, or why it has not, from the facts as they are now. */
 export async function explanation(
@@ -41,7 +41,9 @@ export async function explanation(
   const product = productOf(asset.os, asset.os_release);
   const known = await knownOf(trx, product, vulnerability);
   const names = new Set(known.statements.map(({ statement }) => statement.package));
-  const software = await softwareThere(trx, asset, names);
+  const exposure = await exposureOf(trx, asset.id);
+  const software = await softwareThere(trx, exposure, asset, names);
+  const [nextKernel] = exposure.nextKernel === null ? [] : await softwareOf(trx, [exposure.nextKernel]);
   const told = explain({
     vulnerability,
     hostname: asset.hostname,
@@ -53,6 +55,9 @@ export async function explanation(
     software,
     offered: offeredVersions(product.ecosystem, asset.candidates),
     held: asset.host?.held ?? [],
+    hasInventory: asset.host !== null,
+    undetermined: exposure.undetermined,
+    nextKernel: nextKernel ?? null,
     ...(product.ecosystem === 'windows'
       ? { updates: (await windowsKnowledge(trx, [...new Set(software.map((one) => one.name))])).graph }
       : {}),
@@ -99,10 +104,10 @@ export async function explanation(
 /** The software of an asset that statements of these names could be about: installed, or replaced and still there. */
 async function softwareThere(
   trx: Transact,
+  exposure: Exposure,
   asset: { readonly id: number; readonly software: readonly number[] },
   names: ReadonlySet<string>,
 ): Promise<SoftwareThere[]> {
-  const exposure = await exposureOf(trx, asset.id);
   const inert = new Set(exposure.inert);
   const ids = [...asset.software, ...exposure.stale.map((one) => one.software)];
   const byId = new Map(
