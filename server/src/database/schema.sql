@@ -542,6 +542,7 @@ create table vendor_update (
   constraint vendor_update_restart_check CHECK (restart = ANY (ARRAY['required'::text, 'maybe'::text, 'not_required'::text])),
   constraint vendor_update_feed_record_fkey FOREIGN KEY (feed, record) REFERENCES feed_record(feed, record) ON DELETE CASCADE
 );
+CREATE INDEX vendor_update_id ON public.vendor_update USING btree (id);
 CREATE INDEX vendor_update_product ON public.vendor_update USING btree (product, id);
 CREATE INDEX vendor_update_record ON public.vendor_update USING btree (feed, record);
 

@@ -82,13 +82,15 @@ export async function decisionsFor(
 export async function windowsKnowledge(
   trx: Transact,
   products: readonly string[],
+  /** Updates that hosts have: whether the data knows one must not depend on which products are asked for. */
+  installed: readonly string[] = [],
 ): Promise<{ decisions: Decision[]; graph: SupersedenceGraph }> {
   const decisions = await decisionsFor(
     trx,
     { ecosystem: 'windows', release: '' },
     { sources: products, binaries: products },
   );
-  return { decisions, graph: supersedenceOf(await updatesFor(trx, products), decisions) };
+  return { decisions, graph: supersedenceOf(await updatesFor(trx, products, installed), decisions) };
 }
 
 /**

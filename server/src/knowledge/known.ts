@@ -89,13 +89,19 @@ export async function vulnerabilitiesCalled(trx: Transact, asked: string): Promi
   return rows.filter((row) => row.rank === first?.rank).map((row) => row.id);
 }
 
-/** What feeds say of the updates for these products of Windows. */
-export async function updatesFor(trx: Transact, products: readonly string[]): Promise<UpdateFact[]> {
+/** What feeds say of the updates for these products of Windows, and of these updates for any product. */
+export async function updatesFor(
+  trx: Transact,
+  products: readonly string[],
+  ids: readonly string[],
+): Promise<UpdateFact[]> {
   if (products.length === 0) return [];
   const rows = await trx
     .selectFrom('vendor_update')
     .selectAll()
-    .where('product', '=', sql<string>`any(${products})`)
+    .where((eb) =>
+      eb.or([eb('product', '=', sql<string>`any(${products})`), eb('id', '=', sql<string>`any(${ids})`)]),
+    )
     .execute();
   return rows.map((row) => ({
     kind: 'update',

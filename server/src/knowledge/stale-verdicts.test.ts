@@ -158,47 +158,68 @@ test('a part that has lost most of its records is refused, however small it is a
   });
 });
 
+const product = 'Windows Server 2019';
+const fix = (kb: string, ids: readonly string[], build?: string, supersedes?: string) => ({
+  Type: 2,
+  SubType: 'Security Update',
+  Description: { Value: kb },
+  Supercedence: supersedes ?? '',
+  FixedBuild: build ?? '',
+  ProductID: ids,
+});
+const document = (month: string, remediations: readonly object[], ids: readonly string[], id: string) => ({
+  DocumentTitle: { Value: month },
+  DocumentTracking: {
+    Identification: { ID: { Value: month } },
+    InitialReleaseDate: '2026-01-01T00:00:00Z',
+    CurrentReleaseDate: '2026-01-01T00:00:00Z',
+  },
+  ProductTree: {
+    FullProductName: [
+      { ProductID: '1', Value: product },
+      { ProductID: '2', Value: 'Windows Server 2022' },
+    ],
+  },
+  Vulnerability: [{ CVE: id, ProductStatuses: [{ Type: 3, ProductID: ids }], Remediations: remediations }],
+});
+
+const windows = { ecosystem: 'windows', release: '' };
+const installedOn = (name: string, ...updates: string[]) => ({
+  name,
+  version: '10.0.17763',
+  arch: 'x64',
+  source: name,
+  source_version: '10.0.17763',
+  updates,
+});
+
 test('an update that a revised document names for a product no more takes its supersedence with it', async () => {
-  const product = 'Windows Server 2019';
-  const fix = (kb: string, ids: readonly string[], build?: string, supersedes?: string) => ({
-    Type: 2,
-    SubType: 'Security Update',
-    Description: { Value: kb },
-    Supercedence: supersedes ?? '',
-    FixedBuild: build ?? '',
-    ProductID: ids,
-  });
-  const document = (month: string, remediations: readonly object[], ids: readonly string[], id: string) => ({
-    DocumentTitle: { Value: month },
-    DocumentTracking: {
-      Identification: { ID: { Value: month } },
-      InitialReleaseDate: '2026-01-01T00:00:00Z',
-      CurrentReleaseDate: '2026-01-01T00:00:00Z',
-    },
-    ProductTree: {
-      FullProductName: [
-        { ProductID: '1', Value: product },
-        { ProductID: '2', Value: 'Windows Server 2022' },
-      ],
-    },
-    Vulnerability: [{ CVE: id, ProductStatuses: [{ Type: 3, ProductID: ids }], Remediations: remediations }],
-  });
-  const installed = {
-    name: product,
-    version: '10.0.17763',
-    arch: 'x64',
-    source: product,
-    source_version: '10.0.17763',
-    updates: ['KB5000002'],
-  };
   await taken('microsoft-cvrf', [document('2026-Jan', [fix('5000001', ['1'])], ['1'], 'CVE-2026-95001')]);
   // The update of February is said to contain that of January, in a record of its own that speaks of no flaw of the product.
   const february = (ids: readonly string[]) =>
     document('2026-Feb', [fix('5000002', ids, undefined, '5000001')], ['2'], 'CVE-2026-95002');
   await taken('microsoft-cvrf', [february(['1', '2'])]);
-  const windows = { ecosystem: 'windows', release: '' };
-  const [id = 0] = await inTransaction((trx) => internSoftware(trx, context, windows, [installed]));
+  const [id = 0] = await inTransaction((trx) =>
+    internSoftware(trx, context, windows, [installedOn(product, 'KB5000002')]),
+  );
   expect(await verdictsOn(id)).toEqual([]);
   await taken('microsoft-cvrf', [february(['2'])]);
   expect(await verdictsOn(id)).toEqual(['CVE-2026-95001']);
+});
+
+test('an update that the data lists for another product is known, whichever products are judged together', async () => {
+  const other = 'Windows Server 2022';
+  const march = (id: string) => document('2026-Mar', [fix('5100001', ['1'])], ['1'], id);
+  await taken('microsoft-cvrf', [march('CVE-2026-95003')]);
+  await taken('microsoft-cvrf', [document('2026-Apr', [fix('5100002', ['2'])], ['2'], 'CVE-2026-95004')]);
+  const both = [installedOn(product, 'KB5100002'), installedOn(other, 'KB5100002')];
+  const [id = 0] = await inTransaction((trx) => internSoftware(trx, context, windows, both));
+  const kind = async () => {
+    const rows = await inTransaction((trx) => verdictsOf(trx, [id], ['CVE-2026-95003']));
+    return rows.map((row) => row.verdict);
+  };
+  expect(await kind()).toEqual(['vulnerable']);
+  // What is new concerns the one product alone.
+  await taken('microsoft-cvrf', [document('2026-May', [fix('5100003', ['1'])], ['1'], 'CVE-2026-95005')]);
+  expect(await kind()).toEqual(['vulnerable']);
 });

@@ -106,7 +106,8 @@ async function decisionsAbout(
   if (product.ecosystem === 'windows') {
     // Which update contains which follows from all that is known of a product, so it is always judged as a whole.
     const products = [...new Set(software.map((one) => one.name))];
-    return { ecosystem: 'windows', ...(await windowsKnowledge(trx, products)) };
+    const installed = [...new Set(software.flatMap((one) => one.updates ?? []))];
+    return { ecosystem: 'windows', ...(await windowsKnowledge(trx, products, installed)) };
   }
   const names = {
     sources: [...new Set(software.map((one) => one.statement_source))],

@@ -201,6 +201,7 @@ create table vendor_update (
 );
 create index vendor_update_record on vendor_update (feed, record);
 create index vendor_update_product on vendor_update (product, id);
+create index vendor_update_id on vendor_update (id);
 create table cvss (
   feed text not null,
   record text not null,
