@@ -26,6 +26,14 @@ const countsWords = {
   inert: 'a kernel that is installed and does not run',
 } as const;
 
+const comparisonWords = {
+  less: 'is older than',
+  equal: 'is equal to',
+  greater: 'is newer than',
+  incomparable: 'is of another branch than',
+  unparseable: 'cannot be compared with',
+} as const;
+
 function describe(told: Explanation): string {
   const parts = [`${told.sentence}\n`];
   if (told.facts.length > 0) {
@@ -36,7 +44,7 @@ function describe(told: Explanation): string {
     const compared =
       evidence.comparison === null
         ? null
-        : `${evidence.installed_version ?? '?'} is ${evidence.comparison === 'equal' ? 'equal to' : `${evidence.comparison} than`} ${evidence.fixed_version ?? '?'}`;
+        : `${evidence.installed_version ?? '?'} ${comparisonWords[evidence.comparison]} ${evidence.fixed_version ?? '?'}`;
     parts.push(
       `${one.name} ${one.version} ${one.arch}: ${one.verdict.replaceAll('_', ' ')}\n${facts([
         ['counts as', countsWords[one.counts]],
