@@ -10,6 +10,7 @@ import type { InstalledPackage } from '@fixpoint/core/inventory/inventory.ts';
 import { withOrigin } from '@fixpoint/core/inventory/origin.ts';
 import { compareVersions } from '@fixpoint/core/version/version.ts';
 import { readTextIfThere } from '../state-dir.ts';
+import { readCodename } from './host.ts';
 import {
   readPolicies,
   readRecords,
@@ -55,9 +56,10 @@ export async function collectDebOrigins(
   nativeArch: string,
   alsoWanted: readonly string[],
 ): Promise<DebOrigins> {
+  const codename = readCodename('/');
   const declaredOrigins = parseDeclaredOrigins(readTextIfThere(declaredOriginsPath) ?? '');
   const isOfDistribution = (index: string): boolean =>
-    isDistributionIndex({ os, declaredOrigins }, indexOf(indexes, index));
+    isDistributionIndex({ os, codename, declaredOrigins }, indexOf(indexes, index));
   const policyOf = indexPolicies(policies, nativeArch);
   const offered = (policy: AptPolicy | undefined): string[] =>
     (policy?.versions ?? []).filter((one) => one.indexes.some(isOfDistribution)).map((one) => one.version);
@@ -110,7 +112,7 @@ export async function collectDebOrigins(
   // It is in every installation and in every main archive, and seldom in any other.
   const baseFiles = installed.find((p) => p.name === 'base-files');
   const hasMainArchive = baseFiles !== undefined && offered(policyOf(baseFiles)).length > 0;
-  const host: DebHost = { os, hasDistributionIndex, hasMainArchive, declaredOrigins };
+  const host: DebHost = { os, codename, hasDistributionIndex, hasMainArchive, declaredOrigins };
   const origins = originsOfDebs(evidence, host);
   return {
     packages: installed.map((p, i) => {

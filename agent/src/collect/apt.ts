@@ -94,7 +94,12 @@ export function parseIndexTargets(text: string): Map<string, DebIndex> {
     const description = field('Description');
     if (field('Created-By') !== 'Packages' || description === '') continue;
     const site = /^[a-z+]+:\/\/(?:[^/@]*@)?([^/:]+)/u.exec(field('Site'))?.[1] ?? '';
-    indexes.set(description, { origin: field('Origin'), label: field('Label'), site });
+    indexes.set(description, {
+      origin: field('Origin'),
+      label: field('Label'),
+      site,
+      codename: field('Codename'),
+    });
   }
   return indexes;
 }

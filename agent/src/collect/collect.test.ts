@@ -110,9 +110,9 @@ describe('apt', () => {
   test('index targets: whose each index is', () => {
     const indexes = parseIndexTargets(recorded('apt-indextargets.txt'));
     expect([...indexes]).toEqual([
-      [security, { origin: 'Debian', label: 'Debian-Security', site: mirror }],
-      [main, { origin: 'Debian', label: 'Debian', site: mirror }],
-      ['file:/srv/flat ./ Packages', { origin: '', label: '', site: '' }],
+      [security, { origin: 'Debian', label: 'Debian-Security', site: mirror, codename: 'bookworm-security' }],
+      [main, { origin: 'Debian', label: 'Debian', site: mirror, codename: 'bookworm' }],
+      ['file:/srv/flat ./ Packages', { origin: '', label: '', site: '', codename: '' }],
     ]);
   });
 

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { arch as nodeArch, hostname, networkInterfaces, release } from 'node:os';
 import { join } from 'node:path';
 import type { HostFacts } from '@fixpoint/core/inventory/inventory.ts';
-import { parseOsRelease, type OsRelease } from '@fixpoint/core/inventory/os-release.ts';
+import { parseCodename, parseOsRelease, type OsRelease } from '@fixpoint/core/inventory/os-release.ts';
 import { toIso } from '../clock.ts';
 import { readBootId, readProcessStat } from '../process.ts';
 import { runCommand } from '../run-command.ts';
@@ -46,8 +46,16 @@ export function parseRebootPackages(text: string): string[] {
 }
 
 export function readOsRelease(root: string): OsRelease {
-  return parseOsRelease(
-    readTextIfThere(join(root, 'etc/os-release')) ?? readTextIfThere(join(root, 'usr/lib/os-release')) ?? '',
+  return parseOsRelease(osReleaseText(root));
+}
+
+export function readCodename(root: string): string {
+  return parseCodename(osReleaseText(root));
+}
+
+function osReleaseText(root: string): string {
+  return (
+    readTextIfThere(join(root, 'etc/os-release')) ?? readTextIfThere(join(root, 'usr/lib/os-release')) ?? ''
   );
 }
 

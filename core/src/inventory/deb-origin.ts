@@ -47,11 +47,15 @@ export interface DebIndex {
   readonly label: string;
   /** Host that it is fetched from. */
   readonly site: string;
+  /** Release that it is for: `bookworm-security`; left out where nobody looked. */
+  readonly codename?: string;
 }
 
 export interface DebHost {
   /** ID in os-release(5). */
   readonly os: string;
+  /** VERSION_CODENAME, by which indexes of other releases (testing beside stable) are told; left out where it is not known. */
+  readonly codename?: string;
   /** Whether apt has at least one index of the distribution. */
   readonly hasDistributionIndex: boolean;
   /** Whether these hold its main archive, so that a name which they do not have is none of its present names. */
@@ -71,13 +75,27 @@ const distributionOrigins: Readonly<Record<string, RegExp>> = {
   raspbian: /^(?:Raspbian|Raspberry Pi Foundation)$/u,
 };
 
-export function isDistributionIndex(host: Pick<DebHost, 'os' | 'declaredOrigins'>, index: DebIndex): boolean {
+export function isDistributionIndex(
+  host: Pick<DebHost, 'os' | 'codename' | 'declaredOrigins'>,
+  index: DebIndex,
+): boolean {
   if (index.origin === '') return false;
   if (host.declaredOrigins.includes(index.origin)) return true;
+  if (isOfAnotherRelease(host, index)) return false;
   const known = distributionOrigins[host.os];
   if (known === undefined) return index.origin.toLowerCase() === host.os;
   // `Debian`, `Debian-Security`: another Label under Debian's Origin is somebody's collection, and backports are rule 0's.
   return known.test(index.origin) && (host.os !== 'debian' || /^Debian(?! Backports)\b/u.test(index.label));
+}
+
+/** Releases of Debian and Ubuntu. A codename that is none of them is an own mirror's, and says nothing. */
+const codenames =
+  /^(?:sid|experimental|rc-buggy|buster|bullseye|bookworm|trixie|forky|duke|xenial|bionic|focal|jammy|kinetic|lunar|mantic|noble|oracular|plucky|questing|resolute)$/u;
+
+/** `sid` or `trixie` on bookworm: what such an index offers, this release's data does not speak of. */
+function isOfAnotherRelease(host: Pick<DebHost, 'codename'>, index: DebIndex): boolean {
+  const codename = index.codename?.split(/[-/]/u)[0] ?? '';
+  return Boolean(host.codename) && codename !== host.codename && codenames.test(codename);
 }
 
 /** Rule 0. */
@@ -197,7 +215,8 @@ function firstRules(p: DebEvidence, host: DebHost): PackageOrigin | null {
   if (p.offeredBy.some((index) => isDistributionIndex(host, index))) return builtByDistribution;
   const [index] = p.offeredBy;
   if (index !== undefined) {
-    const vendor = index.origin || index.label || index.site || null;
+    const release = isOfAnotherRelease(host, index) ? ` ${index.codename ?? ''}` : '';
+    const vendor = `${index.origin || index.label || index.site}${release}` || null;
     // Without any index of the distribution, this may well be its own packages, published anew under another name.
     return { origin: host.hasDistributionIndex ? 'third_party' : 'unknown', vendor };
   }

@@ -109,6 +109,17 @@ describe('a package of dpkg', () => {
     );
   });
 
+  test('of another release of the distribution is not judged by this one’s data', () => {
+    const host: DebHost = { ...debian, codename: 'bookworm' };
+    const of = (codename: string) => one({ offeredBy: [{ ...index('Debian'), codename }] }, host);
+    expect(of('sid')).toEqual(third('Debian sid'));
+    expect(of('trixie')).toEqual(third('Debian trixie'));
+    for (const own of ['bookworm', 'bookworm-security', 'bookworm-updates', 'own-mirror', '']) {
+      expect(of(own), own).toBe(builtByDistribution);
+    }
+    expect(one({ offeredBy: [{ ...index('Debian'), codename: 'sid' }] })).toBe(builtByDistribution);
+  });
+
   test('newer than all that the distribution offers is no old build of it', () => {
     const newer = { isNewerThanOffered: true, distributionMaintainers: [maintainer] };
     expect(one({ ...newer, version: '8.11.0-1' })).toEqual(unknown);

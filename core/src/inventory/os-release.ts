@@ -22,6 +22,11 @@ export function parseOsRelease(text: string): OsRelease {
   };
 }
 
+/** VERSION_CODENAME, such as `bookworm`; empty where the file names none. */
+export function parseCodename(text: string): string {
+  return parseFields(text).get('VERSION_CODENAME') ?? '';
+}
+
 /** ID and then ID_LIKE, the closest relative first: `rocky`, `rhel`, `centos`, `fedora`. */
 export function parseSystemIds(text: string): string[] {
   const fields = parseFields(text);
