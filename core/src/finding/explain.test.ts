@@ -135,7 +135,7 @@ describe('explain', () => {
   test('what is installed and not spoken of is not called missing', () => {
     const told = ask({ statements: [said({ module: 'openssl:3', ecosystem: 'debian' })] });
     expect(told.sentence).not.toContain('is installed or still runs');
-    expect(told).toMatchObject({ verdict: 'not_affected' });
+    expect(told).toMatchObject({ verdict: 'not_listed' });
     expect(told.sentence).toContain('libssl3 3.0.9-1');
   });
   test('code of a version that nobody knows still runs', () => {

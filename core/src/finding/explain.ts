@@ -150,7 +150,7 @@ export function explain(input: ExplainInput): Explanation {
   const [silent] = input.software;
   if (software.length === 0 && silent !== undefined) {
     return answer(
-      'not_affected',
+      'not_listed',
       `${hostname} does not have ${vulnerability}, as far as the feeds of ${where} know: what they say of it is about other builds (of another module stream or support channel, or with the code itself) than ${silent.name} ${silent.version}.`,
       [`A source of ${where} speaks of ${silent.name} as it is installed.`],
     );
