@@ -51,6 +51,14 @@ describe('zip', () => {
     ]);
   });
 
+  test('an entry that unpacks to more than it says is not unpacked further', async () => {
+    const zip = Buffer.from(zipSync({ '1.json': [new Uint8Array(8 * 1024 * 1024), { level: 9 }] }));
+    zip.writeUInt32LE(10, zip.lastIndexOf(Buffer.from([0x50, 0x4b, 1, 2])) + 24);
+    expect(await entriesOf(zip)).toMatchObject([
+      { code: 'entry_damaged', message: expect.stringContaining('cannot be decompressed') },
+    ]);
+  });
+
   test('entries that overlap are refused: such a zip can be made to decompress to any size', async () => {
     const zip = Buffer.from(zipSync({ '1.json': [new Uint8Array(5000), { level: 0 }] }));
     const directory = zip.lastIndexOf(Buffer.from([0x50, 0x4b, 1, 2]));

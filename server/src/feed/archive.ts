@@ -121,7 +121,9 @@ function readZipEntry(zip: Buffer, header: number, name: string): ArchiveEntry |
   const start = local + 30 + zip.readUInt16LE(local + 26) + zip.readUInt16LE(local + 28);
   const compressed = zip.subarray(start, start + compressedSize);
   try {
-    const bytes = method === 0 ? compressed : inflateRawSync(compressed, { maxOutputLength: limit });
+    // Not more than it says of itself, which is what counts towards the limit of the whole.
+    const most = Math.max(1, size);
+    const bytes = method === 0 ? compressed : inflateRawSync(compressed, { maxOutputLength: most });
     if (bytes.length !== size || crc32(bytes) !== checksum) {
       return rejection(position, 'entry_damaged', 'the checksum of the entry is wrong', name, record);
     }
