@@ -115,7 +115,7 @@ function rejectedAt(record: OsvRecord): string | null {
 }
 
 /**
- * What a record that is not a notice is about: the CVE of its id, with or without the publisher's prefix; else the first
+ * What a record that is not a notice is about: the CVE of its id, with or without the publisher's prefix; else every
  * `upstream` CVE of a prefixed id; else that id. Under an opaque id: every CVE that is named, else the first GHSA.
  */
 function vulnerabilitiesOf(dialect: OsvDialect, record: OsvRecord): string[] {
@@ -129,7 +129,8 @@ function vulnerabilitiesOf(dialect: OsvDialect, record: OsvRecord): string[] {
   const own = record.id.startsWith(prefix) ? record.id.slice(prefix.length) : record.id;
   if (isCve(own)) return [own];
   if (own === record.id) return [];
-  return [(record.upstream ?? []).find(isCve) ?? own];
+  const cves = [...new Set((record.upstream ?? []).filter(isCve))];
+  return cves.length > 0 ? cves : [own];
 }
 
 function advisoryFacts(dialect: OsvDialect, record: OsvRecord, complain: Complain): Fact[] {

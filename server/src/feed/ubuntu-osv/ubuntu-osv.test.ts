@@ -156,3 +156,24 @@ test('an entry without a release is refused, the record kept', async () => {
   expect(facts.map(({ kind }) => kind)).toEqual(['advisory']);
   expect(rejections).toMatchObject([{ code: 'release_missing' }]);
 });
+
+test('a record of another id about two CVEs is about both', async () => {
+  const record = {
+    id: 'UBUNTU-TEMP-0000001',
+    modified: '2026-01-01T00:00:00Z',
+    upstream: ['CVE-2026-0001', 'CVE-2026-0002'],
+    affected: [
+      {
+        package: { ecosystem: 'Ubuntu:22.04:LTS', name: 'demo' },
+        ranges: [{ type: 'ECOSYSTEM', events: [{ introduced: '0' }, { fixed: '1.1' }] }],
+      },
+    ],
+  };
+  const { records } = await readFeed(ubuntuOsv, madeUpFile(JSON.stringify(record)));
+  const facts = records[0]?.facts ?? [];
+  expect(facts.flatMap((fact) => (fact.kind === 'statement' ? [fact.vulnerability] : []))).toEqual([
+    'CVE-2026-0001',
+    'CVE-2026-0002',
+  ]);
+  expect(facts.flatMap((fact) => (fact.kind === 'vulnerability' ? [fact.aliases] : []))).toEqual([[], []]);
+});
