@@ -74,7 +74,8 @@ export async function canonicalIds(trx: Transact, ids: readonly string[]): Promi
  * name of, else all that an advisory of that id is about. Empty when no feed knows it.
  */
 export async function vulnerabilitiesCalled(trx: Transact, asked: string): Promise<string[]> {
-  const canonical = await canonicalIds(trx, [asked]);
+  // A CVE's findings are under its own id, whatever another record calls it.
+  const canonical = await canonicalIds(trx, asked.startsWith('CVE-') ? [] : [asked]);
   const cve = canonical.get(asked);
   if (cve !== undefined) return [cve];
   const { rows } = await sql<{ id: string; rank: number }>`

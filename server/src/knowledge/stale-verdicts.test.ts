@@ -8,7 +8,7 @@ import { feedOf } from '../feed/feeds.ts';
 import { systemRandom } from '../random.ts';
 import { internSoftware } from '../software/commands.ts';
 import { verdictsOf } from '../software/store.ts';
-import { keepKnowledge } from './commands.ts';
+import { keepKnowledge, vulnerabilitiesCalled } from './commands.ts';
 import { importFeed } from './import.ts';
 
 const wolfi = { ecosystem: 'wolfi', release: '' };
@@ -117,6 +117,18 @@ test('a rejected CVE closes what is said of it under another name, and opens it 
   expect(await verdictsOn(id)).toEqual([]);
   await taken('cve-list', [cve('CVE-2026-93004', [alias])]);
   expect(await verdictsOn(id)).toEqual(['CVE-2026-93004']);
+});
+
+test('a CVE that is spoken of is asked for under its own id, even if another record calls it a duplicate', async () => {
+  const called = (id: string) => inTransaction((trx) => vulnerabilitiesCalled(trx, id));
+  const more = { aliases: ['CVE-2026-93009'] };
+  await taken('ubuntu-osv', [notice('UBUNTU-CVE-2026-93008', 'x', [], more)]);
+  expect(await called('CVE-2026-93009')).toEqual(['CVE-2026-93008']);
+  await taken('ubuntu-osv', [
+    notice('UBUNTU-CVE-2026-93008', 'x', [], more),
+    notice('UBUNTU-CVE-2026-93009', 'x', []),
+  ]);
+  expect(await called('CVE-2026-93009')).toEqual(['CVE-2026-93009']);
 });
 
 test('two imports at once: what one says under a name and the other makes of the name come together', async () => {
