@@ -172,7 +172,8 @@ function needsReboot(task: Task, { inventory: { host } }: CollectedInventory): b
   const begun = task.entries().find((e) => e.step === 'install' && e.phase === 'begin')?.data?.['boot_id'];
   if (begun !== readBootId()) return false;
   const names = new Set(task.order.packages.map((p) => p.name));
-  const kernel = host.machine !== 'container' && [...names].some((name) => /^linux-image-\d/u.test(name));
+  const kernel =
+    host.machine !== 'container' && [...names].some((name) => /^linux-image-(?:unsigned-)?\d/u.test(name));
   return kernel || (host.reboot_required && host.reboot_required_by.some((name) => names.has(name)));
 }
 

@@ -204,6 +204,11 @@ describe('kernels', () => {
       'linux-headers-6.1.0-25-amd64',
     ].map((name) => ({ ...installed(name, '6.1.106-3'), source: 'linux-signed-amd64' }));
     expect(kernelsOf(packages).map((k) => k.release)).toEqual(['6.1.0-25-amd64', '6.1.0-26-cloud-amd64']);
+    const [debian] = packages;
+    const ubuntu = packages.flatMap((p) =>
+      p === debian ? [{ ...p, name: 'linux-image-unsigned-6.8.0-45-generic' }] : [],
+    );
+    expect(kernelsOf(ubuntu).map((k) => k.release)).toEqual(['6.8.0-45-generic']);
   });
 });
 
