@@ -59,7 +59,7 @@ export async function explanation(
     undetermined: exposure.undetermined,
     nextKernel: nextKernel ?? null,
     ...(product.ecosystem === 'windows'
-      ? { updates: (await windowsKnowledge(trx, [...new Set(software.map((one) => one.name))])).graph }
+      ? { updates: (await windowsKnowledge(trx, ...windowsNames(software))).graph }
       : {}),
   });
   const isThere = ['open', 'restart_pending', 'reboot_pending', 'undetermined'].includes(told.verdict);
@@ -99,6 +99,14 @@ export async function explanation(
     })),
     changes: [...told.changes, ...mitigations.changes],
   });
+}
+
+/** The products and the installed updates of some software. */
+function windowsNames(software: readonly SoftwareThere[]): [products: string[], updates: string[]] {
+  return [
+    [...new Set(software.map((one) => one.name))],
+    [...new Set(software.flatMap((one) => one.updates ?? []))],
+  ];
 }
 
 /** The software of an asset that statements of these names could be about: installed, or replaced and still there. */

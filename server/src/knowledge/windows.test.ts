@@ -120,4 +120,11 @@ describe('Windows', () => {
     expect((await get('/api/v1/findings?asset=patched&vulnerability=CVE-2024-38077')).items).toEqual([]);
     expect((await get('/api/v1/findings?asset=patched&vulnerability=CVE-2024-98077')).items).toHaveLength(1);
   });
+
+  test('an update of another product is known too: the finding is open, and is explained as such', async () => {
+    await host('foreign', [server2019('10.0.17763', ['KB5040456'])]);
+    const asked = 'asset=foreign&vulnerability=CVE-2024-38077';
+    expect((await get(`/api/v1/findings?${asked}`)).items).toMatchObject([{ status: 'open' }]);
+    expect((await get(`/api/v1/explanation?${asked}`)).verdict).toBe('open');
+  });
 });
