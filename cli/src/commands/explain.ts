@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { Explanation } from '@fixpoint/contract/explanation.ts';
 import { ask } from '../http-client.ts';
 import { forServer, serverOf, type ServerOptions } from '../list.ts';
+import { compared } from '../output/comparison.ts';
 import { print, printJson } from '../output/stream.ts';
 import { facts } from '../output/table.ts';
 
@@ -26,14 +27,6 @@ const countsWords = {
   inert: 'a kernel that is installed and does not run',
 } as const;
 
-const comparisonWords = {
-  less: 'is older than',
-  equal: 'is equal to',
-  greater: 'is newer than',
-  incomparable: 'is of another branch than',
-  unparseable: 'cannot be compared with',
-} as const;
-
 function describe(told: Explanation): string {
   const parts = [`${told.sentence}\n`];
   if (told.facts.length > 0) {
@@ -41,16 +34,12 @@ function describe(told: Explanation): string {
   }
   for (const one of told.software) {
     const { evidence } = one;
-    const compared =
-      evidence.comparison === null
-        ? null
-        : `${evidence.installed_version ?? '?'} ${comparisonWords[evidence.comparison]} ${evidence.fixed_version ?? '?'}`;
     parts.push(
       `${one.name} ${one.version} ${one.arch}: ${one.verdict.replaceAll('_', ' ')}\n${facts([
         ['counts as', countsWords[one.counts]],
         ['because', one.reason],
         ['rule', evidence.rule.replaceAll('_', ' ')],
-        ['compared', compared],
+        ['compared', compared(evidence)],
         ['said by', evidence.feed === null ? null : `${evidence.feed}, record ${evidence.record ?? '?'}`],
         ['advisory', evidence.advisory],
         ['channel', evidence.channel ?? null],

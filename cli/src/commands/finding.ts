@@ -12,6 +12,7 @@ import {
   type ServerOptions,
 } from '../list.ts';
 import { noteStaleKnowledge } from '../knowledge-notice.ts';
+import { compared } from '../output/comparison.ts';
 import { print, printJson } from '../output/stream.ts';
 import { facts, type Column } from '../output/table.ts';
 import { absolute, relative } from '../output/time.ts';
@@ -179,15 +180,7 @@ function explain(f: Finding): string {
     ['record', evidence.record],
     ['advisory', evidence.advisory],
     ['installed', evidence.installed_version],
-    [
-      'compared',
-      evidence.comparison === null
-        ? null
-        : `${evidence.installed_version ?? '?'} is ${evidence.comparison} than ${evidence.fixed_version ?? '?'} in the order of dpkg`.replace(
-            'equal than',
-            'equal to',
-          ),
-    ],
+    ['compared', compared(evidence)],
     ['fixed in', evidence.fixed_version],
     ['note of the source', evidence.note],
     ...evidence.disagreements.map((text) => ['another source says', text] as const),
