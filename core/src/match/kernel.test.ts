@@ -26,6 +26,7 @@ test('the release is what uname says', () => {
   );
   expect(releaseOf('kernel-debug-core', '5.14.0-427.el9')).toBe('5.14.0-427.el9.x86_64+debug');
   expect(releaseOf('kernel-uki-virt', '5.14.0-427.el9')).toBe('5.14.0-427.el9.x86_64');
+  expect(releaseOf('kernel-debug-uki-virt', '5.14.0-427.el9')).toBe('5.14.0-427.el9.x86_64+debug');
   expect(releaseOf('kernel6.18', '6.18.3-9.amzn2023')).toBe('6.18.3-9.amzn2023.x86_64');
   expect(releaseOf('linux-lts', '6.1.55-r0')).toBe('6.1.55-0-lts');
   for (const name of [
@@ -82,4 +83,14 @@ describe('what is built from a kernel’s source', () => {
     expect(lookUp('ubuntu', aws)?.source).toBe('linux-aws');
     expect(lookUp('ubuntu', { ...aws, source: 'linux-signed' })?.source).toBe('linux');
   });
+});
+
+test('whatever is signed is a kernel, also of a flavour or architecture to come', () => {
+  const of = (source: string) =>
+    lookUp('debian', { name: 'linux-image-6.12.5-riscv64', version: '6.12.5-1', source, source_version: '6' })
+      ?.source;
+  expect(of('linux-signed-riscv64')).toBe('linux');
+  expect(of('linux-signed-loong64')).toBe('linux');
+  expect(of('linux-signed-qcom')).toBe('linux-qcom');
+  expect(of('linux-qcom-6.8')).toBe('linux-qcom-6.8');
 });

@@ -22,7 +22,7 @@ const debImage = /^linux-image-(?:unsigned-)?(\d.*)$/u;
  * Amazon Linux (`kernel6.12` and on beside it), in `kernel-default` and its flavours on SUSE.
  */
 const rpmImage =
-  /^kernel(?:[0-9][0-9.]*|-uki-virt|-core|-(?:uek|rt|64k|debug|zfcpdump)|-uek-core|(?:-(?:rt|64k|rt-64k|zfcpdump))?(?:-debug)?-core)?$/u;
+  /^kernel(?:[0-9][0-9.]*|-(?:debug-)?uki-virt|-core|-(?:uek|rt|64k|debug|zfcpdump)|-uek-core|(?:-(?:rt|64k|rt-64k|zfcpdump))?(?:-debug)?-core)?$/u;
 const suseImage =
   /^kernel-(64kb|azure|debug|default|desktop|ec2|kvmsmall|longterm|lpae|pae|preempt|rt|rt_debug|vanilla|xen|zfcpdump)$/u;
 /** Of a build of Red Hat's family or Amazon's. */
@@ -51,7 +51,7 @@ export function kernelRelease(p: KernelCandidate): string | null {
 
 /** `+64k`, `+rt-debug`. Real-time kernels with a source of their own have it in the release instead: `513.5.1.rt7.307.el8_9`. */
 function variantOf(name: string, version: string): string {
-  const variant = /^kernel-((?:(?:rt|64k|debug|zfcpdump)-?)+?)(?:-core)?$/u.exec(name)?.[1];
+  const variant = /^kernel-((?:(?:rt|64k|debug|zfcpdump)-?)+?)(?:-core|-uki-virt)?$/u.exec(name)?.[1];
   const rest = /\.rt\d/u.test(version) ? variant?.replace(/^rt-?/u, '') : variant;
   if (rest === undefined || rest === '') return '';
   return /\.el7/u.test(version) ? `.${rest}` : `+${rest}`;
@@ -69,7 +69,7 @@ export function isKernelImage(p: KernelCandidate): boolean {
  */
 const kernelSources = new RegExp(
   [
-    '^(?:linux(?:-signed)?',
+    '^(?:linux-signed(?:-.*)?|linux',
     '(?:-(?:\\d.*|(?:amd64|arm64|i386|armhf|allwinner|aws|azure|bluefield|dell300x|edge|fips|gcp|gke|gkeop|hwe|ibm|intel|iot|',
     'kvm|laptop|lowlatency|lts|meta|mtk|nvidia|oem|openpax|oracle|raspi|raspi2|realtime|riscv|rpi|snapdragon|stable|',
     'starfive|vanilla|virt|xilinx)(?:-.*)?))?',
@@ -92,6 +92,6 @@ export function isKernelSource(source: string): boolean {
  * `linux-signed-aws` and `linux` as `linux-signed`.
  */
 export function kernelStatementSource(source: string): string {
-  const debian = /^linux-signed(-\d+\.\d+)?-(?:amd64|arm64|i386|armhf)$/u.exec(source);
+  const debian = /^linux-signed(-\d+\.\d+)?-(?:amd64|arm64|i386|armhf|loong64|riscv64)$/u.exec(source);
   return debian === null ? source.replace(/^linux-signed/u, 'linux') : `linux${debian[1] ?? ''}`;
 }
