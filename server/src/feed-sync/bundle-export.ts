@@ -101,6 +101,8 @@ export async function exportBundle(
   if (!compress) return answer({ manifest, stream: tar });
   const zstd = createZstdCompress({ params: { [constants.ZSTD_c_compressionLevel]: 6 } });
   tar.on('error', (error) => zstd.destroy(error));
+  // Whoever fetches it may go away; the file that was being read is closed then.
+  zstd.on('close', () => tar.destroy());
   return answer({ manifest, stream: tar.pipe(zstd) });
 }
 
