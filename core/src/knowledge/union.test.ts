@@ -283,3 +283,24 @@ describe('the union of Debian’s sources', () => {
     );
   });
 });
+
+describe('Microsoft, which revises', () => {
+  const of = (feed: FeedId, status: StatementFact['status'], statedAt: string) =>
+    said(feed, `${feed} ${statedAt}`, {
+      ecosystem: 'windows',
+      release: '',
+      package: 'Windows Server 2019',
+      status,
+      statedAt,
+      updates: status === 'fixed' ? ['KB5040430'] : [],
+    });
+  test('"not affected" counts until a later statement says otherwise', () => {
+    const cleared = of('microsoft-csaf', 'not_affected', '2026-01-13T08:00:00.000Z');
+    const fixed = of('microsoft-cvrf', 'fixed', '2026-02-10T08:00:00.000Z');
+    const earlier = of('microsoft-cvrf', 'fixed', '2025-12-09T08:00:00.000Z');
+    expect(uniteStatements([cleared, fixed])).toMatchObject({ status: 'fixed', updates: ['KB5040430'] });
+    expect(uniteStatements([cleared, earlier])?.status).toBe('not_affected');
+    const affected = of('microsoft-cvrf', 'affected', '2026-02-10T08:00:00.000Z');
+    expect(uniteStatements([affected, cleared])?.status).toBe('affected');
+  });
+});

@@ -7,7 +7,7 @@
  *
  * 1. `withdrawn`. A source has withdrawn the vulnerability: nothing is left to fix.
  * 2. `not_affected`. A source says that the package was never affected in this release. Such a statement was made by a
- *    person after looking, and outranks a version that a changelog names.
+ *    person after looking, and outranks a version that a changelog names; Microsoft's counts until it says otherwise.
  * 3. `fixed`. A fix named by any source outranks every "not fixed yet": the source that names it knows more. Between
  *    different fixed versions that of the source that comes first in `authority.ts` is taken; within one source the record
  *    of the vulnerability goes before records of advisories; of several the lowest version, since a second revision of an
@@ -90,9 +90,12 @@ export function uniteStatements(
     };
   }
   const decidedBy =
-    evidence.find(({ statement }) => statement.status === 'not_affected') ??
+    evidence.find(
+      ({ statement }) => statement.status === 'not_affected' && !isRevised(statement, evidence),
+    ) ??
     evidence.find(({ statement }) => statement.status === 'fixed') ??
     evidence.find(({ statement }) => statement.status === 'affected') ??
+    evidence.find(({ statement }) => statement.status === 'undetermined') ??
     evidence[0];
   if (decidedBy === undefined) return null;
   const { status, fixedVersion, introducedVersion, fixState } = decidedBy.statement;
@@ -139,6 +142,13 @@ function byAuthority(a: SourcedStatement, b: SourcedStatement): number {
  */
 function revised(a: StatementFact, b: StatementFact): number {
   return a.ecosystem === 'windows' ? -order(a.statedAt ?? '', b.statedAt ?? '') : 0;
+}
+
+/** Whether Microsoft has said something else of a product since it called it not affected. */
+function isRevised(cleared: StatementFact, evidence: readonly SourcedStatement[]): boolean {
+  return evidence.some(
+    ({ statement }) => statement.status !== 'not_affected' && revised(statement, cleared) < 0,
+  );
 }
 
 /** Lowest version first; what is not a version comes after all that are, and no version last. */
