@@ -289,4 +289,43 @@ describe('what a mitigation must leave as it is', () => {
     expect(await applyMitigation(order, parts({ ownUnit: 'agent.service' }))).toMatchObject({ ok: false });
     expect(commands.some((one) => one.includes('try-reload-or-restart'))).toBe(false);
   });
+
+  test('no record of a service that has been removed since: there is nothing left to check', async () => {
+    write('etc/ssh/sshd_config', 'Include /etc/ssh/sshd_config.d/*.conf\n');
+    const grace: MitigationOrder = {
+      id: 'grace',
+      steps: [
+        {
+          kind: 'service_setting',
+          unit: 'ssh.service',
+          dialect: 'sshd_config',
+          file: '/etc/ssh/sshd_config',
+          section: null,
+          key: 'LoginGraceTime',
+          value: '0',
+        },
+      ],
+      restart_units: [{ unit: 'ssh.service', how: 'reload' }],
+    };
+    answers = (argv) => (argv[1] === '-T' ? 'logingracetime 0\n' : 'LoadState=loaded\nActiveState=active\n');
+    expect(await applyMitigation(grace, parts())).toMatchObject({ ok: true });
+    const without: HostAccess = {
+      root,
+      run: (argv) =>
+        Promise.resolve(
+          argv[0] === 'sshd'
+            ? {
+                ok: false,
+                code: 'command_missing',
+                message: 'sshd is not here',
+                exitCode: null,
+                stdout: '',
+                stderr: '',
+              }
+            : { ok: true, stdout: 'LoadState=not-found\n', stderr: '' },
+        ),
+    };
+    expect(await undoMitigation('grace', parts({ host: without }))).toMatchObject({ ok: true });
+    expect(parts().records.ids()).toEqual([]);
+  });
 });
