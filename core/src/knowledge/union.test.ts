@@ -124,6 +124,23 @@ describe('the union of Debian’s sources', () => {
     expect(uniteStatements([], [withdrawal])?.status).toBe('withdrawn');
   });
 
+  test('not affected by an older conversion does not outrank what the vendor’s own tracker says', () => {
+    const converted = said('debian-osv', 'CVE-2023-4806', { status: 'not_affected' });
+    const tracked = said('debian-tracker', 'glibc/CVE-2023-4806', {
+      status: 'affected',
+      fixState: 'none_yet',
+    });
+    expect(uniteStatements([converted, tracked])).toMatchObject({
+      status: 'affected',
+      disagreements: [converted],
+    });
+    const fixed = { ...tracked, statement: { ...osvGlibc.statement } };
+    expect(uniteStatements([converted, fixed])).toMatchObject({
+      status: 'fixed',
+      disagreements: [converted],
+    });
+  });
+
   test('decideAll makes one decision a package and vulnerability, with disagreements as sentences', () => {
     const elsewhere = said('debian-osv', 'CVE-2023-4806', {
       release: '11',
@@ -277,7 +294,7 @@ describe('the union of Debian’s sources', () => {
           expect(other?.fixedVersion).toBe(one?.fixedVersion);
           expect(one?.evidence).toHaveLength(statements.length);
           if (one?.status === 'affected')
-            expect(statements.every(({ statement }) => statement.status === 'affected')).toBe(true);
+            expect(statements.some(({ statement }) => statement.status === 'fixed')).toBe(false);
         },
       ),
     );

@@ -7,7 +7,8 @@
  *
  * 1. `withdrawn`. A source has withdrawn the vulnerability: nothing is left to fix.
  * 2. `not_affected`. A source says that the package was never affected in this release. Such a statement was made by a
- *    person after looking, and outranks a version that a changelog names; Microsoft's counts until it says otherwise.
+ *    person after looking, and outranks a version that a changelog names; Microsoft's counts until it says otherwise. It does
+ *    not outrank what a source says that comes before it in `authority.ts`: a conversion may be older than its tracker.
  * 3. `fixed`. A fix named by any source outranks every "not fixed yet": the source that names it knows more. Between
  *    different fixed versions that of the source that comes first in `authority.ts` is taken; within one source the record
  *    of the vulnerability goes before records of advisories; of several the lowest version, since a second revision of an
@@ -91,7 +92,10 @@ export function uniteStatements(
   }
   const decidedBy =
     evidence.find(
-      ({ statement }) => statement.status === 'not_affected' && !isRevised(statement, evidence),
+      (one) =>
+        one.statement.status === 'not_affected' &&
+        !isRevised(one.statement, evidence) &&
+        !isContradicted(one, evidence),
     ) ??
     evidence.find(({ statement }) => statement.status === 'fixed') ??
     evidence.find(({ statement }) => statement.status === 'affected') ??
@@ -124,6 +128,15 @@ export function uniteStatements(
       ({ statement }) => statement.status !== status || statement.fixedVersion !== fixedVersion,
     ),
   };
+}
+
+/** Whether a source of more authority says that the package has, or had, the flaw. Microsoft's two forms are one source. */
+function isContradicted(one: SourcedStatement, evidence: readonly SourcedStatement[]): boolean {
+  if (one.statement.ecosystem === 'windows') return false;
+  const feedRank = ({ feed, statement }: SourcedStatement): number => Math.floor(rankOf(feed, statement) / 2);
+  return evidence.some(
+    (other) => feedRank(other) < feedRank(one) && ['fixed', 'affected'].includes(other.statement.status),
+  );
 }
 
 function byAuthority(a: SourcedStatement, b: SourcedStatement): number {
