@@ -23,8 +23,8 @@ const voices: Readonly<Record<Ecosystem, readonly FeedId[]>> = {
 /** Feeds that speak about vulnerabilities as such: a CVE that they call rejected is withdrawn everywhere. */
 const registries: readonly FeedId[] = ['cve-list', 'vulnrichment', 'nvd'];
 
-/** Feeds that only tell of single fixes: they alone make nothing known of a release as a whole. */
-const partial: ReadonlySet<FeedId> = new Set(['debian-changelog']);
+/** Feeds that only tell of fixes or single notices: they alone make nothing known of a release as a whole. */
+const partial: ReadonlySet<FeedId> = new Set(['debian-changelog', 'ubuntu-notices']);
 
 /** Feeds whose statements about an ecosystem count, the most authoritative first. */
 export function voicesOf(ecosystem: Ecosystem): readonly FeedId[] {

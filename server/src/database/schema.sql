@@ -267,6 +267,7 @@ create table feed_rejection (
   code text not null,
   message text not null,
   excerpt text not null,
+  record text,
   at timestamp with time zone not null,
   constraint feed_rejection_pkey PRIMARY KEY (feed, ordinal),
   constraint feed_rejection_feed_fkey FOREIGN KEY (feed) REFERENCES feed(id)

@@ -136,6 +136,7 @@ export interface FeedRejectionTable {
   code: string;
   message: string;
   excerpt: string;
+  record: string | null;
   at: Time;
 }
 

@@ -9,6 +9,7 @@ import { feedOf } from '../feed/feeds.ts';
 import { systemRandom } from '../random.ts';
 import { internSoftware } from '../software/commands.ts';
 import { verdictsOf } from '../software/store.ts';
+import { rejectionsOf } from './commands.ts';
 import { importFeed } from './import.ts';
 
 let database: TestDatabase;
@@ -182,4 +183,30 @@ test('of a feed whose files hold a part each, a file takes back only what was in
   expect(await verdictsOn(id)).toHaveLength(1);
   await take('alpine-secdb', secdb('v3.17', {}));
   expect(await verdictsOn(id)).toEqual([]);
+});
+
+test('what a single document had refused stays in sight until that document is read', async () => {
+  const inSight = async () =>
+    (await inTransaction((trx) => rejectionsOf(trx, 'cve-list'))).map((one) => one.message.slice(0, 60));
+  const record = (id: string) =>
+    JSON.stringify({
+      dataType: 'CVE_RECORD',
+      dataVersion: '5.1',
+      cveMetadata: { cveId: id, state: 'PUBLISHED', datePublished: '2026-01-01T00:00:00Z' },
+      containers: { cna: { descriptions: [{ lang: 'en', value: 'A flaw.' }] } },
+    });
+  const broken = record('CVE-2026-81001').replace('"CVE_RECORD"', '"SOMETHING_ELSE"');
+  await take('cve-list', [broken, record('CVE-2026-81002')].join('\n'));
+  const refused = await inSight();
+  expect(refused).toHaveLength(1);
+  await take('cve-list', record('CVE-2026-81003'));
+  expect(await inSight()).toEqual(refused);
+  await take('cve-list', [broken, record('CVE-2026-81002')].join('\n'));
+  expect(await inSight()).toEqual(refused);
+  const { rejected } = await context.db
+    .selectFrom('feed')
+    .select('rejected')
+    .where('id', '=', 'cve-list')
+    .executeTakeFirstOrThrow();
+  expect(rejected).toBe(1);
 });

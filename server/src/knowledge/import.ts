@@ -12,19 +12,20 @@ import type { Product } from './commands.ts';
 import { allNamesOf } from './known.ts';
 import { ImplausibleLoss, refuseImplausibleLoss } from './loss.ts';
 import {
+  addRejections,
+  clearRejections,
+  countRecords,
   insertRecords,
   lockKnowledge,
   productsOfRecords,
   productsOfVulnerabilities,
-  countRecords,
   recordDigests,
   recordIds,
+  type RecordToStore,
   removeRecords,
-  replaceRejections,
   saveFeed,
   touchFeed,
   vulnerabilitiesOfRecords,
-  type RecordToStore,
 } from './store.ts';
 
 /** What an import did, in records. */
@@ -68,6 +69,11 @@ function refusals() {
       if (item.record === null) unnamed = true;
       else records.add(item.record);
     },
+    /** The records and, where these are not known, the places that were refused. */
+    named: () => ({
+      records: [...records],
+      positions: kept.flatMap((item) => (item.record === null ? [item.position] : [])),
+    }),
     /** Whether a record that is not in the file may be one that was refused. */
     mayBe: (id: string) => unnamed || records.has(id),
   };
@@ -230,7 +236,10 @@ async function importInto(
     }
     await removeRecords(trx, feed.id, records);
   };
+  /** Whether the file says everything of the feed; else what other files had refused stays in sight. */
+  const whole = feed.complete && feed.partOf === undefined;
   const flush = async () => {
+    if (!whole) await clearRejections(trx, feed.id, { records: [...batch.keys()], positions: [] });
     // Only what the batch names is looked up: one new record of a feed of 300,000 must not cost reading them all.
     const held = await recordDigests(trx, feed.id, [...batch.keys()]);
     const records = [...batch.values()].filter((r) => held.get(r.id) !== r.digest);
@@ -293,7 +302,8 @@ async function importInto(
     const others = [...(aliased.get(product.vulnerability) ?? [])];
     touched.add([product, ...others.map((vulnerability) => ({ ...product, vulnerability }))]);
   }
-  await replaceRejections(trx, feed.id, rejections.kept, started);
+  await clearRejections(trx, feed.id, whole ? 'all' : rejections.named());
+  const refused = await addRejections(trx, feed.id, rejections.kept, started);
   const counts = {
     added,
     changed,
@@ -311,7 +321,7 @@ async function importInto(
     source_name: file.name,
     source_digest: sourceDigest(),
     records: heldCount + added - gone,
-    rejected: rejections.count(),
+    rejected: whole ? rejections.count() : refused,
     ...(options.publishedAt === undefined ? {} : { published_at: options.publishedAt.toISOString() }),
   });
   await appendAudit(trx, context, {

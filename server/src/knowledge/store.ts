@@ -199,28 +199,55 @@ export async function insertRecords(
   }
 }
 
-export async function replaceRejections(
+/**
+ * Takes rejections back: all of a feed whose file holds everything, else those of the records that have now been read. What
+ * an import of single documents refused stays visible until that document is read again.
+ */
+export async function clearRejections(
+  trx: Transact,
+  feed: FeedId,
+  read: { readonly records: readonly string[]; readonly positions: readonly string[] } | 'all',
+): Promise<void> {
+  let query = trx.deleteFrom('feed_rejection').where('feed', '=', feed);
+  if (read !== 'all') {
+    query = query.where((eb) =>
+      eb.or([
+        eb('record', '=', sql<string>`any(${read.records})`),
+        eb.and([eb('record', 'is', null), eb('position', '=', sql<string>`any(${read.positions})`)]),
+      ]),
+    );
+  }
+  await query.execute();
+}
+
+/** Adds rejections to those that are kept; answers how many there are now. */
+export async function addRejections(
   trx: Transact,
   feed: FeedId,
   rejections: readonly FeedRejection[],
   at: Date,
-): Promise<void> {
-  await trx.deleteFrom('feed_rejection').where('feed', '=', feed).execute();
-  const kept = rejections.map((r, ordinal) => ({
+): Promise<number> {
+  const { rows } = await sql<{ held: number; next: number }>`
+    select count(*)::integer as held, coalesce(max(ordinal) + 1, 0) as next
+    from feed_rejection where feed = ${feed}`.execute(trx);
+  const { held = 0, next = 0 } = rows[0] ?? {};
+  const added = rejections.map((r, i) => ({
     feed,
-    ordinal,
+    ordinal: next + i,
     position: r.position,
     code: r.code,
     message: r.message,
     excerpt: r.excerpt.replaceAll('\0', ''),
+    record: r.record,
     at,
   }));
-  for (let i = 0; i < kept.length; i += 1000) {
+  for (let i = 0; i < added.length; i += 1000) {
     await trx
       .insertInto('feed_rejection')
-      .values(kept.slice(i, i + 1000))
+      .values(added.slice(i, i + 1000))
       .execute();
   }
+  return held + added.length;
 }
 
 export interface FeedRow {

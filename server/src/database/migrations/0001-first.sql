@@ -127,6 +127,8 @@ create table feed_rejection (
   code text not null,
   message text not null,
   excerpt text not null,
+  -- the record that it is about, where that is known: it is kept until the record is read again
+  record text,
   at timestamptz not null,
   primary key (feed, ordinal)
 );
