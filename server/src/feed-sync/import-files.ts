@@ -45,7 +45,8 @@ export async function importFiles(
   const single = files.length === 1 && only !== undefined;
   const together: Feed = {
     ...feed,
-    complete: feed.complete && options.whole,
+    // A document that is a part of the feed says everything about that part, whatever else is imported with it.
+    complete: feed.complete && (options.whole || feed.partOf !== undefined),
     parse: (file) =>
       counted(single ? feed.parse(file) : each(feed, files, file, options.whole && feed.complete), options),
   };

@@ -104,6 +104,17 @@ describe('Windows', () => {
     expect(assets.total).toBe(4);
   });
 
+  test('what a revised month no longer has is gone, and other months stay', async () => {
+    const before = (await get('/api/v1/findings?asset=old&limit=1000')).items.length;
+    const document: { Vulnerability: { CVE: string }[] } = JSON.parse(sample);
+    document.Vulnerability = document.Vulnerability.filter((one) => one.CVE !== 'CVE-2024-38077');
+    await take(JSON.stringify(document));
+    expect((await get('/api/v1/findings?asset=old&vulnerability=CVE-2024-38077')).items).toEqual([]);
+    expect((await get('/api/v1/findings?asset=old&limit=1000')).items).toHaveLength(before - 1);
+    await take(sample);
+    expect((await get('/api/v1/findings?asset=old&vulnerability=CVE-2024-38077')).items).toHaveLength(1);
+  });
+
   test('a newer update in a later document becomes the one to deploy', async () => {
     const august = sample
       .replaceAll('2024-Jul', '2024-Aug')

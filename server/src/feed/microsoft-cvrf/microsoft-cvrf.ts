@@ -38,8 +38,9 @@ export const microsoftCvrf: Feed = {
   licence: 'Microsoft public API; MSRC terms of use',
   url: 'https://api.msrc.microsoft.com/cvrf/v3.0/',
   accept: 'application/json',
-  // A file is one month; the months before it stay.
-  complete: false,
+  // A file is one month, and all of it; the other months stay.
+  complete: true,
+  partOf: (recordId) => recordId.slice(0, recordId.indexOf('/')),
   // Documents are revised on most working days; a week without any means that something is wrong.
   staleAfterHours: 24 * 8,
   ecosystems: ['windows'],
