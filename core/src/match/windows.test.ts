@@ -161,7 +161,7 @@ describe('by installed updates', () => {
 
   test('a gap in the chain is bridged by numbers that are far enough apart', () => {
     // Server 2019 from November 2018 to February 2019, as MSRC has it: without builds, and with steps missing between.
-    const claims = [
+    const winter = [
       ...monthly(0, ['KB4467708']),
       ...monthly(20, ['KB4471332']),
       ...monthly(40, ['KB4480116']),
@@ -170,7 +170,7 @@ describe('by installed updates', () => {
     const ids = ['KB4467708', 'KB4471332', 'KB4480116', 'KB4487044'];
     const known = supersedenceOf(
       ids.map((id) => update(id)),
-      claims,
+      winter,
     ).of(server2019);
     expect(known?.contains('KB4480116', 'KB4471332')).toBe(true);
     expect(known?.contains('KB4480116', 'KB4467708')).toBe(true);
@@ -180,7 +180,7 @@ describe('by installed updates', () => {
     // Where "Security Only" updates exist beside, numbers have been out of order by more.
     const mixed = supersedenceOf(
       [...ids.map((id) => update(id)), update('KB4467709', { type: 'Security Only' })],
-      claims,
+      winter,
     ).of(server2019);
     expect(mixed?.contains('KB4480116', 'KB4471332')).toBe(false);
     expect(mixed?.contains('KB4480116', 'KB4467708')).toBe(true);
