@@ -17,6 +17,16 @@ describe('which kernels count', () => {
     expect([counted, [...inert], foreign]).toEqual(['running', [old], null]);
   });
 
+  test('every package of the kernel that runs', () => {
+    const meta = rpm('kernel', '5.14.0-427.13.1.el9_4');
+    const oldMeta = rpm('kernel', '5.14.0-362.8.1.el9_3');
+    const { inert, foreign } = kernelsThatCount([oldMeta, meta, ...all], {
+      kind: 'running',
+      release: '5.14.0-427.13.1.el9_4.x86_64',
+    });
+    expect([[...inert], foreign]).toEqual([[oldMeta, old], null]);
+  });
+
   test('none in a container, all of a root, and a kernel of no package is said', () => {
     expect([...kernelsThatCount(all, { kind: 'container' }).inert]).toEqual([old, running]);
     expect(kernelsThatCount(all, { kind: 'unknown' })).toEqual({

@@ -1,6 +1,7 @@
+import { kernelImages } from '@fixpoint/core/finding/exposure.ts';
 import type { InstalledPackage } from '@fixpoint/core/inventory/inventory.ts';
 import { ecosystems, isEcosystem, patchedBy } from '@fixpoint/core/knowledge/ecosystem.ts';
-import { isKernelImage, kernelRelease } from '@fixpoint/core/match/kernel.ts';
+import { isKernelImage } from '@fixpoint/core/match/kernel.ts';
 import {
   lookUp,
   matchSoftware,
@@ -39,14 +40,16 @@ export interface KernelsThatCount {
 
 export function kernelsThatCount(packages: readonly ScanPackage[], kernel: RunningKernel): KernelsThatCount {
   if (kernel.kind === 'unknown') return { counted: 'all', inert: new Set(), foreign: null };
-  const images = packages.filter(isKernelImage);
-  // A container runs its host's kernel; an image on its disk is never booted.
-  if (kernel.kind === 'container') return { counted: 'running', inert: new Set(images), foreign: null };
-  const running = images.find((image) => kernelRelease(image) === kernel.release);
+  const { images, running } = kernelImages(
+    kernel.kind === 'container'
+      ? { machine: 'container', running_kernel: '', kernels: [] }
+      : { machine: 'physical_or_virtual', running_kernel: kernel.release, kernels: [] },
+    packages,
+  );
   return {
     counted: 'running',
-    inert: new Set(images.filter((image) => image !== running)),
-    foreign: running === undefined ? kernel.release : null,
+    inert: new Set(images.filter((image) => !running.includes(image))),
+    foreign: kernel.kind === 'running' && running.length === 0 ? kernel.release : null,
   };
 }
 

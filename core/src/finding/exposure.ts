@@ -1,6 +1,6 @@
 import type { HostFacts, Residue } from '../inventory/inventory.ts';
 import { productOf, schemeOf } from '../knowledge/ecosystem.ts';
-import { isKernelImage, kernelRelease } from '../match/kernel.ts';
+import { isKernelImage, kernelRelease, type KernelCandidate } from '../match/kernel.ts';
 import type { MatchSoftware } from '../match/match.ts';
 import { compareVersions } from '../version/version.ts';
 
@@ -33,6 +33,27 @@ export interface KernelExposure {
   readonly undetermined: readonly Undetermined[];
 }
 
+/** What of a host tells which of its kernels runs. */
+export type KernelFacts = Pick<HostFacts, 'machine' | 'running_kernel' | 'kernels'>;
+
+/**
+ * The kernel images among the packages, and which of them belong to the kernel that runs: none in a container, and more than
+ * one where a kernel is several packages (on Red Hat's systems `kernel` beside the `kernel-core` that it requires).
+ */
+export function kernelImages<P extends KernelCandidate>(
+  host: KernelFacts,
+  packages: readonly P[],
+): { readonly images: readonly P[]; readonly running: readonly P[] } {
+  // The host reads the release off the kernel's files, where it can; the name and version only tell how it should be.
+  const reported = (one: P) =>
+    host.kernels.find((kernel) => kernel.name === one.name && kernel.version === one.version)?.release;
+  const images = packages.filter((one) => isKernelImage(one) || reported(one) !== undefined);
+  // A container runs its host's kernel: whatever image lies on its disk is never booted, and the kernel is patched there.
+  if (host.machine === 'container') return { images, running: [] };
+  const running = images.filter((one) => (reported(one) ?? kernelRelease(one)) === host.running_kernel);
+  return { images, running };
+}
+
 /**
  * Decides which of the installed kernels count, by what runs. `gone` is software that the host had before: a kernel that
  * still runs after its package was removed is found there.
@@ -42,22 +63,14 @@ export function kernelExposure(
   software: readonly InstalledSoftware[],
   gone: readonly InstalledSoftware[],
 ): KernelExposure {
-  // The host reads the release off the kernel's files, where it can; the name and version only tell how it should be.
-  const reported = (one: InstalledSoftware) =>
-    host?.kernels.find((kernel) => kernel.name === one.name && kernel.version === one.version)?.release;
-  const images = software.filter((one) => isKernelImage(one) || reported(one) !== undefined);
-  const ids = images.map((image) => image.id);
   if (host === null) return { inert: [], nextKernel: null, removedRunning: null, undetermined: [] };
-  // A container runs its host's kernel: whatever image lies on its disk is never booted, and the kernel is patched there.
+  const { images, running: allRunning } = kernelImages(host, software);
+  const ids = images.map((image) => image.id);
   if (host.machine === 'container') {
     return { inert: ids, nextKernel: null, removedRunning: null, undetermined: [] };
   }
-  const runs = (image: InstalledSoftware) =>
-    (reported(image) ?? kernelRelease(image)) === host.running_kernel;
-  // On Red Hat's systems `kernel` beside the `kernel-core` that it requires.
-  const allRunning = images.filter(runs);
   const running = allRunning.find((image) => image.name.endsWith('-core')) ?? allRunning[0];
-  const removed = running === undefined ? gone.find(runs) : undefined;
+  const removed = running === undefined ? kernelImages(host, gone).running[0] : undefined;
   if (removed !== undefined) {
     return { inert: ids, nextKernel: null, removedRunning: removed.id, undetermined: [] };
   }
@@ -83,7 +96,7 @@ export function kernelExposure(
     if (order === 'greater' || (order === 'equal' && image.name === running.name)) newest = image;
   }
   return {
-    inert: images.flatMap((image) => (runs(image) ? [] : [image.id])),
+    inert: images.flatMap((image) => (allRunning.includes(image) ? [] : [image.id])),
     nextKernel: newest.id === running.id ? null : newest.id,
     removedRunning: null,
     undetermined: [],
