@@ -38,7 +38,7 @@ export const assetRiskConstants = {
   criticalityWeight: [0, 0.2, 0.4, 0.6, 0.8, 1],
   /**
    * Chance that an attack which goes round in the world reaches this asset. Without it, one known attack would put every
-   * asset near 1000, and nothing could be told apart; with it one counts 180, five 630 and twenty 980 of a full weight.
+   * asset near 1000, and nothing could be told apart; with it one of chance 1 counts 200 of a full weight, five 672 and twenty 988.
    */
   reach: 0.2,
   /** How much of p counts, by status; see `shareOf`. */

@@ -23,7 +23,7 @@ import {
 } from './patch-budget.ts';
 import { patchProgram, type SolveProgram } from './patch-program.ts';
 import { riskOf } from './asset-risk.ts';
-import { prepareFleet, removedFromAsset, removedFromFleet } from './risk-removed.ts';
+import { deploying, prepareFleet, removedFromFleet } from './risk-removed.ts';
 import type { PatchableAsset, PreparedFleet } from './risk-removed.ts';
 
 export interface BestPatches {
@@ -57,7 +57,9 @@ export interface BestPatchOptions {
 }
 
 /** Work, in patches × assets that they touch, up to which greedy choice also runs on the true objective. */
-const mostTrueWork = 2_000_000;
+const mostTrueWork = 10_000_000;
+/** Findings that exact search may look at, over all its steps. */
+const mostExactWork = 10_000_000;
 
 export function bestPatches(
   assets: readonly PatchableAsset[],
@@ -101,8 +103,10 @@ export function bestPatches(
       a.chosen.length - b.chosen.length,
   );
   const start = ranked[0]?.chosen ?? [];
-  const exact =
-    mostNodes === 0 ? null : exactPatches(fleet, candidates, budget, lines, wanted, start, mostNodes);
+  // A step looks at every finding: a large fleet gets fewer of them.
+  const findings = fleet.assets.reduce((sum, asset) => sum + asset.findings.length, 1);
+  const nodes = Math.min(mostNodes, Math.ceil(mostExactWork / findings));
+  const exact = mostNodes === 0 ? null : exactPatches(fleet, candidates, budget, lines, wanted, start, nodes);
   const steps = stepsOf(fleet, exact ?? start);
   const removed = steps.reduce((sum, step) => sum + step.removed, 0);
   const reached = wanted === null ? null : removed >= wanted * (1 - 1e-12);
@@ -173,31 +177,21 @@ function trueGreedy(
   by: Order,
 ): readonly number[] {
   const spent = spending(fleet, candidates, budget);
+  const deployed = deploying(fleet);
   const chosen = new Set<number>();
   for (;;) {
     let best: { readonly patch: number; readonly key: number } | null = null;
     for (const patch of candidates.keys()) {
       if (chosen.has(patch) || !spent.fits(patch)) continue;
       const price = by === 'most' ? 1 : Math.max(spent.price(patch), Number.MIN_VALUE);
-      const key = gainOf(fleet, chosen, patch) / price;
+      const key = deployed.gain(patch) / price;
       if (key > (best?.key ?? 0)) best = { patch, key };
     }
     if (best === null) return [...chosen];
     chosen.add(best.patch);
+    deployed.set(best.patch, true);
     spent.choose(best.patch);
   }
-}
-
-/** What a patch removes in addition to those chosen. */
-function gainOf(fleet: PreparedFleet, chosen: ReadonlySet<number>, patch: number): number {
-  let sum = 0;
-  for (const row of fleet.assetsOf[patch] ?? []) {
-    const asset = fleet.assets[row];
-    if (asset === undefined) continue;
-    const before = removedFromAsset(asset, (one) => chosen.has(one));
-    sum += removedFromAsset(asset, (one) => one === patch || chosen.has(one)) - before;
-  }
-  return sum;
 }
 
 /** The patches that a solver has chosen, as far as they really fit; solvers compute in floating point. */
@@ -219,18 +213,20 @@ function withinBudget(
 
 /** As much of a set, in its order, as removes what is wanted, without what is not needed for that (or removes nothing). */
 function upTo(fleet: PreparedFleet, set: readonly number[], wanted: number | null): readonly number[] {
+  const deployed = deploying(fleet);
   const chosen = new Set<number>();
   let removed = 0;
   for (const patch of set) {
     if (wanted !== null && removed >= wanted) break;
-    removed += gainOf(fleet, chosen, patch);
+    removed += deployed.set(patch, true);
     chosen.add(patch);
   }
   for (const patch of [...chosen].toReversed()) {
-    chosen.delete(patch);
-    const loss = gainOf(fleet, chosen, patch);
-    if (loss === 0 || (wanted !== null && removed - loss >= wanted)) removed -= loss;
-    else chosen.add(patch);
+    const back = deployed.set(patch, false);
+    if (back === 0 || (wanted !== null && removed + back >= wanted)) {
+      removed += back;
+      chosen.delete(patch);
+    } else deployed.set(patch, true);
   }
   return set.filter((patch) => chosen.has(patch));
 }
@@ -241,19 +237,19 @@ function stepsOf(
   set: readonly number[],
 ): { readonly index: number; readonly removed: number }[] {
   const left = new Set(set);
-  const chosen = new Set<number>();
+  const deployed = deploying(fleet);
   const steps: { index: number; removed: number }[] = [];
-  const touched = set.reduce((sum, patch) => sum + (fleet.assetsOf[patch]?.length ?? 0), 0);
+  const touched = set.reduce((sum, patch) => sum + (fleet.touches[patch]?.length ?? 0), 0);
   while (left.size > 0) {
     let best: { index: number; removed: number } | null = null;
     for (const index of left) {
-      const removed = gainOf(fleet, chosen, index);
+      const removed = deployed.gain(index);
       if (best === null || removed > best.removed) best = { index, removed };
       if (touched * set.length > mostTrueWork) break;
     }
     if (best === null) break;
     left.delete(best.index);
-    chosen.add(best.index);
+    deployed.set(best.index, true);
     steps.push(best);
   }
   return steps;

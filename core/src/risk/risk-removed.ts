@@ -58,6 +58,11 @@ export interface PreparedFleet {
   readonly assets: readonly PreparedAsset[];
   /** By patch the rows of `assets` that get it. */
   readonly assetsOf: readonly (readonly number[])[];
+  /** By patch the findings that it closes or helps to, by asset. */
+  readonly touches: readonly (readonly {
+    readonly row: number;
+    readonly findings: readonly PreparedFinding[];
+  }[])[];
 }
 
 /** Prepares a fleet once for many questions. Patches that are in no finding's `closed_by` are known and remove nothing. */
@@ -65,6 +70,7 @@ export function prepareFleet(assets: readonly PatchableAsset[], patches: readonl
   const numbers = new Map(patches.map((patch, index) => [patch, index]));
   if (numbers.size !== patches.length) throw new Error('a patch is given twice');
   const assetsOf: number[][] = patches.map(() => []);
+  const touches: { row: number; findings: PreparedFinding[] }[][] = patches.map(() => []);
   const prepared = assets.map(({ asset, criticality, findings }, row): PreparedAsset => {
     const closable: PreparedFinding[] = [];
     const touched = new Set<number>();
@@ -90,6 +96,11 @@ export function prepareFleet(assets: readonly PatchableAsset[], patches: readonl
       log += carriers[0]?.log ?? 0;
       if (carriers[0]?.patches.length === 0) continue;
       closable.push(carriers);
+      for (const patch of new Set(carriers.flatMap((carrier) => carrier.patches))) {
+        const last = touches[patch]?.at(-1);
+        if (last?.row === row) last.findings.push(carriers);
+        else touches[patch]?.push({ row, findings: [carriers] });
+      }
     }
     touched.delete(-1);
     for (const patch of touched) assetsOf[patch]?.push(row);
@@ -101,7 +112,7 @@ export function prepareFleet(assets: readonly PatchableAsset[], patches: readonl
       patches: [...touched].sort((a, b) => a - b),
     };
   });
-  return { patches, assets: prepared, assetsOf };
+  return { patches, assets: prepared, assetsOf, touches };
 }
 
 /** Risk 0–1000 that a set of patches takes off one asset. */
@@ -127,6 +138,49 @@ export function removedFromFleet(fleet: PreparedFleet, chosen: ReadonlySet<numbe
     if (asset !== undefined) sum += removedFromAsset(asset, (patch) => chosen.has(patch));
   }
   return sum;
+}
+
+/** A set of patches that grows and shrinks. */
+export interface Deploying {
+  /** What a patch that is not in the set would remove in addition. */
+  readonly gain: (patch: number) => number;
+  /** Puts a patch into the set and returns what it removes; or takes it out and returns, below 0, what comes back. */
+  readonly set: (patch: number, chosen: boolean) => number;
+}
+
+/** As `removedFromFleet`, patch by patch: each looks only at the findings that it is about. */
+export function deploying({ assets, patches, touches }: PreparedFleet): Deploying {
+  const chosen = new Uint8Array(patches.length);
+  /** By asset the logs that are closed, above 0. */
+  const closed = new Float64Array(assets.length);
+  const sumClosed = (findings: readonly PreparedFinding[]): number => {
+    let sum = 0;
+    for (const finding of findings) {
+      const left = finding.find((carrier) => !carrier.patches.some((patch) => chosen[patch] === 1));
+      sum += (left?.log ?? 0) - (finding[0]?.log ?? 0);
+    }
+    return sum;
+  };
+  const change = (patch: number, to: number, keep: boolean): number => {
+    const from = chosen[patch] ?? 0;
+    let removed = 0;
+    for (const { row, findings } of touches[patch] ?? []) {
+      const asset = assets[row];
+      if (asset === undefined) continue;
+      chosen[patch] = from;
+      const before = sumClosed(findings);
+      chosen[patch] = to;
+      const more = sumClosed(findings) - before;
+      removed -= riskOf(asset.weight, more) * Math.exp(asset.log + (closed[row] ?? 0));
+      if (keep) closed[row] = (closed[row] ?? 0) + more;
+    }
+    chosen[patch] = keep ? to : from;
+    return removed;
+  };
+  return {
+    gain: (patch) => change(patch, 1, false),
+    set: (patch, into) => change(patch, into ? 1 : 0, true),
+  };
 }
 
 /** What a set of patches removes if all of them are deployed to all assets that need them. */
