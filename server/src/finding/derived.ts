@@ -22,11 +22,11 @@ export function exposedRows(scope: RawBuilder<unknown>, only?: RawBuilder<unknow
   const stale = only === undefined ? sql`true` : sql`u.software_id = any(${only})`;
   return sql`
     select a.id as asset_id, u.software_id, u.since, 'installed' as kind, null::text as reason, e.next_kernel,
-      a.os, coalesce(e.mitigations, '{}') as mitigations
+      a.os, a.os_release, coalesce(e.mitigations, '{}') as mitigations
     from ${installed} left join asset_exposure e on e.asset_id = a.id
     where ${scope} and not (u.software_id = any(coalesce(e.inert, '{}')))
     union all
-    select a.id, u.software_id, u.since, u.kind, u.reason, null, a.os, e.mitigations
+    select a.id, u.software_id, u.since, u.kind, u.reason, null, a.os, a.os_release, e.mitigations
     from asset a join asset_exposure e on e.asset_id = a.id
       cross join lateral unnest(e.stale_software, e.stale_since, e.stale_kind, e.stale_reason)
         as u(software_id, since, kind, reason)

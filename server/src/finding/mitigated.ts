@@ -19,31 +19,58 @@ export function keysInForce(reported: readonly ReportedMitigation[] | undefined)
     .sort();
 }
 
-/** Every finding that a mitigation blocks, as edition, vulnerability, system and package in one text. */
+/** Stands for every release in {@link blocked}; no release is called so. */
+const everyRelease = '*';
+
+/** Every finding that a mitigation blocks, as edition, vulnerability, system, release and package in one text. */
 let blockedTexts: readonly string[] | null = null;
 
 function blocked(): readonly string[] {
   blockedTexts ??= [...catalogue().values()].flatMap(({ mitigation, digest }) =>
-    mitigation.applies_to.flatMap(({ ecosystem, packages }) =>
+    mitigation.applies_to.flatMap(({ ecosystem, releases, packages }) =>
       mitigation.mitigates
         .filter((one) => one.effect === 'blocks')
-        .flatMap(({ vulnerability }) => {
-          const os = isEcosystem(ecosystem) ? ecosystems[ecosystem].os : ecosystem;
-          return packages.map((name) => [keyOf(mitigation.id, digest), vulnerability, os, name].join(' '));
-        }),
+        .flatMap(({ vulnerability }) =>
+          systemsOf(ecosystem).flatMap((os) =>
+            (releases.length === 0 ? [everyRelease] : releases).flatMap((release) =>
+              packages.map((name) =>
+                [keyOf(mitigation.id, digest), vulnerability, os, release, name].join(' '),
+              ),
+            ),
+          ),
+        ),
     ),
   );
   return blockedTexts;
 }
 
+/** What the assets of an ecosystem call their system: ID in os-release(5), of which openSUSE has two. */
+function systemsOf(ecosystem: string): string[] {
+  const own = isEcosystem(ecosystem) ? ecosystems[ecosystem].os : ecosystem;
+  return [own, 'opensuse-tumbleweed'].filter((os) => productOf(os, '').ecosystem === ecosystem);
+}
+
+/** SQL: the release that {@link productOf} answers for `x.os` and `x.os_release`; a test holds the two together. */
+export function productRelease(): RawBuilder<string> {
+  return sql<string>`case
+    when x.os in ('almalinux', 'rocky', 'rhel') then split_part(x.os_release, '.', 1)
+    when x.os in ('wolfi', 'windows', 'opensuse-tumbleweed') then ''
+    when x.os <> 'alpine' then x.os_release
+    when strpos(x.os_release, '_alpha') > 0 then 'edge'
+    else array_to_string((string_to_array(x.os_release, '.'))[1:2], '.') end`;
+}
+
 /**
- * SQL: whether a mitigation in force blocks this vulnerability on this asset. Reads `x.mitigations`, `x.os`,
+ * SQL: whether a mitigation in force blocks this vulnerability on this asset. Reads `x.mitigations`, `x.os`, `x.os_release`,
  * `v.vulnerability`, `s.package`. Assets without mitigations, which is nearly all, cost one comparison; PostgreSQL hashes
- * the list for the others.
+ * the list for the others. Answers as {@link blockedBy} does.
  */
 export function isMitigated(): RawBuilder<unknown> {
-  return sql`(x.mitigations <> '{}' and exists (select from unnest(x.mitigations) as m(key)
-    where m.key || ' ' || v.vulnerability || ' ' || x.os || ' ' || s.package = any(${blocked()}::text[])))`;
+  return sql`(x.mitigations <> '{}' and exists (
+    select from unnest(x.mitigations) as m(key)
+      cross join lateral (values (${everyRelease}), (${productRelease()})) as r(release)
+    where m.key || ' ' || v.vulnerability || ' ' || x.os || ' ' || r.release || ' ' || s.package
+      = any(${blocked()}::text[])))`;
 }
 
 /** The same for one asset, outside of SQL. */
