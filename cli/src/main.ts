@@ -34,7 +34,7 @@ async function slowScan(rest: readonly string[]): Promise<number> {
   const exitCode = await scan(rest, {
     folder,
     make: async (into) => (await import('./knowledge/make.ts')).makeKnowledge(into),
-    readLists: (root, os, status, text) => readLists(root, os, status, text, runTool),
+    readLists: (root, system, status, text) => readLists(root, system, status, text, runTool),
     sbomSubject: async (file, options) => (await import('./scan/sbom-subject.ts')).sbomSubject(file, options),
     sarifLog: async (subject, assessed) => (await import('./scan/sarif.ts')).sarifLog(subject, assessed),
     vexDocument: async (subject, at) => (await import('./scan/vex.ts')).vexDocument(subject, at),

@@ -13,10 +13,12 @@ import {
   isDistributionIndex,
   originsOfDebs,
   type DebEvidence,
+  type DebHost,
   type DebIndex,
 } from '@fixpoint/core/inventory/deb-origin.ts';
 import type { DpkgStatus } from '@fixpoint/core/inventory/dpkg-status.ts';
 import type { PackageOrigin } from '@fixpoint/core/inventory/origin.ts';
+import { compareVersions } from '@fixpoint/core/version/version.ts';
 import { now } from '../clock.ts';
 import { cacheFolder, hash } from '../knowledge/local.ts';
 import { codeOf, note } from '../output/stream.ts';
@@ -35,11 +37,16 @@ const declaredOrigins = '/etc/fixpoint-agent/distribution-origins';
 const dpkgStatus = '/var/lib/dpkg/status';
 /** What is kept was concluded by these rules. */
 const rules = join(import.meta.dirname, '../../../core/src/inventory/deb-origin.ts');
+/** Counts up with every change to what is given to the rules as evidence. */
+const evidenceEdition = 2;
+
+/** What os-release(5) of the root tells. */
+export type DebSystem = Pick<DebHost, 'os'> & { readonly codename: string };
 
 /** Answers in the order of `packages`; only slow processes read lists, so it may refuse by throwing. */
 export type ReadLists = (
   root: string,
-  os: string,
+  system: DebSystem,
   status: DpkgStatus,
   text: string,
 ) => PackageOrigin[] | null;
@@ -47,7 +54,7 @@ export type ReadLists = (
 /** Answers in the order of `packages`. */
 export function debOrigins(
   root: string,
-  os: string,
+  system: DebSystem,
   status: DpkgStatus,
   text: string,
   read: ReadLists,
@@ -55,7 +62,7 @@ export function debOrigins(
   const names = listInRoot(root, listsFolder);
   const hasLists = names.some((name) => /_Packages(?:\.\w+)?$/u.test(name));
   const conclude = (): PackageOrigin[] =>
-    (hasLists ? read(root, os, status, text) : null) ?? originsByMarks(os, status);
+    (hasLists ? read(root, system, status, text) : null) ?? originsByMarks(system.os, status);
   const dpkg = resolveInRoot(root, dpkgStatus);
   // A distroless image has its packages in many files, and is small.
   if (dpkg === null || !existsSync(dpkg)) return conclude();
@@ -70,7 +77,8 @@ export function debOrigins(
       : `${path ?? ''} ${String(stat.size)} ${String(stat.mtimeMs)} ${String(stat.dev)} ${String(stat.ino)}`;
   });
   const folder = join(cacheFolder(), 'origins');
-  const file = join(folder, hash([os, String(status.packages.length), ...state].join('\n')));
+  const subject = [evidenceEdition, system.os, system.codename, status.packages.length].join(' ');
+  const file = join(folder, hash([subject, ...state].join('\n')));
   const kept = readKept(file, status.packages.length);
   if (kept !== null) return kept;
   const origins = conclude();
@@ -144,7 +152,7 @@ interface Offer {
 /** Reads the lists themselves: seconds for a whole distribution. Null when one of them cannot be read. */
 export function readLists(
   root: string,
-  os: string,
+  system: DebSystem,
   status: DpkgStatus,
   text: string,
   runTool: RunTool,
@@ -173,11 +181,11 @@ export function readLists(
     .map((line) => line.trim())
     .filter((line) => line !== '' && !line.startsWith('#'));
   const isOfDistribution = (index: DebIndex): boolean =>
-    isDistributionIndex({ os, declaredOrigins: declared }, index);
+    isDistributionIndex({ ...system, declaredOrigins: declared }, index);
   const sizes = installedSizes(text);
-  const ownMaintainers = (name: string): string[] => [
-    ...new Set((offers.get(name) ?? []).filter((o) => isOfDistribution(o.index)).map((o) => o.maintainer)),
-  ];
+  const ownOffers = (name: string): Offer[] =>
+    (offers.get(name) ?? []).filter((o) => isOfDistribution(o.index));
+  const ownMaintainers = (name: string): string[] => [...new Set(ownOffers(name).map((o) => o.maintainer))];
   const evidence = packages.map((p): DebEvidence => {
     const key = `${p.name}:${p.arch}`;
     const size = sizes.get(key) ?? '';
@@ -186,21 +194,25 @@ export function readLists(
     );
     const isSame = (o: Offer): boolean => o.size === '' || size === '' || o.size === size;
     const own = ownMaintainers(p.name);
+    const fits = (o: Offer): boolean => o.arch === p.arch || o.arch === 'all' || p.arch === 'all';
+    const rivals = ownOffers(p.name).filter(fits);
     return {
       version: p.version,
       source: p.source,
       maintainer: maintainers.get(key) ?? '',
       offeredBy: sameVersion.filter(isSame).map((o) => o.index),
       isOtherBuildOffered: sameVersion.some((o) => !isSame(o) && isOfDistribution(o.index)),
+      isNewerThanOffered:
+        rivals.length > 0 && rivals.every((o) => compareVersions('dpkg', p.version, o.version) === 'greater'),
       distributionMaintainers: own,
       maintainersOfSource: own.length === 0 ? ownMaintainers(p.source) : [],
     };
   });
   return originsOfDebs(evidence, {
-    os,
+    ...system,
     hasDistributionIndex: indexes.some(isOfDistribution),
     // It is in every installation and in every main archive, and seldom in any other.
-    hasMainArchive: (offers.get('base-files') ?? []).some((o) => isOfDistribution(o.index)),
+    hasMainArchive: ownOffers('base-files').length > 0,
     declaredOrigins: declared,
   });
 }
@@ -242,7 +254,12 @@ function indexOf(root: string, list: string, names: readonly string[]): DebIndex
     .sort((a, b) => b.length - a.length);
   const text = release === undefined ? '' : (readInRoot(root, `${listsFolder}/${release}`) ?? '');
   const field = (name: string): string => new RegExp(`^${name}: *(.*)$`, 'mu').exec(text)?.[1]?.trim() ?? '';
-  return { origin: field('Origin'), label: field('Label'), site: list.split('_')[0] ?? '' };
+  return {
+    origin: field('Origin'),
+    label: field('Label'),
+    site: list.split('_')[0] ?? '',
+    codename: field('Codename'),
+  };
 }
 
 function addOffers(

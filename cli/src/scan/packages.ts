@@ -3,12 +3,12 @@ import { parseDpkgStatus, type DpkgStatus } from '@fixpoint/core/inventory/dpkg-
 import type { InstalledPackage } from '@fixpoint/core/inventory/inventory.ts';
 import { originOfApk, withOrigin } from '@fixpoint/core/inventory/origin.ts';
 import { parseRpmQuery, rpmQueryFormat } from '@fixpoint/core/inventory/rpm-query.ts';
-import type { OsRelease } from '@fixpoint/core/inventory/os-release.ts';
+import { parseCodename, type OsRelease } from '@fixpoint/core/inventory/os-release.ts';
 import { ecosystems, isEcosystem, productOf, productTitle } from '@fixpoint/core/knowledge/ecosystem.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { Failure } from '../failure.ts';
 import { debOrigins, type ReadLists } from './apt-lists.ts';
-import { listInRoot, readInRoot, resolveInRoot } from './root.ts';
+import { listInRoot, osReleaseOf, readInRoot, resolveInRoot } from './root.ts';
 
 /** What a root has installed, by the database of its own package manager. */
 export interface RootPackages {
@@ -101,7 +101,8 @@ function withOrigins(
   readLists: ReadLists,
 ): InstalledPackage[] {
   const { packages } = status;
-  const origins = debOrigins(root, os, status, text, readLists);
+  const system = { os, codename: parseCodename(osReleaseOf(root) ?? '') };
+  const origins = debOrigins(root, system, status, text, readLists);
   return packages.map((p, i) => {
     const built = origins[i];
     return built === undefined || built.origin === 'distribution' ? p : withOrigin(p, built);

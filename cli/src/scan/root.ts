@@ -42,6 +42,11 @@ export function readInRoot(root: string, path: string): string | null {
   }
 }
 
+/** The text of os-release(5) of the root; null when it has none. */
+export function osReleaseOf(root: string): string | null {
+  return readInRoot(root, '/etc/os-release') ?? readInRoot(root, '/usr/lib/os-release');
+}
+
 /** Names in a folder of the root, sorted; empty when it is not there. */
 export function listInRoot(root: string, path: string): string[] {
   try {

@@ -228,8 +228,8 @@ describe('an RPM root', () => {
 const bookworm = 'ID=debian\nVERSION_ID="12"\nPRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\n';
 
 describe('who built a package of a dpkg root', () => {
-  const release = (origin: string, label: string): string =>
-    `Origin: ${origin}\nLabel: ${label}\nCodename: x\n`;
+  const release = (origin: string, label: string, codename = 'x'): string =>
+    `Origin: ${origin}\nLabel: ${label}\nCodename: ${codename}\n`;
   const offer = (name: string, version: string, size: string, maintainer: string): string =>
     `Package: ${name}\nArchitecture: amd64\nVersion: ${version}\nInstalled-Size: ${size}\nMaintainer: ${maintainer}\n\n`;
   const debian = 'Debian OpenSSL Team <pkg-openssl-devel@alioth-lists.debian.net>';
@@ -288,6 +288,37 @@ describe('who built a package of a dpkg root', () => {
     );
     const { foreign_packages: foreign } = fixture.scanJson(['--root', root]);
     expect(foreign.map((one) => one.package)).toContain('openssl');
+  });
+
+  test('what only another release offers, or is newer than all that is offered, is not settled by this one', () => {
+    const folder = 'var/lib/apt/lists/mirror.example_debian_dists_';
+    const own = (name: string, version: string, size: string): string =>
+      dpkgStanza(name, version, { Source: 'openssl', 'Installed-Size': size, Maintainer: debian });
+    const files = {
+      'etc/os-release': `${bookworm}VERSION_CODENAME=bookworm\n`,
+      'var/lib/dpkg/status':
+        dpkgStanza('base-files', '12.4+deb12u5', { 'Installed-Size': '340' }) +
+        // from testing; from a PPA that is disabled; an old build, which the archive no longer has
+        own('openssl', '3.5.1-1', '2100') +
+        own('libssl3', '3.0.99-1', '7000') +
+        own('libssl-dev', '3.0.9-1', '100'),
+      ...lists,
+      [`${folder}bookworm_InRelease`]: release('Debian', 'Debian', 'bookworm'),
+      [`${folder}bookworm_main_binary-amd64_Packages`]:
+        lists['var/lib/apt/lists/mirror.example_debian_dists_bookworm_main_binary-amd64_Packages'] +
+        offer('libssl-dev', '3.0.17-1~deb12u2', '110', debian),
+      [`${folder}trixie_InRelease`]: release('Debian', 'Debian', 'trixie'),
+      [`${folder}trixie_main_binary-amd64_Packages`]: offer('openssl', '3.5.1-1', '2100', debian),
+    };
+    const root = fixture.root(files);
+    expect(fixture.scanJson(['--root', root]).foreign_packages).toEqual([
+      { package: 'openssl', version: '3.5.1-1', origin: 'third_party', vendor: 'Debian trixie' },
+      { package: 'libssl3', version: '3.0.99-1', origin: 'unknown', vendor: null },
+    ]);
+    // The same lists under another release, which the cache may not answer for.
+    writeFileSync(join(root, 'etc/os-release'), `${bookworm}VERSION_CODENAME=trixie\n`);
+    const names = fixture.scanJson(['--root', root]).foreign_packages.map((one) => one.package);
+    expect(names).not.toContain('openssl');
   });
 
   test('without lists by the marks that others leave', () => {

@@ -9,7 +9,7 @@ import type { ReadLists } from './apt-lists.ts';
 import type { ScanUndetermined } from './assess.ts';
 import type { RunningKernel, ScanPackage } from './judge.ts';
 import { readPackages } from './packages.ts';
-import { checkRoot, readInRoot } from './root.ts';
+import { checkRoot, osReleaseOf } from './root.ts';
 
 /** What is scanned: a root folder, or the components of an SBOM, which may be of several systems. */
 export interface ScanSubject {
@@ -70,7 +70,7 @@ export async function rootSubject(
 }
 
 function readOsRelease(root: string): OsRelease {
-  const text = readInRoot(root, '/etc/os-release') ?? readInRoot(root, '/usr/lib/os-release');
+  const text = osReleaseOf(root);
   if (text !== null) return parseOsRelease(text);
   throw new Failure(
     exitCodes.inputUnusable,
