@@ -44,6 +44,23 @@ const fleets = (carriers: number, chance = fc.double({ min: 0, max: 1, noNaN: tr
     }),
     { minLength: 1, maxLength: 6 },
   );
+/** Where the budget bites: everything is open, grave and can be patched, mostly by one patch. */
+const dense = fc.array(
+  fc.record<PatchableAsset>({
+    asset: fc.uuid(),
+    criticality: fc.constantFrom<Criticality>(1, 2, 3, 4, 5),
+    findings: fc.uniqueArray(
+      fc.record<PatchableFinding>({
+        vulnerability: fc.nat(30).map((number) => `CVE-2024-${String(number)}`),
+        chance: fc.double({ min: 0.2, max: 1, noNaN: true }),
+        status: fc.constant('open'),
+        closed_by: fc.tuple(fc.uniqueArray(fc.constantFrom(...names), { minLength: 1, maxLength: 2 })),
+      }),
+      { minLength: 3, maxLength: 8, selector: ({ vulnerability }) => vulnerability },
+    ),
+  }),
+  { minLength: 2, maxLength: 5 },
+);
 const candidates = fc.tuple(
   ...names.map((patch) =>
     fc.record<CandidatePatch>({
@@ -62,6 +79,12 @@ const budgets = fc
     ...(budget.reboots === undefined ? {} : { reboots: budget.reboots }),
     ...(budget.minutes === undefined ? {} : { minutes: budget.minutes }),
   }));
+
+const tight = fc.oneof(
+  fc.integer({ min: 2, max: 8 }).map((packages): PatchBudget => ({ packages })),
+  fc.integer({ min: 3, max: 15 }).map((minutes): PatchBudget => ({ minutes })),
+  fc.integer({ min: 1, max: 2 }).map((reboots): PatchBudget => ({ reboots, packages: 6 })),
+);
 
 /** The definition: the risk of every asset from scratch, by what remains after the patches. Shares no code with the choice. */
 function removedByDefinition(assets: readonly PatchableAsset[], chosen: readonly string[]): number {
@@ -208,10 +231,22 @@ describe('best patches', () => {
       ),
       { numRuns: 150 },
     );
+    fc.assert(
+      fc.property(dense, candidates, tight, (assets, all, budget) => {
+        expect(check(assets, all, budget, {}).method).toBe('exact');
+      }),
+      { numRuns: 150 },
+    );
   });
 
   test('greedy keeps its guarantee and its bound', () => {
     let guaranteed = 0;
+    fc.assert(
+      fc.property(dense, candidates, tight, (assets, all, budget) => {
+        check(assets, all, budget, { mostNodes: 0 });
+      }),
+      { numRuns: 150 },
+    );
     fc.assert(
       fc.property(fleets(1), candidates, fc.nat(12), (assets, all, packages) => {
         if (check(assets, all, { packages }, { mostNodes: 0 }).guarantee !== null) guaranteed++;
@@ -258,6 +293,44 @@ describe('best patches', () => {
     const all = [plain('p0'), plain('p1', { packages: 10, minutes: 10 })];
     expect(chosenOf(bestPatches(assets, all, { minutes: 10 }, { mostNodes: 0 }))).toEqual(['p1']);
     expect(chosenOf(bestPatches(assets, all, { minutes: 11 }))).toEqual(['p1', 'p0']);
+  });
+
+  test('nor where there is too much for greedy choice on the true objective', () => {
+    const assets: PatchableAsset[] = Array.from({ length: 10_000 }, (_, index) => ({
+      asset: String(index),
+      criticality: 1,
+      findings: [one('x', 0.000_125, ['p0'])],
+    }));
+    assets.push({ asset: 'b', criticality: 5, findings: [one('y', 1, ['p1'])] });
+    const others = Array.from({ length: 1000 }, (_, index) => plain(`other${String(index)}`));
+    const all = [plain('p0'), plain('p1', { minutes: 10 }), ...others];
+    expect(chosenOf(bestPatches(assets, all, { minutes: 10 }, { mostNodes: 0 }))).toEqual(['p1']);
+  });
+
+  test('a solver counts every reboot, and its bound leaves no gap where the upper line is exact', () => {
+    const assets: PatchableAsset[] = ['p0', 'p0', 'p1'].map((patch, index) => ({
+      asset: String(index),
+      criticality: 5,
+      findings: [one('x', 1, [patch])],
+    }));
+    const all = ['p0', 'p1'].map((patch) => plain(patch, { reboots: true }));
+    let text = '';
+    const best = bestPatches(
+      assets,
+      all,
+      { reboots: 1 },
+      {
+        mostNodes: 0,
+        solve: (program) => {
+          text = lpText(program);
+          return solve(program);
+        },
+      },
+    );
+    // Two assets that the same patch reboots are one column, which counts twice.
+    expect(text).toMatch(/reboots: \+ 2 r\d+\n \+ 1 r\d+ <= 1/u);
+    expect(chosenOf(best)).toEqual(['p1']);
+    expect(best.gap).toBeLessThan(1e-5);
   });
 
   test('an asset reboots once for several patches', () => {
