@@ -36,7 +36,7 @@ export async function readPackages(
     case 'rpm':
       return readRpm(root, os.os, productTitle(product));
     case 'apk':
-      return readApk(root, os.os);
+      return readApk(root, os);
     case 'windows':
       throw new Failure(
         exitCodes.inputUnusable,
@@ -152,25 +152,36 @@ async function readRpm(root: string, os: string, title: string): Promise<RootPac
 
 const apkDatabases = ['/lib/apk/db/installed', '/usr/lib/apk/db/installed'];
 
-function readApk(root: string, os: string): RootPackages {
+function readApk(root: string, os: OsRelease): RootPackages {
   for (const database of apkDatabases) {
     const text = readInRoot(root, database);
     if (text === null) continue;
     const parsed = parseApkInstalled(text);
     if (!parsed.ok) throw refused(root, database, parsed);
-    const pinned = new Set(
-      (readInRoot(root, '/etc/apk/world') ?? '')
-        .split(/\s+/u)
-        .flatMap((entry) => /^([^@<>=~]+)><Q1/u.exec(entry)?.[1] ?? []),
+    const world = (readInRoot(root, '/etc/apk/world') ?? '').split(/\s+/u);
+    const pinned = new Set(world.flatMap((entry) => /^([^@<>=~]+)><Q1/u.exec(entry)?.[1] ?? []));
+    const { packages } = parsed.installed;
+    const asked = taggedRepositories(world, readInRoot(root, '/etc/apk/repositories') ?? '');
+    // What was built along with it came along with it: `libcrypto3` with `openssl@edge`.
+    const builds = new Map(
+      packages.flatMap((p) => {
+        const repositories = asked.get(p.name);
+        return repositories === undefined ? [] : [[buildOf(p), repositories] as const];
+      }),
     );
     return {
-      // The root's indexes are not read, so there is no sign against the distribution but a package put there as a file.
-      packages: parsed.installed.packages.map((p) =>
-        withOrigin(
-          p,
-          originOfApk(os, { offeredBy: [], isNameOfDistribution: true, isPinnedToFile: pinned.has(p.name) }),
-        ),
-      ),
+      // The root's indexes are not read, so the only signs against the distribution are a package put there as a file, and
+      // one that the administrator asked for from another repository.
+      packages: packages.map((p) => {
+        const evidence = {
+          offeredBy: builds.get(buildOf(p)) ?? [],
+          isNameOfDistribution: true,
+          isPinnedToFile: pinned.has(p.name),
+        };
+        const built = originOfApk(os.os, evidence, os.os_release);
+        // Repositories without a tag are considered too, so a tag only tells where it may be from.
+        return withOrigin(p, built.origin === 'third_party' ? { ...built, origin: 'unknown' } : built);
+      }),
       database,
     };
   }
@@ -179,5 +190,27 @@ function readApk(root: string, os: string): RootPackages {
     'apk_database_missing',
     `${root} has no lib/apk/db/installed`,
     'Give --root the folder that holds the lib folder of the system.',
+  );
+}
+
+const buildOf = (p: InstalledPackage): string => `${p.source} ${p.source_version}`;
+
+/**
+ * Package → the repositories that it was asked for from: `openssl@edge` of /etc/apk/world, where a line of
+ * /etc/apk/repositories begins with `@edge` (apk-world(5), apk-repositories(5)).
+ */
+function taggedRepositories(world: readonly string[], repositories: string): Map<string, string[]> {
+  const byTag = new Map<string, string[]>();
+  for (const line of repositories.split('\n')) {
+    const [, tag, repository] = /^\s*@(\S+)\s+(\S+)/u.exec(line) ?? [];
+    if (tag !== undefined && repository !== undefined)
+      byTag.set(tag, [...(byTag.get(tag) ?? []), repository]);
+  }
+  return new Map(
+    world.flatMap((entry) => {
+      const [, name, tag] = /^([^@<>=~!]+)@([^<>=~]+)/u.exec(entry) ?? [];
+      const tagged = byTag.get(tag ?? '');
+      return name === undefined || tagged === undefined ? [] : [[name, tagged] as const];
+    }),
   );
 }

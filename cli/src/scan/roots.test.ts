@@ -95,6 +95,24 @@ describe('an Alpine root', () => {
     expect(undetermined).toMatchObject([{ package: 'cifs-utils', code: 'origin_unknown' }]);
   });
 
+  test('what was asked for from a tagged repository is not judged by the release, nor what was built with it', () => {
+    const mirror = 'https://mirror.example/alpine';
+    const built = 'P:cifs-utils-dev\nV:6.13-r0\nA:x86_64\no:cifs-utils\n\n';
+    const scanned = (tagged: string) =>
+      scan({
+        'lib/apk/db/installed': `${installed.trimEnd()}\n\n${built}`,
+        'etc/apk/world': 'busybox@own libcrypto3\ncifs-utils@edge>6\n',
+        'etc/apk/repositories': `# x\n${mirror}/v3.18/main\n@own https://acme.example/apk\n@edge ${tagged}\n`,
+      }).foreign_packages.map((one) => `${one.package} ${one.origin} ${one.vendor ?? ''}`);
+    expect(scanned(`${mirror}/edge/main`)).toEqual([
+      'busybox unknown acme.example',
+      'cifs-utils unknown Alpine edge',
+      'cifs-utils-dev unknown Alpine edge',
+    ]);
+    // a tag may as well stand before a repository of the same release
+    expect(scanned(`${mirror}/v3.18/community`)).toEqual(['busybox unknown acme.example']);
+  });
+
   test.each([
     ['missing', undefined, 'apk_database_missing'],
     ['empty', '\n', 'apk_database_empty'],
