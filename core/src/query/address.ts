@@ -33,8 +33,8 @@ function parseIpv4(text: string): IpAddress | null {
 function parseIpv6(text: string): bigint | null {
   const halves = text.split('::');
   if (halves.length > 2) return null;
-  const head = groupsOf(halves[0] ?? '');
-  const tail = groupsOf(halves[1] ?? '');
+  const head = groupsOf(halves[0] ?? '', halves.length === 1);
+  const tail = groupsOf(halves[1] ?? '', true);
   if (head === null || tail === null) return null;
   const missing = 8 - head.length - tail.length;
   if (halves.length === 2 ? missing < 1 : missing !== 0) return null;
@@ -44,13 +44,13 @@ function parseIpv6(text: string): bigint | null {
   return value;
 }
 
-/** Groups of 16 bits; the last may be an IPv4 address. */
-function groupsOf(text: string): number[] | null {
+/** Groups of 16 bits; the last of the whole address may be an IPv4 address. */
+function groupsOf(text: string, isEnd: boolean): number[] | null {
   if (text === '') return [];
   const groups: number[] = [];
   const parts = text.split(':');
   for (const [index, part] of parts.entries()) {
-    if (index === parts.length - 1 && part.includes('.')) {
+    if (isEnd && index === parts.length - 1 && part.includes('.')) {
       const last = parseIpv4(part);
       if (last === null) return null;
       groups.push(Number(last.value >> 16n), Number(last.value & 0xffffn));

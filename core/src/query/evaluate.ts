@@ -16,6 +16,7 @@ import {
 import { parseIpAddress } from './address.ts';
 import { knownField, type Field } from './fields.ts';
 import type { CompareNode, Condition, Node, Operand, Query } from './query.ts';
+import { parseDate } from './time.ts';
 import { matchesWildcard } from './wildcard.ts';
 import { expandWord } from './words.ts';
 
@@ -28,7 +29,7 @@ export interface VersionFact {
   readonly text: string;
 }
 
-/** Dates are milliseconds since 1970 or ISO 8601; addresses are text. */
+/** Dates are milliseconds since 1970 or RFC 3339 (without a zone: UTC); addresses are text. */
 export type Fact = string | number | boolean | VersionFact;
 /** Null: not known; null in a list: there is one more, or may be, that is not known. */
 export type FactValue = Fact | null | readonly (Fact | null)[];
@@ -269,9 +270,10 @@ function numberOf(field: Field, fact: Fact): number {
   return typeof fact === 'number' ? fact : wrongFact(field, fact);
 }
 
-/** Milliseconds since 1970, null when the text is no date. */
+/** Milliseconds since 1970, null when the text is no date. Not `Date.parse`, which reads a time without a zone as local. */
 function momentOf(field: Field, fact: Fact): number | null {
-  const at = typeof fact === 'string' ? Date.parse(fact) : numberOf(field, fact);
+  if (typeof fact === 'string') return parseDate(fact)?.from ?? null;
+  const at = numberOf(field, fact);
   return Number.isNaN(at) ? null : at;
 }
 

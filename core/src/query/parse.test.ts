@@ -58,6 +58,11 @@ describe('what is written is read', () => {
     ['asset', 'has finding (status != open)', 'has finding (status != open)'],
     ['asset', 'finding.exploited', 'finding.exploited'],
     ['asset', 'package.name = openssl', 'package = openssl'],
+    [
+      'asset',
+      'has finding (has asset (has finding (has asset (os = debian))))',
+      'has finding (asset.finding.asset.os = debian)',
+    ],
     ['vulnerability', 'finding.asset.os = debian', 'finding.asset.os = debian'],
     ['patch', 'id = debian:12/openssl@3.0.22-1~deb12u2', 'id = debian:12/openssl@3.0.22-1~deb12u2'],
   ])('%s: %s', (subject, text, canonical) => expect(read(text, subject)).toBe(canonical));

@@ -6,6 +6,10 @@ import { isKeyword } from './scanner.ts';
 /** As many steps as a dotted path may have. */
 const MAXIMUM_STEPS = 3;
 
+/**
+ * The canonical text. It can be longer than what was written (` and ` between terms), so keep the text as written beside a
+ * saved query: at 10,000 characters only that is sure to be within the limit.
+ */
 export function print(query: Query): string {
   return query.root === null ? '' : printNode(query.root);
 }

@@ -11,9 +11,12 @@ export interface DatePeriod {
 
 const DAY = 86_400_000;
 const datePattern =
-  /^(\d{4})-(\d{2})(?:-(\d{2})(?:T(\d{2}):(\d{2})(?::(\d{2})(?:\.(\d{3}))?)?(Z|[+-]\d{2}:\d{2})?)?)?$/;
+  /^(\d{4})-(\d{2})(?:-(\d{2})(?:T(\d{2}):(\d{2})(?::(\d{2})(?:\.(\d{1,9}))?)?(Z|[+-]\d{2}:\d{2})?)?)?$/;
 
-/** `2026-11` (a month), `2026-11-01` (a day), `2026-11-01T12:30`, with seconds and milliseconds (RFC 3339). Null: none. */
+/**
+ * `2026-11` (a month), `2026-11-01` (a day), `2026-11-01T12:30`, with seconds and a fraction
+ * (RFC 3339), of which milliseconds count. Null: none, or before 1970.
+ */
 export function parseDate(text: string): DatePeriod | null {
   const match = datePattern.exec(text.toUpperCase());
   if (match === null) return null;
@@ -25,7 +28,10 @@ export function parseDate(text: string): DatePeriod | null {
   if (hour > 23 || minute > 59 || second > 59) return null;
   const zone = zoneMinutes(match[8]);
   if (zone === null) return null;
-  const from = midnight + ((hour * 60 + minute - zone) * 60 + second) * 1000 + Number(match[7] ?? 0);
+  const from =
+    midnight +
+    ((hour * 60 + minute - zone) * 60 + second) * 1000 +
+    Number((match[7] ?? '').slice(0, 3).padEnd(3, '0'));
   if (match[3] === undefined) return { from, to: Date.UTC(year, month, 1) };
   if (match[4] === undefined) return { from, to: from + DAY };
   if (match[6] === undefined) return { from, to: from + 60_000 };
@@ -40,19 +46,19 @@ function zoneMinutes(zone: string | undefined): number | null {
   return (zone.startsWith('-') ? -1 : 1) * (hours * 60 + minutes);
 }
 
-const unitMilliseconds: Readonly<Record<string, number>> = {
-  min: 60_000,
-  h: 3_600_000,
-  d: DAY,
-  w: 7 * DAY,
-  y: 365 * DAY,
-};
+const unitMilliseconds: ReadonlyMap<string, number> = new Map([
+  ['min', 60_000],
+  ['h', 3_600_000],
+  ['d', DAY],
+  ['w', 7 * DAY],
+  ['y', 365 * DAY],
+]);
 
-export const durationUnits: readonly string[] = Object.keys(unitMilliseconds);
+export const durationUnits: readonly string[] = [...unitMilliseconds.keys()];
 
 /** `90min`, `36h`, `7d`, `2w`, `1y` (365 days) in milliseconds. Months have no length, and `m` could be either. */
 export function parseDuration(text: string): number | null {
   const match = /^(\d{1,6})([a-z]+)$/.exec(text.toLowerCase());
-  const unit = match === null ? undefined : unitMilliseconds[match[2] ?? ''];
+  const unit = match === null ? undefined : unitMilliseconds.get(match[2] ?? '');
   return match === null || unit === undefined ? null : Number(match[1]) * unit;
 }
