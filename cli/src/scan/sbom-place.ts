@@ -197,12 +197,24 @@ function distroOf(
   }
   const codename = codenames[distro.toLowerCase().split('-').at(-1) ?? ''];
   if (codename !== undefined) return { os: codename[0], os_release: codename[1] };
+  const named = releaseNamed(distro.toLowerCase(), own);
+  if (named !== null) return { os: own, os_release: named };
   if (system !== null && (own === '' || own === system.os)) return system;
   const { ecosystem, release } = productOf(own, '');
   // A rolling release needs no number.
   return isEcosystem(ecosystem) && release === '' && ecosystems[ecosystem].releaseOf('1') === ''
     ? { os: own, os_release: '' }
     : null;
+}
+
+/**
+ * A release that has no number (`debian-sid`, `alpine-edge`), or whose number is not known here. What the SBOM as a whole says
+ * is not said of it. Null when the system alone is named.
+ */
+function releaseNamed(distro: string, own: string): string | null {
+  if (!['debian', 'ubuntu', 'alpine'].includes(own)) return null;
+  const rest = distro.replace(new RegExp(`^${own}(?:[-_: ]|$)`, 'u'), '');
+  return rest === '' ? null : rest;
 }
 
 /** With the epoch, which a package URL may leave to a qualifier, and Syft leaves to the component's own version. */

@@ -194,6 +194,7 @@ describe('a component is placed', () => {
       { os: 'alpine 3.18.4', source: 'openssl', source_version: '3.1.3-r0' },
     ],
     ['a rolling system needs no release', 'pkg:apk/wolfi/openssl@3.1-r0', {}, { os: 'wolfi ' }],
+    ['Alpine’s edge', 'pkg:apk/alpine/musl@1.2.5-r9?distro=alpine-edge', {}, { os: 'alpine edge' }],
     ['SUSE', 'pkg:rpm/opensuse/zypper@1-1?distro=opensuse-leap-15.5', {}, { os: 'opensuse-leap 15.5' }],
   ])('%s', (_, text, more, expected) => {
     expect(placed(text, more)).toMatchObject(expected);
@@ -230,6 +231,9 @@ test('what cannot be placed is listed with its reason and counted, in every form
       { type: 'library', name: 'left-pad', version: '1.3.0', purl: 'pkg:npm/left-pad@1.3.0' },
       { type: 'library', version: 3 },
       { type: 'library', name: 'old', purl: 'pkg:deb/debian/old@1?distro=debian-99' },
+      // beside stable, or of its release after all
+      { type: 'library', name: 'bash', purl: 'pkg:deb/debian/bash@5.3-1?distro=debian-sid' },
+      { type: 'library', name: 'dash', purl: 'pkg:deb/debian/dash@0.5.12-2?distro=debian' },
       { type: 'operating-system', name: 'debian', version: '12.5' },
     ]),
   );
@@ -240,9 +244,10 @@ test('what cannot be placed is listed with its reason and counted, in every form
     'left-pad 1.3.0 sbom_type_not_judged',
     '(no name) sbom_component_malformed',
     'old 1 release_unknown',
+    'bash 5.3-1 release_unknown',
   ]);
-  expect(summary['undetermined']).toBe(4);
-  expect(fixture.run(['scan', '--sbom', bom]).stdout).toContain('4 packages could not be placed or judged');
+  expect(summary['undetermined']).toBe(5);
+  expect(fixture.run(['scan', '--sbom', bom]).stdout).toContain('5 packages could not be placed or judged');
   const sarif = fixture.run(['scan', '--sbom', bom, '--format', 'sarif']).stdout;
   const vex = fixture.run(['scan', '--sbom', bom, '--format', 'cyclonedx-vex']).stdout;
   for (const name of ['app', 'left-pad', '(no name)', 'old']) {
