@@ -171,7 +171,7 @@ describe('the keys of the server', () => {
       expect(new Set(loaded.map((keys) => keys.agentSessionSecret.toString('hex'))).size).toBe(1);
       expect(
         await fresh.context.db.selectFrom('server_key').select('purpose').orderBy('purpose').execute(),
-      ).toEqual([{ purpose: 'order' }, { purpose: 'session' }]);
+      ).toEqual([{ purpose: 'bundle' }, { purpose: 'order' }, { purpose: 'session' }]);
     } finally {
       await fresh.close();
     }

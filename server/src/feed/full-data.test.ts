@@ -72,7 +72,11 @@ testOfFullData(
       if (osv.statement.status === 'fixed') {
         overlap.bothNameAFix++;
         if (osv.statement.fixedVersion === changelog.fixedVersion) overlap.agree++;
-        expect(united).toMatchObject({ rule: 'fixed_by_osv', fixedVersion: osv.statement.fixedVersion });
+        expect(united).toMatchObject({
+          status: 'fixed',
+          decidedBy: { feed: 'debian-osv' },
+          fixedVersion: osv.statement.fixedVersion,
+        });
       } else {
         overlap.unfixedInOsv++;
         const uploadedAt = changelog.decidedBy?.statement.statedAt ?? '';

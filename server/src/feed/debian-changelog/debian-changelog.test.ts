@@ -1,3 +1,4 @@
+import { plainStatement } from '@fixpoint/core/knowledge/facts.ts';
 import { describe, expect, test } from 'vitest';
 import { madeUpFile, readFeed, recordedFile, type Reading } from '../recorded.ts';
 import { debianChangelog } from './debian-changelog.ts';
@@ -41,7 +42,7 @@ describe('the recorded sample', () => {
     );
     expect(records[3]?.facts).toEqual([
       {
-        kind: 'statement',
+        ...plainStatement,
         vulnerability: 'CVE-2023-5363',
         ecosystem: 'debian',
         release: '12',
