@@ -1,0 +1,249 @@
+import { describe, expect, test } from 'vitest';
+import fc from 'fast-check';
+import {
+  burnDown,
+  dayMilliseconds as day,
+  estimateRemediation,
+  remediationSentence,
+  type ClosedHow,
+  type FindingInterval,
+} from './remediation-time.ts';
+
+const now = Date.UTC(2026, 10, 22, 12);
+
+/** Open for so many days until `now`, or closed after so many. */
+const open = (days: number): FindingInterval => ({ openedAt: now - days * day, closed: null });
+const closed = (days: number, how: ClosedHow = 'fixed'): FindingInterval => ({
+  openedAt: now - 400 * day,
+  closed: { at: now - (400 - days) * day, how },
+});
+
+/**
+ * Freireich et al., "The effect of 6-mercaptopurine on the duration of steroid-induced remissions in acute leukemia", Blood
+ * 21 (1963): weeks of remission, here taken as days. Those who were still in remission are the open ones.
+ */
+const treated = [
+  ...[6, 6, 6, 7, 10, 13, 16, 22, 23].map((days) => closed(days)),
+  ...[6, 9, 10, 11, 17, 19, 20, 25, 32, 32, 34, 35].map(open),
+];
+const placebo = [1, 1, 2, 2, 3, 4, 4, 5, 5, 8, 8, 8, 8, 11, 11, 12, 12, 15, 17, 22, 23].map((days) =>
+  closed(days),
+);
+
+describe('against published figures (Freireich, 6-MP)', () => {
+  const estimate = estimateRemediation(treated, now);
+  test('the curve, its risk sets and Greenwood’s errors', () => {
+    const rows = estimate.curve.map((p) => [p.days, p.atRisk, p.remediated]);
+    expect(rows).toEqual([
+      [6, 21, 3],
+      [7, 17, 1],
+      [10, 15, 1],
+      [13, 12, 1],
+      [16, 11, 1],
+      [22, 7, 1],
+      [23, 6, 1],
+    ]);
+    const figures = [
+      [0.857, 0.0764],
+      [0.807, 0.0869],
+      [0.753, 0.0963],
+      [0.69, 0.1068],
+      [0.627, 0.1141],
+      [0.538, 0.1282],
+      [0.448, 0.1346],
+    ];
+    for (const [index, [share = 0, error = 0]] of figures.entries()) {
+      expect(Math.abs((estimate.curve[index]?.share ?? 0) - share)).toBeLessThanOrEqual(0.0005);
+      expect(estimate.curve[index]?.standardError).toBeCloseTo(error, 4);
+    }
+  });
+  test('the log-log band', () => {
+    const band = estimate.curve.map((p) => [Number(p.low.toFixed(4)), Number(p.high?.toFixed(4))]);
+    expect(band[0]).toEqual([0.6197, 0.9516]);
+    expect(band[3]).toEqual([0.4316, 0.8491]);
+    expect(band[6]).toEqual([0.1881, 0.6801]);
+  });
+  test('median 23, from 13 without an upper end; mean up to 35 is 23.29 ± 2.83', () => {
+    expect(estimate.median).toEqual({ kind: 'reached', days: 23, low: 13, high: null });
+    expect(estimate.restrictedMean?.days).toBeCloseTo(23.287, 3);
+    expect(estimate.restrictedMean?.standardError).toBeCloseTo(2.827, 3);
+  });
+  test('closed ones alone look twice as quick', () => {
+    expect(estimate.closedOnly).toEqual({ meanDays: 109 / 9, medianDays: 10 });
+    expect(remediationSentence(estimate)).toBe(
+      'Half of the findings are remediated within 23 days (95 % interval: from 13 days to an age not yet observed). Of the 9 remediated alone the median is 10 days, which leaves out the 12 that are open.',
+    );
+  });
+  test('placebo: median 8, from 4 to 11', () => {
+    expect(estimateRemediation(placebo, now).median).toEqual({ kind: 'reached', days: 8, low: 4, high: 11 });
+  });
+});
+
+describe('what counts as what', () => {
+  test('nothing', () => {
+    const estimate = estimateRemediation([], now);
+    expect(estimate).toMatchObject({
+      curve: [],
+      median: { kind: 'no_findings' },
+      restrictedMean: null,
+      closedOnly: null,
+    });
+    expect(remediationSentence(estimate)).toBe('There are no findings to measure.');
+  });
+  test('half not reached: at least as long as the longest observed', () => {
+    const estimate = estimateRemediation([closed(2), open(30), open(40)], now);
+    expect(estimate.median).toMatchObject({ kind: 'not_reached', atLeastDays: 40 });
+    expect(remediationSentence(estimate)).toContain('within 40 days, the longest observed');
+  });
+  test('a closing that is no remediation counts until then, and removal is one', () => {
+    const withdrawn = estimateRemediation([closed(5, 'withdrawn'), closed(9)], now);
+    expect(withdrawn.curve.map((p) => [p.days, p.atRisk])).toEqual([[9, 1]]);
+    expect(withdrawn.counts).toMatchObject({ remediated: 1, closedOtherwise: 1, open: 0 });
+    for (const how of ['accepted', 'no_longer_vulnerable', 'asset_retired'] as const)
+      expect(estimateRemediation([closed(5, how)], now).curve).toEqual([]);
+    expect(estimateRemediation([closed(5, 'removed')], now).counts.remediated).toBe(1);
+  });
+  test('clock skew is counted and left out; zero days are real', () => {
+    const skewed = { openedAt: now, closed: { at: now - 1, how: 'fixed' as const } };
+    const estimate = estimateRemediation([skewed, { openedAt: NaN, closed: null }, closed(0)], now);
+    expect(estimate.counts.refused).toMatchObject({ closed_before_opened: 1, time_not_finite: 1 });
+    expect(estimate.curve).toMatchObject([{ days: 0, atRisk: 1, share: 0, low: 0, high: null }]);
+    expect(estimate.median).toMatchObject({ kind: 'reached', days: 0 });
+  });
+  test('as it was known at an earlier time', () => {
+    const then = now - 395 * day;
+    const estimate = estimateRemediation([closed(10), closed(2), open(1)], then);
+    expect(estimate.counts).toMatchObject({ remediated: 1, open: 1, notYet: 1 });
+  });
+  test('late entry: not at risk before it was observed', () => {
+    const late = { ...open(50), observedFrom: now - 20 * day }; // enters at age 30
+    const estimate = estimateRemediation([closed(10), closed(40), late, open(45)], now);
+    expect(estimate.curve.map((p) => [p.days, p.atRisk])).toEqual([
+      [10, 3],
+      [40, 3],
+    ]);
+    const gone = { ...closed(3), observedFrom: now };
+    expect(estimateRemediation([gone], now).counts.refused.closed_before_observed).toBe(1);
+  });
+  test('a horizon beyond the observed is shortened, unless all is closed', () => {
+    const some = estimateRemediation([closed(2), open(4)], now, { horizonDays: 90 });
+    expect(some.restrictedMean).toMatchObject({ days: 3, horizonDays: 4, shortened: true });
+    const all = estimateRemediation([closed(2), closed(4)], now, { horizonDays: 90 });
+    expect(all.restrictedMean).toMatchObject({ days: 3, horizonDays: 90, shortened: false });
+  });
+});
+
+const age = fc.integer({ min: 0, max: 60 });
+const anyInterval = fc.oneof(
+  age.map(open),
+  age.map((days) => closed(days)),
+  age.map((days) => closed(days, 'withdrawn')),
+);
+const medianDays = (list: readonly FindingInterval[]): number => {
+  const { median } = estimateRemediation(list, now);
+  return median.kind === 'reached' ? median.days : Infinity;
+};
+
+describe('laws', () => {
+  test('one more open finding never shortens the median', () => {
+    fc.assert(
+      fc.property(fc.array(anyInterval, { minLength: 1 }), age, (list, days) => {
+        expect(medianDays([...list, open(days)])).toBeGreaterThanOrEqual(medianDays(list));
+      }),
+    );
+  });
+  test('order does not matter', () => {
+    const shuffled = fc
+      .array(anyInterval)
+      .chain((list) =>
+        fc.tuple(
+          fc.constant(list),
+          fc.shuffledSubarray(list, { minLength: list.length, maxLength: list.length }),
+        ),
+      );
+    fc.assert(
+      fc.property(shuffled, ([list, other]) => {
+        const [one, two] = [estimateRemediation(list, now), estimateRemediation(other, now)];
+        expect({ ...two, closedOnly: null }).toEqual({ ...one, closedOnly: null });
+      }),
+    );
+  });
+  test('with all closed, the curve, mean and median are those of the closed', () => {
+    fc.assert(
+      fc.property(fc.array(age, { minLength: 1 }), (ages) => {
+        const estimate = estimateRemediation(
+          ages.map((days) => closed(days)),
+          now,
+        );
+        for (const { days, share } of estimate.curve)
+          expect(share).toBeCloseTo(ages.filter((a) => a > days).length / ages.length, 9);
+        expect(estimate.restrictedMean?.days).toBeCloseTo(estimate.closedOnly?.meanDays ?? NaN, 9);
+        expect(estimate.median).toMatchObject({ kind: 'reached', days: estimate.closedOnly?.medianDays });
+      }),
+    );
+  });
+  test('the share falls and stays inside its band', () => {
+    fc.assert(
+      fc.property(fc.array(anyInterval), (list) => {
+        let before = 1;
+        for (const { share, low, high } of estimateRemediation(list, now).curve) {
+          expect(share).toBeLessThan(before);
+          expect(low).toBeLessThanOrEqual(share);
+          expect(high ?? 1).toBeGreaterThanOrEqual(share);
+          before = share;
+        }
+      }),
+    );
+  });
+});
+
+describe('burn-down', () => {
+  const first = Date.UTC(2026, 10, 20);
+  const period = { from: first, to: first + 10 * day };
+  const spell = (from: number, to: number | null, how: ClosedHow = 'fixed'): FindingInterval => ({
+    openedAt: first + from * day,
+    closed: to === null ? null : { at: first + to * day, how },
+  });
+  test('open at the end of each day, with what changed; none begins after now', () => {
+    const list = [
+      spell(-5, 0.5),
+      spell(-5, null),
+      spell(0.2, 0.3, 'withdrawn'),
+      { ...spell(1, null), reopened: true },
+      spell(0.1, 9), // after now
+      spell(3, null),
+      spell(2, 1),
+    ];
+    const { days, openBefore, refused } = burnDown(list, period, now);
+    expect([openBefore, refused]).toEqual([2, 1]);
+    expect(days.map((d) => [d.open, d.opened, d.reopened, d.remediated, d.closedOtherwise, d.over])).toEqual([
+      [2, 2, 0, 1, 1, true],
+      [3, 0, 1, 0, 0, true],
+      [3, 0, 0, 0, 0, false],
+    ]);
+  });
+  test('days end where the caller says', () => {
+    const berlin = (at: number) => (Math.floor((at + day / 24) / day) + 1) * day - day / 24;
+    const list = [spell(23.5 / 24, null)];
+    const from = first - day / 24;
+    expect(burnDown(list, { from, to: from + 2 * day }, now, berlin).days.map((d) => d.opened)).toEqual([
+      0, 1,
+    ]);
+    expect(() => burnDown(list, period, now, (at) => at)).toThrow('a day must end');
+  });
+  test('agrees with counting each day anew', () => {
+    const at = fc.integer({ min: -40, max: 60 }).map((quarter) => quarter / 4);
+    const one = fc
+      .tuple(at, fc.option(fc.integer({ min: 0, max: 40 })))
+      .map(([from, length]) => spell(from, length === null ? null : from + length / 4));
+    fc.assert(
+      fc.property(fc.array(one), (list) => {
+        for (const { to, open: counted } of burnDown(list, period, now).days) {
+          const end = Math.min(to - 1, now);
+          const there = list.filter((i) => i.openedAt <= end && (i.closed === null || i.closed.at > end));
+          expect(counted).toBe(there.length);
+        }
+      }),
+    );
+  });
+});
