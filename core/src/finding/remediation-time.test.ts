@@ -122,8 +122,15 @@ describe('what counts as what', () => {
       [10, 3],
       [40, 3],
     ]);
+    const atForty = { ...open(50), observedFrom: now - 10 * day }; // not at risk at the very age at which it enters
+    expect(estimateRemediation([closed(40), open(45), atForty], now).curve).toMatchObject([{ atRisk: 2 }]);
     const gone = { ...closed(3), observedFrom: now };
     expect(estimateRemediation([gone], now).counts.refused.closed_before_observed).toBe(1);
+  });
+  test('a horizon cuts what is later', () => {
+    const estimate = estimateRemediation([closed(2), closed(4), closed(9)], now, { horizonDays: 5 });
+    expect(estimate.restrictedMean).toMatchObject({ horizonDays: 5, shortened: false });
+    expect(estimate.restrictedMean?.days).toBeCloseTo((2 + 4 + 5) / 3, 9);
   });
   test('a horizon beyond the observed is shortened, unless all is closed', () => {
     const some = estimateRemediation([closed(2), open(4)], now, { horizonDays: 90 });

@@ -138,6 +138,10 @@ describe('KEV’s date', () => {
     expect(dueDay(kev('2026-11-10', 9, { accepted: [{ from: at(1), until: at(8) }] }))).toBe(10);
     expect(dueDay(ask({ kevDueOn: '2026-11-10' }, 1))).toBe(30);
   });
+  test('is what is left while accepted', () => {
+    const accepted = [{ from: at(1), until: null }];
+    expect(kev('2026-11-10', 4, { accepted })).toMatchObject({ state: 'paused', secondsLeft: 6 * 86_400 });
+  });
   test('is not used when it was over before the finding was seen', () => {
     expect(dueDay(kev('2026-10-31', 1))).toBe(30);
     expect(dueDay(kev('2026-11-01', 0.5))).toBe(1);
