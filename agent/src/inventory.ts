@@ -1,8 +1,9 @@
+import { compareText } from '@fixpoint/core/knowledge/compare-text.ts';
 import { inventoryDigests } from '@fixpoint/core/inventory/digest.ts';
 import type { HostFacts, Inventory, InventoryDigests, Residue } from '@fixpoint/core/inventory/inventory.ts';
 import type { Clock } from './clock.ts';
 import { collectHost, rebootWishes } from './collect/host.ts';
-import { compareText, type CollectProblem, type PackageSource } from './collect/package-source.ts';
+import { type CollectProblem, type PackageSource } from './collect/package-source.ts';
 import { stampOf } from './collect/stamp.ts';
 import { collectFileResidue, createFileDigests, type TouchedPackages } from './file-residue.ts';
 import { collectMitigations } from './mitigation/carry-out.ts';

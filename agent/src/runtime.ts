@@ -1,3 +1,4 @@
+import { compareText } from '@fixpoint/core/knowledge/compare-text.ts';
 import { closeSync, openSync, readFileSync, readlinkSync, readSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { Type, type Static } from '@fixpoint/contract/schema.ts';
@@ -12,7 +13,7 @@ import {
   type LoggedUpgrade,
   type MappedFile,
 } from './collect/maps.ts';
-import { compareText, type PackageFiles } from './collect/package-source.ts';
+import { type PackageFiles } from './collect/package-source.ts';
 import { toIso } from './clock.ts';
 import { listProcesses, readProcessStat } from './process.ts';
 import { readStateFile, writeFileAtomically } from './state-dir.ts';

@@ -1,3 +1,4 @@
+import { compareText } from '@fixpoint/core/knowledge/compare-text.ts';
 import { join } from 'node:path';
 import { parseApkInstalled, type ApkInstalled } from '@fixpoint/core/inventory/apk-installed.ts';
 import type { Candidate, InstalledKernel, InstalledPackage } from '@fixpoint/core/inventory/inventory.ts';
@@ -14,7 +15,6 @@ import { readTextIfThere } from '../state-dir.ts';
 import { readOsRelease } from './host.ts';
 import { withoutUsr } from './maps.ts';
 import {
-  compareText,
   sortPackages,
   type CollectedPackages,
   type PackageFiles,

@@ -1,3 +1,4 @@
+import { compareText } from '@fixpoint/core/knowledge/compare-text.ts';
 import type { DebIndex } from '@fixpoint/core/inventory/deb-origin.ts';
 import { unmetDependencies } from '@fixpoint/core/inventory/deb-depends.ts';
 import { parseSourceField } from '@fixpoint/core/inventory/dpkg-status.ts';
@@ -5,7 +6,6 @@ import type { Candidate, InstalledPackage } from '@fixpoint/core/inventory/inven
 import { compareVersions } from '@fixpoint/core/version/version.ts';
 import { AgentFailure } from '../failure.ts';
 import { runCommand, type CommandResult } from '../run-command.ts';
-import { compareText } from './package-source.ts';
 
 /** What apt knows of the repositories configured on this host. Reads apt's lists only: no network. */
 

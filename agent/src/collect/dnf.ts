@@ -1,3 +1,4 @@
+import { compareText } from '@fixpoint/core/knowledge/compare-text.ts';
 import { join } from 'node:path';
 import type { Candidate, InstalledPackage } from '@fixpoint/core/inventory/inventory.ts';
 import { originOfRpm } from '@fixpoint/core/inventory/origin.ts';
@@ -5,7 +6,7 @@ import { parseNevra, parseSourceRpm, writeEvr } from '@fixpoint/core/inventory/r
 import { compareVersions } from '@fixpoint/core/version/version.ts';
 import { runCommand } from '../run-command.ts';
 import { readTextIfThere } from '../state-dir.ts';
-import { compareText, type CollectProblem } from './package-source.ts';
+import { type CollectProblem } from './package-source.ts';
 
 /** What dnf, or the yum of older systems, would update to. It fetches lists anew when they are older than its configuration allows. */
 

@@ -1,3 +1,4 @@
+import { compareText } from '@fixpoint/core/knowledge/compare-text.ts';
 import { readFileSync } from 'node:fs';
 import { arch as nodeArch, hostname, networkInterfaces, release } from 'node:os';
 import { join } from 'node:path';
@@ -7,7 +8,6 @@ import { toIso } from '../clock.ts';
 import { readBootId, readProcessStat } from '../process.ts';
 import { runCommand } from '../run-command.ts';
 import { readTextIfThere } from '../state-dir.ts';
-import { compareText } from './package-source.ts';
 import { collectUnits } from './units.ts';
 
 /** Ticks per second in /proc; USER_HZ is 100 on every architecture of Debian. */

@@ -1,3 +1,4 @@
+import { compareText } from '@fixpoint/core/knowledge/compare-text.ts';
 import type { Candidate, InstalledKernel, InstalledPackage } from '@fixpoint/core/inventory/inventory.ts';
 import type { Diversion } from './dpkg-files.ts';
 import type { LoggedUpgrade } from './maps.ts';
@@ -74,10 +75,4 @@ export function sortPackages(packages: readonly InstalledPackage[]): InstalledPa
   return packages.toSorted(
     (a, b) => compareText(a.name, b.name) || compareText(a.arch, b.arch) || compareText(a.version, b.version),
   );
-}
-
-/** Order by code unit: the same on every host, whatever its locale. */
-export function compareText(a: string, b: string): number {
-  if (a === b) return 0;
-  return a < b ? -1 : 1;
 }

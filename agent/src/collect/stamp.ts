@@ -1,6 +1,6 @@
+import { compareText } from '@fixpoint/core/knowledge/compare-text.ts';
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { compareText } from './package-source.ts';
 
 /** Cheap signs that files have changed. */
 

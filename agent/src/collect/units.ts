@@ -1,6 +1,6 @@
+import { compareText } from '@fixpoint/core/knowledge/compare-text.ts';
 import type { HostFacts } from '@fixpoint/core/inventory/inventory.ts';
 import { runCommand } from '../run-command.ts';
-import { compareText } from './package-source.ts';
 
 export type Unit = HostFacts['units'][number];
 

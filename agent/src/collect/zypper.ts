@@ -1,10 +1,10 @@
+import { compareText } from '@fixpoint/core/knowledge/compare-text.ts';
 import { join } from 'node:path';
 import type { Candidate, InstalledPackage } from '@fixpoint/core/inventory/inventory.ts';
 import { compareVersions } from '@fixpoint/core/version/version.ts';
 import { runCommand } from '../run-command.ts';
 import { readTextIfThere } from '../state-dir.ts';
 import type { ReadCandidates } from './dnf.ts';
-import { compareText } from './package-source.ts';
 
 /** What zypper would update to. It keeps to the vendor of what is installed, unless it is configured otherwise. */
 

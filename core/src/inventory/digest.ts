@@ -1,6 +1,7 @@
 import { sha256 } from '@noble/hashes/sha2.js';
 import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js';
 import canonicalize from 'canonicalize';
+import { compareText } from '../knowledge/compare-text.ts';
 import {
   inventorySections,
   type InstalledPackage,
@@ -25,7 +26,7 @@ function contentOf(p: InstalledPackage): string[] {
 /** One text for one set of packages, whatever order they were reported in and whichever side writes it. */
 function packagesText(packages: readonly InstalledPackage[]): string {
   const lines = packages.map((p) => [p.name, p.arch, ...contentOf(p)].join('\t'));
-  lines.sort((a, b) => (a < b ? -1 : a > b ? 1 : 0));
+  lines.sort(compareText);
   return lines.join('\n');
 }
 

@@ -17,7 +17,7 @@
  */
 import type { Ecosystem } from './ecosystem.ts';
 import type { CvssFact, FeedId } from './facts.ts';
-import { order } from './order.ts';
+import { compareText } from './compare-text.ts';
 
 /** A vector with where it comes from. */
 export interface SourcedScore {
@@ -94,7 +94,7 @@ export function chosenScore(
     rule: ruleOf(chosen, ecosystem),
     disagreements: [...others.values()]
       .filter((said) => distance(said) >= scoreDisagreement * 10)
-      .sort((a, b) => distance(b) - distance(a) || order(scorerOf(a), scorerOf(b))),
+      .sort((a, b) => distance(b) - distance(a) || compareText(scorerOf(a), scorerOf(b))),
     evidence,
   };
 }
@@ -135,10 +135,10 @@ function byVersionAndFeed(a: SourcedScore, b: SourcedScore): number {
     versionOrder.indexOf(a.score.version) - versionOrder.indexOf(b.score.version) ||
     distanceOfFeed(a) - distanceOfFeed(b) ||
     b.score.baseScore - a.score.baseScore ||
-    order(scorerOf(a), scorerOf(b)) ||
-    order(a.score.scorer, b.score.scorer) ||
-    order(a.score.vector, b.score.vector) ||
-    order(a.feed, b.feed) ||
-    order(a.record, b.record)
+    compareText(scorerOf(a), scorerOf(b)) ||
+    compareText(a.score.scorer, b.score.scorer) ||
+    compareText(a.score.vector, b.score.vector) ||
+    compareText(a.feed, b.feed) ||
+    compareText(a.record, b.record)
   );
 }

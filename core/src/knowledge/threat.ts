@@ -15,7 +15,7 @@
  *   the more severe is taken, and the other listed.
  */
 import type { FeedId, ThreatFact } from './facts.ts';
-import { order } from './order.ts';
+import { compareText } from './compare-text.ts';
 
 /** A threat with where it comes from. */
 export interface SourcedThreat {
@@ -140,7 +140,7 @@ function sameDay(
 }
 
 function earliest(days: readonly string[]): string | null {
-  return [...days].sort(order)[0] ?? null;
+  return [...days].sort(compareText)[0] ?? null;
 }
 
 const gravity: Readonly<Record<ThreatFact['threat'], number>> = {
@@ -157,17 +157,17 @@ const impactRank = { total: 0, partial: 1 } as const;
 function byGravity(a: SourcedThreat, b: SourcedThreat): number {
   return (
     gravity[a.threat.threat] - gravity[b.threat.threat] ||
-    order(a.threat.assertedOn, b.threat.assertedOn) ||
-    order(a.feed, b.feed) ||
-    order(a.record, b.record) ||
-    order(JSON.stringify(a.threat), JSON.stringify(b.threat))
+    compareText(a.threat.assertedOn, b.threat.assertedOn) ||
+    compareText(a.feed, b.feed) ||
+    compareText(a.record, b.record) ||
+    compareText(JSON.stringify(a.threat), JSON.stringify(b.threat))
   );
 }
 
 /** Newest first, of one day the more severe first. */
 function byDecision(a: SourcedThreat, b: SourcedThreat): number {
   return (
-    order(b.threat.assertedOn, a.threat.assertedOn) ||
+    compareText(b.threat.assertedOn, a.threat.assertedOn) ||
     severity(a.threat.ssvc) - severity(b.threat.ssvc) ||
     byGravity(a, b)
   );
@@ -182,7 +182,7 @@ function severity(ssvc: ThreatFact['ssvc']): number {
 
 function byScore(a: SourcedThreat, b: SourcedThreat): number {
   return (
-    order(b.threat.assertedOn, a.threat.assertedOn) ||
+    compareText(b.threat.assertedOn, a.threat.assertedOn) ||
     (b.threat.probability ?? -1) - (a.threat.probability ?? -1) ||
     byGravity(a, b)
   );

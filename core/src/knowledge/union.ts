@@ -25,6 +25,7 @@
  */
 import { compareVersions } from '../version/version.ts';
 import { rankOf } from './authority.ts';
+import { compareText } from './compare-text.ts';
 import { ecosystems } from './ecosystem.ts';
 import type { FeedId, StatementFact } from './facts.ts';
 
@@ -74,7 +75,9 @@ export function uniteStatements(
   withdrawals: readonly Withdrawal[] = [],
 ): Union | null {
   const evidence = statements.length < 2 ? statements : [...statements].sort(byAuthority);
-  const withdrawal = [...withdrawals].sort((a, b) => order(a.feed, b.feed) || order(a.record, b.record))[0];
+  const withdrawal = [...withdrawals].sort(
+    (a, b) => compareText(a.feed, b.feed) || compareText(a.record, b.record),
+  )[0];
   if (withdrawal !== undefined) {
     return {
       status: 'withdrawn',
@@ -144,8 +147,8 @@ function byAuthority(a: SourcedStatement, b: SourcedStatement): number {
     rankOf(a.feed, a.statement) - rankOf(b.feed, b.statement) ||
     revised(a.statement, b.statement) ||
     byVersion(a.statement, b.statement) ||
-    order(a.record, b.record) ||
-    order(a.feed, b.feed)
+    compareText(a.record, b.record) ||
+    compareText(a.feed, b.feed)
   );
 }
 
@@ -154,7 +157,7 @@ function byAuthority(a: SourcedStatement, b: SourcedStatement): number {
  * fix is not taken back by a later mention.
  */
 function revised(a: StatementFact, b: StatementFact): number {
-  return a.ecosystem === 'windows' ? -order(a.statedAt ?? '', b.statedAt ?? '') : 0;
+  return a.ecosystem === 'windows' ? -compareText(a.statedAt ?? '', b.statedAt ?? '') : 0;
 }
 
 /** Whether Microsoft has said something else of a product since it called it not affected. */
@@ -178,11 +181,5 @@ function byVersion(left: StatementFact, right: StatementFact): number {
     const [fineA, fineB] = [a, b].map((version) => compareVersions(scheme, version, version) === 'equal');
     if (fineA !== fineB) return fineA === true ? -1 : 1;
   }
-  return order(a, b);
-}
-
-/** Plain code-unit order, so that the result is the same everywhere. */
-function order(a: string, b: string): number {
-  if (a === b) return 0;
-  return a < b ? -1 : 1;
+  return compareText(a, b);
 }

@@ -1,4 +1,5 @@
 import { digestJson } from '../inventory/digest.ts';
+import { compareText } from '../knowledge/compare-text.ts';
 import { schemeOf } from '../knowledge/ecosystem.ts';
 import { compareVersions } from '../version/version.ts';
 import type {
@@ -219,8 +220,4 @@ function unseenWarning(assets: readonly PlanAsset[], tasks: readonly PlannedTask
   const shown = unseen.slice(0, 10).map((asset) => asset.hostname);
   const more = unseen.length > 10 ? ` and ${String(unseen.length - 10)} more` : '';
   return [`not seen for more than a day, and patched only when they return: ${shown.join(', ')}${more}`];
-}
-
-function compareText(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
 }

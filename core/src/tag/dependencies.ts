@@ -2,6 +2,7 @@
  * Which tags need which. A tag needs the tags that its rule asks for and those that are nested in it; evaluated in the order
  * of the graph, every tag finds what it needs. There is no order where a tag needs itself, so that is refused.
  */
+import { compareText } from '../knowledge/compare-text.ts';
 import { nearest } from '../query/nearest.ts';
 import { compile, recordOf } from '../query/evaluate.ts';
 import type { CompareNode, Condition, Operand } from '../query/query.ts';
@@ -82,7 +83,7 @@ function namedOutright(condition: Condition): string[] {
 
 /** The graph of all tags, or the first thing that is wrong with it. */
 export function tagGraph(all: Iterable<TagDefinition>): TagGraphResult {
-  const sorted = [...all].toSorted((a, b) => byName(a.name, b.name));
+  const sorted = [...all].toSorted((a, b) => compareText(a.name, b.name));
   const definitions = new Map<string, TagDefinition>();
   for (const definition of sorted) {
     if (definitions.has(definition.name)) {
@@ -105,7 +106,7 @@ export function tagGraph(all: Iterable<TagDefinition>): TagGraphResult {
   const needsSorted = new Map<string, readonly string[]>();
   const neededBy = new Map<string, string[]>(sorted.map(({ name }) => [name, []]));
   for (const [name, needed] of needs) {
-    const list = [...needed].toSorted(byName);
+    const list = [...needed].toSorted(compareText);
     needsSorted.set(name, list);
     for (const each of list) neededBy.get(each)?.push(name);
   }
@@ -161,10 +162,6 @@ function unknownTag(
   };
 }
 
-function byName(a: string, b: string): number {
-  return a < b ? -1 : Number(a > b);
-}
-
 /** Kahn's algorithm in waves. What is left over needs itself, or something that does. */
 function arrange(
   needs: ReadonlyMap<string, readonly string[]>,
@@ -175,7 +172,7 @@ function arrange(
   let wave = [...waiting].filter(([, count]) => count === 0).map(([name]) => name);
   while (wave.length > 0) {
     const next: string[] = [];
-    for (const name of wave.toSorted(byName)) {
+    for (const name of wave.toSorted(compareText)) {
       order.push(name);
       waiting.delete(name);
       for (const dependent of neededBy.get(name) ?? []) {
@@ -203,7 +200,7 @@ function cyclesIn(
   const { rest } = arrange(among(neededBy), among(needs));
   const cycles: string[][] = [];
   const covered = new Set<string>();
-  for (const start of [...rest].toSorted(byName)) {
+  for (const start of [...rest].toSorted(compareText)) {
     if (covered.has(start)) continue;
     const path = wayRound(start, rest, needs);
     if (path === null) rest.delete(start);

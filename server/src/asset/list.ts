@@ -1,3 +1,4 @@
+import { compareText } from '@fixpoint/core/knowledge/compare-text.ts';
 import type { Asset, AssetDetail } from '@fixpoint/contract/asset.ts';
 import type { Actor } from '@fixpoint/core/audit/events.ts';
 import type { Context, Transact } from '../context.ts';
@@ -91,8 +92,6 @@ function readCursor(text: string): { hostname: string; id: number } | null {
     : { id: Number(parts[1]), hostname: parts[2] ?? '' };
 }
 
-const compare = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0);
-
 /** Problems of an agent that do not make what it reports old: it can read the host, and something else is amiss. */
 const notAboutReading: ReadonlySet<string> = new Set(['orders_not_supported', 'repositories_unreachable']);
 
@@ -115,7 +114,7 @@ export async function assetDetail(
     return answer({
       asset: view,
       host: whole.host,
-      packages: packages.toSorted((a, b) => compare(a.name, b.name) || compare(a.arch, b.arch)),
+      packages: packages.toSorted((a, b) => compareText(a.name, b.name) || compareText(a.arch, b.arch)),
       candidates: whole.candidates,
       residue: whole.residue,
       undetermined: [
