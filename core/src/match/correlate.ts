@@ -70,11 +70,6 @@ const rebootAdvised =
 /** Packages without code that runs on: data, documentation, headers. */
 const nothingRuns = /(?:-doc|-docs|-dev|-devel|-headers|-common-data|-data|-fonts|-locales)$/u;
 
-/** For answers, whose arrays are their own. */
-export function copyOf(needs: PatchNeeds) {
-  return { ...needs, packages: [...needs.packages], dependencies: [...needs.dependencies] };
-}
-
 /** What installing a patch of these packages entails. */
 export function needsOf(
   installed: readonly { readonly name: string; readonly version: string; readonly arch: string }[],

@@ -3,12 +3,12 @@ import type { Explanation, ExplanationQuery } from '@fixpoint/contract/explanati
 import { explain, type SoftwareThere } from '@fixpoint/core/finding/explain.ts';
 import { productOf, productTitle } from '@fixpoint/core/knowledge/ecosystem.ts';
 import { lookUp } from '@fixpoint/core/match/match.ts';
-import { copyOf } from '@fixpoint/core/match/correlate.ts';
 import { offeredVersions } from '@fixpoint/core/match/offered.ts';
 import { assetRows, assetsByReference } from '../asset/commands.ts';
 import type { Transact } from '../context.ts';
-import { knownOf, vulnerabilitiesCalled, windowsKnowledge } from '../knowledge/commands.ts';
+import { knownOf, vulnerabilityCalled, windowsKnowledge } from '../knowledge/commands.ts';
 import { answer, refuse, type Answer } from '../refusal.ts';
+import { patchAnswer } from './patch-answer.ts';
 import { patchFacts } from '../patch/commands.ts';
 import { softwareOf } from '../software/commands.ts';
 import { mitigationSentences } from './mitigated.ts';
@@ -28,16 +28,9 @@ export async function explanation(
   if (asset === undefined) {
     return refuse(404, 'asset_unknown', `there is no asset ${query.asset}`, 'name it by id or host name');
   }
-  const called = await vulnerabilitiesCalled(trx, query.vulnerability);
-  if (called.length > 1) {
-    return refuse(
-      409,
-      'vulnerability_ambiguous',
-      `${query.vulnerability} is about ${called.length} vulnerabilities: ${called.slice(0, 10).join(', ')}${called.length > 10 ? ', …' : ''}`,
-      'ask for one of them',
-    );
-  }
-  const vulnerability = called[0] ?? query.vulnerability;
+  const called = await vulnerabilityCalled(trx, query.vulnerability);
+  if (!called.ok) return called;
+  const vulnerability = called.value ?? query.vulnerability;
   const product = productOf(asset.os, asset.os_release);
   const known = await knownOf(trx, product, vulnerability);
   const names = new Set(known.statements.map(({ statement }) => statement.package));
@@ -49,7 +42,7 @@ export async function explanation(
     hostname: asset.hostname,
     product,
     productKnown: known.productKnown,
-    vulnerabilityKnown: called.length > 0,
+    vulnerabilityKnown: called.value !== null,
     statements: known.statements,
     withdrawals: known.withdrawals,
     software,
@@ -84,14 +77,7 @@ export async function explanation(
     facts: [...told.facts, ...mitigations.facts],
     software: told.software.map(({ missing, patch, ...one }) => ({
       ...one,
-      patch:
-        patch === null
-          ? null
-          : {
-              ...patch,
-              superseded_by: facts.get(patch.id)?.supersededBy ?? null,
-              needs: copyOf(patch.needs),
-            },
+      patch: patch === null ? null : patchAnswer(patch, facts.get(patch.id)?.supersededBy ?? null),
       missing_patch: missing,
       also_fixes: (patch === null ? [] : (facts.get(patch.id)?.fixes ?? [])).filter(
         (id) => id !== vulnerability,

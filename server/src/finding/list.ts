@@ -2,7 +2,7 @@ import type { Static } from 'typebox';
 import { findingStatuses, type Finding, type FindingQuery } from '@fixpoint/contract/finding.ts';
 import { summariseDanger } from '@fixpoint/core/knowledge/danger.ts';
 import { isEcosystem, productOf } from '@fixpoint/core/knowledge/ecosystem.ts';
-import { copyOf, correlate } from '@fixpoint/core/match/correlate.ts';
+import { correlate } from '@fixpoint/core/match/correlate.ts';
 import { offeredVersions } from '@fixpoint/core/match/offered.ts';
 import { assetRows, assetsByReference, type AssetRow } from '../asset/commands.ts';
 import type { Transact } from '../context.ts';
@@ -10,6 +10,7 @@ import { readOffset } from '../cursor.ts';
 import { dangersOf } from '../knowledge/danger.ts';
 import { vulnerabilitiesCalled } from '../knowledge/commands.ts';
 import { answer, refuse, type Answer } from '../refusal.ts';
+import { patchAnswer } from './patch-answer.ts';
 import { newestPatches } from '../patch/commands.ts';
 import { softwareOf, type SoftwareRow } from '../software/commands.ts';
 import { mitigatedSentence, mitigationsFor } from './mitigated.ts';
@@ -137,13 +138,7 @@ async function present(trx: Transact, rows: readonly FindingRow[]): Promise<Find
       fix_state: fixStates.find((state) => state === row.fix_state) ?? 'unknown',
       fixed_version: row.fixed_version,
       patch:
-        row.status === 'fixed' || patch === null
-          ? null
-          : {
-              ...patch,
-              superseded_by: newest.get(patch.id) ?? null,
-              needs: copyOf(patch.needs),
-            },
+        row.status === 'fixed' || patch === null ? null : patchAnswer(patch, newest.get(patch.id) ?? null),
       missing_patch: row.status === 'fixed' ? null : missing,
       mitigations,
       cvss: danger.score?.chosen.score.baseScore ?? null,

@@ -6,6 +6,7 @@ import type { SourcedStatement, Withdrawal } from '@fixpoint/core/knowledge/unio
 import { supersedenceOf, type SupersedenceGraph } from '@fixpoint/core/match/windows-updates.ts';
 import type { Context, Transact } from '../context.ts';
 import { feeds } from '../feed/feeds.ts';
+import { answer, refuse, type Answer } from '../refusal.ts';
 import {
   aliasesOf,
   canonicalIds,
@@ -17,6 +18,7 @@ import {
   withdrawnAmong,
   type PackageNames,
   type StatementRow,
+  vulnerabilitiesCalled,
 } from './known.ts';
 import { feedRejections, feedRows, holdKnowledge } from './store.ts';
 
@@ -110,6 +112,24 @@ export async function knownOf(
     withdrawals: await withdrawalsOf(trx, product.ecosystem, vulnerability),
     productKnown: await isReleaseKnown(trx, product),
   };
+}
+
+/**
+ * The one vulnerability that people mean by an id, or null when no feed knows it. Refused when an advisory of that id is about
+ * several.
+ */
+export async function vulnerabilityCalled(trx: Transact, asked: string): Promise<Answer<string | null>> {
+  const called = await vulnerabilitiesCalled(trx, asked);
+  if (called.length > 1) {
+    const named = `${called.slice(0, 10).join(', ')}${called.length > 10 ? ', …' : ''}`;
+    return refuse(
+      409,
+      'vulnerability_ambiguous',
+      `${asked} is about ${called.length} vulnerabilities: ${named}`,
+      'ask for one of them',
+    );
+  }
+  return answer(called[0] ?? null);
 }
 
 export { productsOfUpdates, vulnerabilitiesCalled } from './known.ts';
