@@ -1,7 +1,6 @@
 import {
   chmodSync,
   closeSync,
-  existsSync,
   fsyncSync,
   linkSync,
   mkdirSync,
@@ -150,8 +149,4 @@ export function lockStateDir(dir: string): () => void {
     rmSync(mine, { force: true });
   }
   throw new AgentFailure('already_running', `${path} cannot be taken`, 'Remove the file if no agent runs.');
-}
-
-export function fileExists(path: string): boolean {
-  return existsSync(path);
 }

@@ -58,7 +58,6 @@ export const classes = [
   'windows_pending_restart',
   'windows_unlisted_update',
 ] as const;
-export type LabelClass = (typeof classes)[number];
 
 const Label = Type.Object(
   {

@@ -1,5 +1,5 @@
 import { decideAll, type Decision } from '@fixpoint/core/knowledge/decision.ts';
-import { productOf, productTitle, type Product } from '@fixpoint/core/knowledge/ecosystem.ts';
+import { productOf, productTitle } from '@fixpoint/core/knowledge/ecosystem.ts';
 import { evidenceOf } from '@fixpoint/core/match/evidence.ts';
 import {
   kernelExposure,
@@ -221,10 +221,4 @@ function namedPairs(there: readonly InstalledSoftware[], knowledge: CaseKnowledg
 /** Of a system that no feed knows: every vulnerability that is spoken of at all, in every package. */
 function everyPair(there: readonly InstalledSoftware[], knowledge: CaseKnowledge): string[] {
   return there.flatMap(({ name }) => [...knowledge.vulnerabilities].map((one) => pairKey(one, name)));
-}
-
-/** For messages: the system that a case is of. */
-export function systemTitle(system: System): string {
-  const product: Product = productOf(system.os, system.os_release);
-  return productTitle(product);
 }

@@ -11,35 +11,9 @@ import {
 } from './config-text.ts';
 import { needsOf, ownFile, type HostState } from './host-state.ts';
 import { judge, judgeRegistry } from './judge.ts';
-import { type MitigationOrder, type MitigationStep, type SettingStep } from './mitigation.ts';
+import type { MitigationOrder } from './mitigation.ts';
 import { leftUntilBoot, planApply, planUndo, type BeforeApply, type Operation } from './plan-steps.ts';
-
-const grace: SettingStep = {
-  kind: 'service_setting',
-  unit: 'ssh.service',
-  dialect: 'sshd_config',
-  file: '/etc/ssh/sshd_config',
-  section: null,
-  key: 'LoginGraceTime',
-  value: '0',
-};
-const pipes: SettingStep = {
-  kind: 'service_setting',
-  unit: 'smbd.service',
-  dialect: 'ini',
-  file: '/etc/samba/smb.conf',
-  section: 'global',
-  key: 'nt pipe support',
-  value: 'no',
-};
-const order = (id: string, steps: MitigationStep[], unit: string | null = null): MitigationOrder => ({
-  id,
-  steps,
-  restart_units: unit === null ? [] : [{ unit, how: 'reload' }],
-});
-const userns = order('userns', [{ kind: 'sysctl', key: 'kernel.unprivileged_userns_clone', value: '0' }]);
-const dccp = order('dccp', [{ kind: 'kernel_module_blacklist', module: 'dccp' }]);
-const login = order('login', [grace], 'ssh.service');
+import { grace, pipes, order, userns, dccp, login } from './sample-orders.ts';
 
 const host = (over: Partial<HostState> = {}): HostState => ({
   files: {},

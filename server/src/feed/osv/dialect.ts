@@ -67,5 +67,3 @@ export function cvesOfErratum(record: OsvRecord): readonly string[] {
   const brackets = (record.details ?? '').match(/\((?:CVE-[0-9]{4}-[0-9]{4,19}[,\s]*)+\)/gu) ?? [];
   return [...new Set(brackets.flatMap((text) => text.match(/CVE-[0-9]{4}-[0-9]{4,19}/gu) ?? []))];
 }
-
-export const neverElsewhere = (): readonly string[] => [];
