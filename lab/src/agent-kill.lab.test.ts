@@ -22,13 +22,7 @@ import {
 } from './fault-lab.ts';
 import type { Host } from './host.ts';
 import { onlyTask, startJob, watchDeployment } from './patching.ts';
-import { describeMissing, prerequisites } from './prerequisites.ts';
-
-const missing = describeMissing(await prerequisites());
-if (missing !== undefined) process.stderr.write(`\n${missing}\n\n`);
-const say = (line: string): void => {
-  process.stdout.write(`lab: ${line}\n`);
-};
+import { missing, say } from './lab-suite.ts';
 
 type Script = 'preinst' | 'postinst';
 

@@ -24,7 +24,7 @@ import {
   trail,
   watchDeployment,
 } from './patching.ts';
-import { describeMissing, prerequisites } from './prerequisites.ts';
+import { missing, say } from './lab-suite.ts';
 import { agentBinary, enrolHosts, startProduct, type Product } from './product.ts';
 import { cleanEnvironment, runCommand } from './run-command.ts';
 import { buildRepository, configureRepository, updateOnlyLabRepository } from './repository.ts';
@@ -33,13 +33,8 @@ import { serveFolder, type RepositoryServer } from './repository-server.ts';
 const commandLine = resolve(import.meta.dirname, '../../cli/bin/fixpoint.mjs');
 /** As much of GET /api/v1/distribution as is looked at. */
 const Distribution = Type.Object({ served_bytes: Type.Number() });
-const missing = describeMissing(await prerequisites());
-if (missing !== undefined) process.stderr.write(`\n${missing}\n\n`);
 const tell = (hostname: string, state: string, message: string): void => {
   say(`${hostname}: ${state} ${message}`.trimEnd());
-};
-const say = (line: string): void => {
-  process.stdout.write(`lab: ${line}\n`);
 };
 
 describe.skipIf(missing !== undefined)('the closed loop', () => {

@@ -7,7 +7,7 @@ import { type Lab, startLab } from './fleet.ts';
 import type { Host } from './host.ts';
 import { fixedVersion, goodLog, labPackages, slowFile, vulnerableVersion } from './lab-packages.ts';
 import { cgroupRoots, mountsBelow } from './lab-run.ts';
-import { describeMissing, prerequisites } from './prerequisites.ts';
+import { missing, say } from './lab-suite.ts';
 import {
   type LabRepository,
   buildRepository,
@@ -15,12 +15,6 @@ import {
   updateOnlyLabRepository,
 } from './repository.ts';
 import { type RepositoryServer, serveFolder } from './repository-server.ts';
-
-const missing = describeMissing(await prerequisites());
-const say = (line: string): void => {
-  process.stdout.write(`lab: ${line}\n`);
-};
-if (missing !== undefined) process.stderr.write(`\n${missing}\n\n`);
 
 /** Whether a TCP connection from this machine, over the bridge, is answered within two seconds. */
 async function answers(address: string, port: number): Promise<boolean> {

@@ -23,14 +23,8 @@ import {
 } from './fault-lab.ts';
 import type { Host } from './host.ts';
 import { alerts, onlyTask, startJob, trail, watchDeployment } from './patching.ts';
-import { describeMissing, prerequisites } from './prerequisites.ts';
+import { missing, say } from './lab-suite.ts';
 import { alterCheckIns, type TamperingProxy } from './tampering-proxy.ts';
-
-const missing = describeMissing(await prerequisites());
-if (missing !== undefined) process.stderr.write(`\n${missing}\n\n`);
-const say = (line: string): void => {
-  process.stdout.write(`lab: ${line}\n`);
-};
 
 const names = ['victim', 'late', 'other'] as const;
 type Name = (typeof names)[number];

@@ -3,11 +3,8 @@ import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { waitFor } from './clock.ts';
 import { cgroupRoots, mountsBelow, sweepDeadRuns } from './lab-run.ts';
-import { describeMissing, prerequisites } from './prerequisites.ts';
+import { missing } from './lab-suite.ts';
 import { cleanEnvironment, startInBackground } from './run-command.ts';
-
-const missing = describeMissing(await prerequisites());
-if (missing !== undefined) process.stderr.write(`\n${missing}\n\n`);
 
 const fleet = new URL('fleet.ts', import.meta.url).href;
 const owner = `

@@ -12,15 +12,9 @@ import { auditVerifies, explained, statesOf } from './fault-lab.ts';
 import { type Lab, startLab } from './fleet.ts';
 import type { Host } from './host.ts';
 import { createJob, findings, onlyTask, preview, startJob, watchDeployment } from './patching.ts';
-import { describeMissing, prerequisites } from './prerequisites.ts';
+import { missing, say } from './lab-suite.ts';
 import { agentBinary, enrolHosts, startProduct, type Product } from './product.ts';
 import { runCommand } from './run-command.ts';
-
-const missing = describeMissing(await prerequisites());
-if (missing !== undefined) process.stderr.write(`\n${missing}\n\n`);
-const say = (line: string): void => {
-  process.stdout.write(`lab: ${line}\n`);
-};
 
 const vulnerability = 'CVE-2024-6387';
 const id = 'sshd-login-grace-time';

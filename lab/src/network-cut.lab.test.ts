@@ -22,14 +22,8 @@ import {
 } from './fault-lab.ts';
 import type { Host } from './host.ts';
 import { deploymentDetail, startJob, taskDetail, watchDeployment } from './patching.ts';
-import { describeMissing, prerequisites } from './prerequisites.ts';
+import { missing, say } from './lab-suite.ts';
 import type { TamperingProxy } from './tampering-proxy.ts';
-
-const missing = describeMissing(await prerequisites());
-if (missing !== undefined) process.stderr.write(`\n${missing}\n\n`);
-const say = (line: string): void => {
-  process.stdout.write(`lab: ${line}\n`);
-};
 
 /** An asset is silent after three missed check-ins, and not before this: server/src/deployment/observe.ts. */
 const silentAfterSeconds = 30;

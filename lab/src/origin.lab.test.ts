@@ -10,7 +10,7 @@ import { Type, type Static } from '@fixpoint/contract/schema.ts';
 import { type Lab, startLab } from './fleet.ts';
 import type { Host } from './host.ts';
 import type { LabPackage } from './lab-packages.ts';
-import { describeMissing, prerequisites } from './prerequisites.ts';
+import { missing, say } from './lab-suite.ts';
 import { agentBinary } from './product.ts';
 import {
   buildRepository,
@@ -20,12 +20,6 @@ import {
 } from './repository.ts';
 import { serveFolder, type RepositoryServer } from './repository-server.ts';
 import { runOrThrow } from './run-command.ts';
-
-const missing = describeMissing(await prerequisites());
-if (missing !== undefined) process.stderr.write(`\n${missing}\n\n`);
-const say = (line: string): void => {
-  process.stdout.write(`lab: ${line}\n`);
-};
 
 /** A package without content, in two versions. */
 function plain(name: string, first: string, second: string): LabPackage {

@@ -22,14 +22,8 @@ import {
 } from './fault-lab.ts';
 import { goodLog } from './lab-packages.ts';
 import { startJob, taskDetail, trail, watchDeployment } from './patching.ts';
-import { describeMissing, prerequisites } from './prerequisites.ts';
+import { missing, say } from './lab-suite.ts';
 import type { Tampering, TamperingProxy } from './tampering-proxy.ts';
-
-const missing = describeMissing(await prerequisites());
-if (missing !== undefined) process.stderr.write(`\n${missing}\n\n`);
-const say = (line: string): void => {
-  process.stdout.write(`lab: ${line}\n`);
-};
 
 const names = ['s1', 's2', 's3', 's4'] as const;
 const concurrency = 2;
