@@ -51,6 +51,9 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   });
 }
 
+/** Written by failure-reporter.ts. */
+const failedTests = join(reports, 'failed-tests.txt');
+process.env['FIXPOINT_TEST_FAILURES'] = failedTests;
 const total: Counts = { passed: 0, failed: 0, skipped: 0 };
 const failures: string[] = [];
 const durations: string[] = [];
@@ -91,6 +94,7 @@ if (!onlyUnit) {
   }
 }
 
+if (existsSync(failedTests)) console.log(`\n${readFileSync(failedTests, 'utf8').trimEnd()}`);
 rmSync(reports, { recursive: true, force: true });
 console.log(`\n${durations.join(' · ')}`);
 if (failures.length > 0) console.log(`failed: ${failures.join(', ')}`);
@@ -128,6 +132,9 @@ async function testRun(project: 'unit' | 'lab', filters: readonly string[]): Pro
     '--passWithNoTests',
     '--reporter=default',
     '--reporter=json',
+    `--reporter=${join(root, 'setup/failure-reporter.ts')}`,
+    // A machine that others use too can be slow for a moment. What passed at the second try only is named at the end.
+    '--retry=1',
     `--outputFile.json=${report}`,
     ...filters,
   ]);
