@@ -54,6 +54,7 @@ const CORE_ROOMS = [
   'reliability',
   'query',
   'tag',
+  'posture',
   'task',
   'gate',
   'patch-job',
@@ -62,7 +63,7 @@ const CORE_ROOMS = [
 ];
 
 /** What core may import from npm: libraries without I/O, clock or randomness. */
-const PURE_LIBRARIES = ['@noble/hashes', 'canonicalize', 'ae-cvss-calculator', 'typebox'];
+const PURE_LIBRARIES = ['@noble/hashes', 'canonicalize', 'ae-cvss-calculator', 'roaring-wasm', 'typebox'];
 
 /** Table → the room whose store.ts alone writes it. */
 const TABLES: Readonly<Record<string, string>> = {
@@ -89,7 +90,12 @@ const TABLES: Readonly<Record<string, string>> = {
   exposure_history: 'finding',
   asset_exposure: 'finding',
   tag: 'tag',
-  tag_asset: 'tag',
+  criticality_rule: 'criticality',
+  sla_rule: 'sla',
+  risk_acceptance: 'acceptance',
+  report: 'report',
+  report_count: 'report',
+  fleet_change: 'posture',
   patch: 'patch',
   patch_job: 'patch-job',
   deployment: 'deployment',

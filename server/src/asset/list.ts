@@ -68,7 +68,7 @@ async function views(
       arch: row.arch,
       agent_version: row.agent_version,
       tags: tags.get(row.id) ?? [],
-      criticality: row.criticality,
+      criticality: row.criticality_set ?? 3,
       enrolled_at: row.enrolled_at.toISOString(),
       last_seen_at: row.last_seen_at?.toISOString() ?? null,
       contact: contactOf(row, now),

@@ -131,7 +131,7 @@ export async function listAssets(
       'os_release',
       'arch',
       'agent_version',
-      'criticality',
+      'criticality_set',
       'enrolled_at',
       'retired_at',
       'last_seen_at',

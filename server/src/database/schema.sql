@@ -84,7 +84,8 @@ create table asset (
   retired_at timestamp with time zone,
   last_seen_at timestamp with time zone,
   next_check_in_seconds real default 60 not null,
-  criticality smallint default 3 not null,
+  criticality_set smallint,
+  attributes jsonb default '{}'::jsonb not null,
   software integer[] default '{}'::integer[] not null,
   since integer[] default '{}'::integer[] not null,
   digests jsonb,
@@ -96,7 +97,7 @@ create table asset (
   constraint asset_pkey PRIMARY KEY (id),
   constraint asset_public_key_key UNIQUE (public_key),
   constraint asset_uid_key UNIQUE (uid),
-  constraint asset_criticality_check CHECK (criticality >= 1 AND criticality <= 5),
+  constraint asset_criticality_set_check CHECK (criticality_set >= 1 AND criticality_set <= 5),
   constraint asset_mode_check CHECK (mode = ANY (ARRAY['assess'::text, 'manage'::text]))
 );
 CREATE INDEX asset_last_seen ON public.asset USING btree (last_seen_at);
@@ -156,6 +157,21 @@ create table change_log (
   constraint change_log_asset_id_fkey FOREIGN KEY (asset_id) REFERENCES asset(id)
 );
 CREATE INDEX change_log_asset ON public.change_log USING btree (asset_id, at);
+
+create table criticality_rule (
+  id uuid not null,
+  name text not null,
+  "position" integer not null,
+  query text not null,
+  criticality smallint not null,
+  created_by text not null,
+  created_at timestamp with time zone not null,
+  updated_at timestamp with time zone not null,
+  constraint criticality_rule_pkey PRIMARY KEY (id),
+  constraint criticality_rule_name_key UNIQUE (name),
+  constraint criticality_rule_position_key UNIQUE ("position") DEFERRABLE INITIALLY DEFERRED,
+  constraint criticality_rule_criticality_check CHECK (criticality >= 1 AND criticality <= 5)
+);
 
 create table cvss (
   feed text not null,
@@ -310,6 +326,18 @@ create table feed_sync (
   constraint feed_sync_phase_check CHECK (phase = ANY (ARRAY['idle'::text, 'downloading'::text, 'importing'::text]))
 );
 
+create table fleet_change (
+  xid xid8 default pg_current_xact_id() not null,
+  sequence bigint generated always as identity not null,
+  kind text not null,
+  ids integer[],
+  keys text[],
+  at timestamp with time zone default clock_timestamp() not null,
+  constraint fleet_change_pkey PRIMARY KEY (xid, sequence),
+  constraint fleet_change_kind_check CHECK (kind = ANY (ARRAY['asset'::text, 'software'::text, 'vulnerability'::text, 'tag'::text, 'criticality'::text, 'sla'::text, 'acceptance'::text]))
+);
+CREATE INDEX fleet_change_at ON public.fleet_change USING btree (at);
+
 create table patch (
   id text not null,
   ecosystem text not null,
@@ -331,6 +359,54 @@ create table patch_job (
   archived_at timestamp with time zone,
   constraint patch_job_pkey PRIMARY KEY (id)
 );
+
+create table report (
+  id uuid not null,
+  name text not null,
+  description text default ''::text not null,
+  subject text not null,
+  query text not null,
+  sort jsonb not null,
+  columns text[] not null,
+  owner text not null,
+  shared boolean not null,
+  version integer default 1 not null,
+  created_at timestamp with time zone not null,
+  updated_at timestamp with time zone not null,
+  archived_at timestamp with time zone,
+  constraint report_pkey PRIMARY KEY (id),
+  constraint report_subject_check CHECK (subject = ANY (ARRAY['finding'::text, 'asset'::text, 'vulnerability'::text, 'patch'::text]))
+);
+CREATE INDEX report_owner ON public.report USING btree (owner) WHERE (archived_at IS NULL);
+
+create table report_count (
+  report_id uuid not null,
+  at timestamp with time zone not null,
+  items integer not null,
+  assets integer not null,
+  risk real,
+  constraint report_count_pkey PRIMARY KEY (report_id, at),
+  constraint report_count_report_id_fkey FOREIGN KEY (report_id) REFERENCES report(id) ON DELETE CASCADE
+);
+
+create table risk_acceptance (
+  id uuid not null,
+  scope text not null,
+  reason text not null,
+  owner text not null,
+  created_by text not null,
+  created_at timestamp with time zone not null,
+  starts_at timestamp with time zone not null,
+  expires_at timestamp with time zone not null,
+  warned_at timestamp with time zone,
+  expired_at timestamp with time zone,
+  revoked_at timestamp with time zone,
+  revoked_by text,
+  revoked_reason text,
+  constraint risk_acceptance_pkey PRIMARY KEY (id),
+  constraint risk_acceptance_check CHECK (expires_at > starts_at)
+);
+CREATE INDEX risk_acceptance_running ON public.risk_acceptance USING btree (expires_at) WHERE ((expired_at IS NULL) AND (revoked_at IS NULL));
 
 create table schema_migration (
   number integer not null,
@@ -366,6 +442,19 @@ create table session (
   constraint "session_userId_fkey" FOREIGN KEY ("userId") REFERENCES "user"(id) ON DELETE CASCADE
 );
 CREATE INDEX session_user_id ON public.session USING btree ("userId");
+
+create table sla_rule (
+  id uuid not null,
+  name text not null,
+  "position" integer not null,
+  definition jsonb not null,
+  created_by text not null,
+  created_at timestamp with time zone not null,
+  updated_at timestamp with time zone not null,
+  constraint sla_rule_pkey PRIMARY KEY (id),
+  constraint sla_rule_name_key UNIQUE (name),
+  constraint sla_rule_position_key UNIQUE ("position") DEFERRABLE INITIALLY DEFERRED
+);
 
 create table software (
   id integer generated always as identity not null,
@@ -435,21 +524,23 @@ create table tag (
   id uuid not null,
   name text not null,
   description text default ''::text not null,
+  parent text,
+  kind text not null,
+  rule text,
+  ranges text[],
+  members bytea not null,
+  members_at timestamp with time zone not null,
   created_by text not null,
   created_at timestamp with time zone not null,
+  updated_at timestamp with time zone not null,
   constraint tag_pkey PRIMARY KEY (id),
   constraint tag_name_key UNIQUE (name),
-  constraint tag_name_check CHECK (name ~ '^[a-z0-9][a-z0-9._/-]{0,62}$'::text)
+  constraint tag_check CHECK ((rule IS NOT NULL) = (kind = 'rule'::text)),
+  constraint tag_check1 CHECK ((ranges IS NOT NULL) = (kind = 'ranges'::text)),
+  constraint tag_kind_check CHECK (kind = ANY (ARRAY['list'::text, 'rule'::text, 'ranges'::text])),
+  constraint tag_name_check CHECK (name ~ '^[a-z0-9][a-z0-9._/-]{0,62}$'::text),
+  constraint tag_parent_fkey FOREIGN KEY (parent) REFERENCES tag(name) ON UPDATE CASCADE
 );
-
-create table tag_asset (
-  tag_id uuid not null,
-  asset_id integer not null,
-  constraint tag_asset_pkey PRIMARY KEY (tag_id, asset_id),
-  constraint tag_asset_asset_id_fkey FOREIGN KEY (asset_id) REFERENCES asset(id),
-  constraint tag_asset_tag_id_fkey FOREIGN KEY (tag_id) REFERENCES tag(id) ON DELETE CASCADE
-);
-CREATE INDEX tag_asset_asset ON public.tag_asset USING btree (asset_id);
 
 create table task (
   id uuid not null,
@@ -572,3 +663,108 @@ create table vulnerability (
 CREATE INDEX vulnerability_aliases ON public.vulnerability USING gin (aliases);
 CREATE INDEX vulnerability_id ON public.vulnerability USING btree (id);
 CREATE INDEX vulnerability_record ON public.vulnerability USING btree (feed, record);
+
+CREATE OR REPLACE FUNCTION public.asset_detail_written()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+declare changed integer[];
+begin
+  select array_agg(distinct asset_id) into changed from news;
+  if changed is not null then perform note_fleet_change('asset', changed, null); end if;
+  return null;
+end $function$;
+
+CREATE OR REPLACE FUNCTION public.asset_inserted()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  perform note_fleet_change('asset', (select array_agg(id) from news), null);
+  return null;
+end $function$;
+
+CREATE OR REPLACE FUNCTION public.asset_updated()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+declare changed integer[];
+begin
+  select array_agg(n.id) into changed from news n join olds o on o.id = n.id
+  where (n.inventory_at, n.digests, n.retired_at, n.criticality_set, n.attributes, n.mode, n.hostname, n.agent_version, n.problems)
+    is distinct from
+    (o.inventory_at, o.digests, o.retired_at, o.criticality_set, o.attributes, o.mode, o.hostname, o.agent_version, o.problems);
+  if changed is not null then perform note_fleet_change('asset', changed, null); end if;
+  return null;
+end $function$;
+
+CREATE OR REPLACE FUNCTION public.note_fleet_change(kind text, ids integer[], keys text[])
+ RETURNS void
+ LANGUAGE sql
+AS $function$
+  insert into fleet_change (kind, ids, keys) values (kind, ids, keys);
+  select pg_notify('fleet_change', '');
+$function$;
+
+CREATE OR REPLACE FUNCTION public.rules_written()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  perform note_fleet_change(tg_argv[0], null, null);
+  return null;
+end $function$;
+
+CREATE OR REPLACE FUNCTION public.software_written()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+declare changed integer[];
+begin
+  if tg_table_name = 'software' then select array_agg(id) into changed from news;
+  else select array_agg(distinct software_id) into changed from news;
+  end if;
+  if changed is not null then perform note_fleet_change('software', changed, null); end if;
+  return null;
+end $function$;
+
+CREATE OR REPLACE FUNCTION public.tag_updated()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  if exists (
+    select from news n join olds o on o.id = n.id
+    where (n.name, n.description, n.parent, n.kind, n.rule, n.ranges) is distinct from (o.name, o.description, o.parent, o.kind, o.rule, o.ranges)
+      or (n.kind = 'list' and n.members is distinct from o.members)
+  ) then perform note_fleet_change('tag', null, null); end if;
+  return null;
+end $function$;
+
+CREATE TRIGGER asset_inserted AFTER INSERT ON asset REFERENCING NEW TABLE AS news FOR EACH STATEMENT EXECUTE FUNCTION asset_inserted();
+
+CREATE TRIGGER asset_updated AFTER UPDATE ON asset REFERENCING OLD TABLE AS olds NEW TABLE AS news FOR EACH STATEMENT EXECUTE FUNCTION asset_updated();
+
+CREATE TRIGGER asset_exposure_inserted AFTER INSERT ON asset_exposure REFERENCING NEW TABLE AS news FOR EACH STATEMENT EXECUTE FUNCTION asset_detail_written();
+
+CREATE TRIGGER asset_exposure_updated AFTER UPDATE ON asset_exposure REFERENCING NEW TABLE AS news FOR EACH STATEMENT EXECUTE FUNCTION asset_detail_written();
+
+CREATE TRIGGER criticality_rule_written AFTER INSERT OR DELETE OR UPDATE ON criticality_rule FOR EACH STATEMENT EXECUTE FUNCTION rules_written('criticality');
+
+CREATE TRIGGER exposure_history_inserted AFTER INSERT ON exposure_history REFERENCING NEW TABLE AS news FOR EACH STATEMENT EXECUTE FUNCTION asset_detail_written();
+
+CREATE TRIGGER risk_acceptance_written AFTER INSERT OR DELETE OR UPDATE ON risk_acceptance FOR EACH STATEMENT EXECUTE FUNCTION rules_written('acceptance');
+
+CREATE TRIGGER sla_rule_written AFTER INSERT OR DELETE OR UPDATE ON sla_rule FOR EACH STATEMENT EXECUTE FUNCTION rules_written('sla');
+
+CREATE TRIGGER software_inserted AFTER INSERT ON software REFERENCING NEW TABLE AS news FOR EACH STATEMENT EXECUTE FUNCTION software_written();
+
+CREATE TRIGGER software_verdict_deleted AFTER DELETE ON software_verdict REFERENCING OLD TABLE AS news FOR EACH STATEMENT EXECUTE FUNCTION software_written();
+
+CREATE TRIGGER software_verdict_inserted AFTER INSERT ON software_verdict REFERENCING NEW TABLE AS news FOR EACH STATEMENT EXECUTE FUNCTION software_written();
+
+CREATE TRIGGER software_verdict_updated AFTER UPDATE ON software_verdict REFERENCING NEW TABLE AS news FOR EACH STATEMENT EXECUTE FUNCTION software_written();
+
+CREATE TRIGGER tag_inserted AFTER INSERT OR DELETE ON tag FOR EACH STATEMENT EXECUTE FUNCTION rules_written('tag');
+
+CREATE TRIGGER tag_updated AFTER UPDATE ON tag REFERENCING OLD TABLE AS olds NEW TABLE AS news FOR EACH STATEMENT EXECUTE FUNCTION tag_updated();

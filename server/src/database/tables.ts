@@ -7,6 +7,8 @@ import type {
   UpdateFact,
 } from '@fixpoint/core/knowledge/facts.ts';
 import type { Undetermined } from '@fixpoint/core/finding/exposure.ts';
+import type { SlaRule } from '@fixpoint/core/finding/sla.ts';
+import type { Subject } from '@fixpoint/core/query/fields.ts';
 import type { VerdictEvidence } from '@fixpoint/core/match/evidence.ts';
 import type { ColumnType, Generated } from 'kysely';
 import type { Static } from 'typebox';
@@ -16,6 +18,7 @@ import type { Candidate, HostFacts, InventoryDigestsSchema, Residue } from '@fix
 
 type Json<T> = ColumnType<T, string, string>;
 type Time = ColumnType<Date, Date | string, Date | string>;
+type OptionalTime = ColumnType<Date | null, Date | string | null | undefined, Date | string | null>;
 type BigInt = ColumnType<string, string | number | bigint, string | number | bigint>;
 
 export interface UserTable {
@@ -266,7 +269,8 @@ export interface AssetTable {
   retired_at: ColumnType<Date | null, Date | string | null | undefined, Date | string | null>;
   last_seen_at: ColumnType<Date | null, Date | string | null | undefined, Date | string | null>;
   next_check_in_seconds: Generated<number>;
-  criticality: Generated<number>;
+  criticality_set: number | null;
+  attributes: ColumnType<Record<string, string>, string | undefined, string>;
   software: Generated<number[]>;
   since: Generated<number[]>;
   // Written from what has passed the contract's schemas only, so read as what it says.
@@ -313,13 +317,85 @@ export interface TagTable {
   id: string;
   name: string;
   description: Generated<string>;
+  parent: string | null;
+  kind: 'list' | 'rule' | 'ranges';
+  rule: string | null;
+  ranges: string[] | null;
+  members: Buffer;
+  members_at: Time;
   created_by: string;
   created_at: Time;
+  updated_at: Time;
 }
 
-export interface TagAssetTable {
-  tag_id: string;
-  asset_id: number;
+export interface CriticalityRuleTable {
+  id: string;
+  name: string;
+  position: number;
+  query: string;
+  criticality: number;
+  created_by: string;
+  created_at: Time;
+  updated_at: Time;
+}
+
+export interface SlaRuleTable {
+  id: string;
+  name: string;
+  position: number;
+  definition: Json<Omit<SlaRule, 'name'>>;
+  created_by: string;
+  created_at: Time;
+  updated_at: Time;
+}
+
+export interface RiskAcceptanceTable {
+  id: string;
+  scope: string;
+  reason: string;
+  owner: string;
+  created_by: string;
+  created_at: Time;
+  starts_at: Time;
+  expires_at: Time;
+  warned_at: OptionalTime;
+  expired_at: OptionalTime;
+  revoked_at: OptionalTime;
+  revoked_by: string | null;
+  revoked_reason: string | null;
+}
+
+export interface ReportTable {
+  id: string;
+  name: string;
+  description: Generated<string>;
+  subject: Subject;
+  query: string;
+  sort: Json<{ by: string; descending: boolean }[]>;
+  columns: string[];
+  owner: string;
+  shared: boolean;
+  version: Generated<number>;
+  created_at: Time;
+  updated_at: Time;
+  archived_at: OptionalTime;
+}
+
+export interface ReportCountTable {
+  report_id: string;
+  at: Time;
+  items: number;
+  assets: number;
+  risk: number | null;
+}
+
+export interface FleetChangeTable {
+  xid: Generated<string>;
+  sequence: Generated<BigInt | null>;
+  kind: 'asset' | 'software' | 'vulnerability' | 'tag' | 'criticality' | 'sla' | 'acceptance';
+  ids: number[] | null;
+  keys: string[] | null;
+  at: Generated<Date>;
 }
 
 export interface PatchTable {
@@ -493,7 +569,12 @@ export interface Database {
   exposure_history: ExposureHistoryTable;
   asset_exposure: AssetExposureTable;
   tag: TagTable;
-  tag_asset: TagAssetTable;
+  criticality_rule: CriticalityRuleTable;
+  sla_rule: SlaRuleTable;
+  risk_acceptance: RiskAcceptanceTable;
+  report: ReportTable;
+  report_count: ReportCountTable;
+  fleet_change: FleetChangeTable;
   patch: PatchTable;
   patch_job: PatchJobTable;
   deployment: DeploymentTable;

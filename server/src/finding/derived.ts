@@ -35,7 +35,6 @@ export function exposedRows(scope: RawBuilder<unknown>, only?: RawBuilder<unknow
 
 interface FindingScope {
   readonly assetIds?: readonly number[];
-  readonly tag?: string;
   readonly vulnerabilities?: readonly string[];
   readonly package?: string;
 }
@@ -73,10 +72,6 @@ export interface FindingRow {
 function assetScope(filter: FindingScope): RawBuilder<unknown> {
   const parts = [sql`a.retired_at is null`];
   if (filter.assetIds !== undefined) parts.push(sql`a.id = any(${filter.assetIds}::integer[])`);
-  if (filter.tag !== undefined) {
-    parts.push(sql`exists (select from tag_asset ta join tag t on t.id = ta.tag_id
-      where ta.asset_id = a.id and t.name = ${filter.tag})`);
-  }
   return sql.join(parts, sql` and `);
 }
 

@@ -12,6 +12,7 @@ import { vulnerabilitiesCalled } from '../knowledge/commands.ts';
 import { answer, refuse, type Answer } from '../refusal.ts';
 import { patchAnswer } from './patch-answer.ts';
 import { newestPatches } from '../patch/commands.ts';
+import { assetsOfTags } from '../tag/commands.ts';
 import { softwareOf, type SoftwareRow } from '../software/commands.ts';
 import { mitigatedSentence, mitigationsFor } from './mitigated.ts';
 import {
@@ -56,12 +57,17 @@ export async function listFindings(
     if (!assets.ok) return assets;
     assetIds = assets.value.map((asset) => asset.id);
   }
+  if (query.tag !== undefined) {
+    const tagged = await assetsOfTags(trx, [query.tag]);
+    if (!tagged.ok) return tagged;
+    const members = new Set(tagged.value);
+    assetIds = assetIds === undefined ? tagged.value : assetIds.filter((id) => members.has(id));
+  }
   const limit = query.limit ?? 100;
   const filter: FindingFilter = {
     limit,
     offset,
     ...(assetIds === undefined ? {} : { assetIds }),
-    ...(query.tag === undefined ? {} : { tag: query.tag }),
     ...(query.vulnerability === undefined
       ? {}
       : {

@@ -1,3 +1,4 @@
+import { assetSet, deserialise, serialise } from '@fixpoint/core/posture/asset-set.ts';
 import type { Kysely } from 'kysely';
 import type { Tag } from '@fixpoint/contract/asset.ts';
 import type { Actor } from '@fixpoint/core/audit/events.ts';
@@ -16,12 +17,11 @@ import {
   listTags,
   lockTag,
   membersOf,
-  tagNamesOf,
   tagsNamed,
   type TagRow,
 } from './store.ts';
 
-const view = (row: TagRow, assets: number): Tag => ({
+const view = (row: TagRow, assets: number = membersOf([row]).length): Tag => ({
   name: row.name,
   description: row.description,
   assets,
@@ -50,6 +50,10 @@ export async function createTag(
       id: context.random.uuid(),
       name: request.name,
       description: request.description ?? '',
+      kind: 'list',
+      members: Buffer.from(serialise(assetSet())),
+      members_at: context.clock.now(),
+      updated_at: context.clock.now(),
       created_by: actor.name,
       created_at: context.clock.now(),
     });
@@ -76,7 +80,7 @@ export async function removeTag(context: Context, actor: Actor, name: string): P
   return await transact(context.db, async (trx) => {
     const row = await lockTag(trx, name);
     if (row === null) return unknownTag([name]);
-    const assets = await membersOf(trx, [row.id]);
+    const assets = membersOf([row]);
     await deleteTag(trx, row.id);
     await appendAudit(trx, context, {
       actor,
@@ -101,9 +105,7 @@ export async function changeMembers(
     const assets = await assetsByReference(trx, change.assets);
     if (!assets.ok) return assets;
     const ids = assets.value.map((asset) => asset.id);
-    const changed = new Set(
-      await (change.action === 'add' ? insertMembers : deleteMembers)(trx, row.id, ids),
-    );
+    const changed = new Set(await (change.action === 'add' ? insertMembers : deleteMembers)(trx, row, ids));
     if (changed.size > 0) {
       const named = assets.value
         .filter((asset) => changed.has(asset.id))
@@ -116,7 +118,8 @@ export async function changeMembers(
         [change.action === 'add' ? 'after' : 'before']: { assets: named },
       });
     }
-    return answer(view(row, (await membersOf(trx, [row.id])).length));
+    const [now] = await tagsNamed(trx, [row.name]);
+    return answer(view(now ?? row));
   });
 }
 
@@ -128,8 +131,10 @@ export async function tagEnrolledAsset(
   names: readonly string[],
 ): Promise<NewAuditEvent[]> {
   const events: NewAuditEvent[] = [];
-  for (const row of await tagsNamed(trx, names)) {
-    if ((await insertMembers(trx, row.id, [asset.assetId])).length === 0) continue;
+  for (const name of names) {
+    const row = await lockTag(trx, name);
+    if (row === null) continue;
+    if ((await insertMembers(trx, row, [asset.assetId])).length === 0) continue;
     events.push({
       actor,
       event: 'tag.assets_added',
@@ -149,12 +154,7 @@ export async function assetsOfTags(
 ): Promise<Answer<number[]>> {
   const known = await knownTags(db, names);
   if (!known.ok) return known;
-  return answer(
-    await membersOf(
-      db,
-      known.value.map((row) => row.id),
-    ),
-  );
+  return answer(membersOf(known.value));
 }
 
 /** The tags of these names, or a refusal that names those that there are not. */
@@ -170,7 +170,10 @@ export async function tagsOfAssets(
   assetIds: readonly number[],
 ): Promise<Map<number, string[]>> {
   const tags = new Map<number, string[]>(assetIds.map((id) => [id, []]));
-  for (const row of await tagNamesOf(db, assetIds)) tags.get(row.asset_id)?.push(row.name);
+  for (const row of await listTags(db, null, 100_000)) {
+    const members = deserialise(row.members);
+    for (const [id, names] of tags) if (members.has(id)) names.push(row.name);
+  }
   return tags;
 }
 
@@ -180,7 +183,7 @@ export async function tagPage(
 ): Promise<{ items: Tag[]; total: number; next: string | null }> {
   const limit = query.limit ?? 100;
   const rows = await listTags(context.db, query.after ?? null, limit + 1);
-  const items = rows.slice(0, limit).map((row) => view(row, row.assets));
+  const items = rows.slice(0, limit).map((row) => view(row));
   return {
     items,
     total: await countTags(context.db),

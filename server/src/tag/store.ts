@@ -1,8 +1,9 @@
+import { deserialise, serialise, union, type AssetSet } from '@fixpoint/core/posture/asset-set.ts';
 import { sql, type Insertable, type Kysely, type Selectable } from 'kysely';
 import type { Transact } from '../context.ts';
 import type { Database, TagTable } from '../database/tables.ts';
 
-/** The only writer of tag and tag_asset. */
+/** The only writer of tag. */
 
 export type TagRow = Selectable<TagTable>;
 
@@ -36,69 +37,48 @@ export async function tagsNamed(db: Kysely<Database>, names: readonly string[]):
     .execute();
 }
 
-/** Which of these assets were not members before. */
+/** Which of these assets were not members before. The tag must be locked. */
 export async function insertMembers(
   trx: Transact,
-  tagId: string,
+  tag: TagRow,
   assetIds: readonly number[],
 ): Promise<number[]> {
-  const rows = await sql<{ asset_id: number }>`
-    insert into tag_asset (tag_id, asset_id) select ${tagId}::uuid, unnest(${[...assetIds]}::integer[])
-    on conflict do nothing returning asset_id
-  `.execute(trx);
-  return rows.rows.map((row) => row.asset_id);
+  return await changeMembers(trx, tag, (members) => assetIds.filter((id) => members.tryAdd(id)));
 }
 
-/** Which of these assets were members. */
+/** Which of these assets were members. The tag must be locked. */
 export async function deleteMembers(
   trx: Transact,
-  tagId: string,
+  tag: TagRow,
   assetIds: readonly number[],
 ): Promise<number[]> {
-  const rows = await trx
-    .deleteFrom('tag_asset')
-    .where('tag_id', '=', tagId)
-    .where(sql<boolean>`asset_id = any(${[...assetIds]}::integer[])`)
-    .returning('asset_id')
-    .execute();
-  return rows.map((row) => row.asset_id);
+  return await changeMembers(trx, tag, (members) => assetIds.filter((id) => members.delete(id)));
 }
 
-export async function membersOf(db: Kysely<Database>, tagIds: readonly string[]): Promise<number[]> {
-  const rows = await db
-    .selectFrom('tag_asset')
-    .select('asset_id')
-    .distinct()
-    .where(sql<boolean>`tag_id = any(${[...tagIds]}::uuid[])`)
-    .orderBy('asset_id')
-    .execute();
-  return rows.map((row) => row.asset_id);
+async function changeMembers(
+  trx: Transact,
+  tag: TagRow,
+  change: (members: AssetSet) => number[],
+): Promise<number[]> {
+  const members = deserialise(tag.members);
+  const changed = change(members);
+  if (changed.length > 0) {
+    await trx
+      .updateTable('tag')
+      .set({ members: Buffer.from(serialise(members)) })
+      .where('id', '=', tag.id)
+      .execute();
+  }
+  return changed;
 }
 
-export async function tagNamesOf(
-  db: Kysely<Database>,
-  assetIds: readonly number[],
-): Promise<{ asset_id: number; name: string }[]> {
-  return await db
-    .selectFrom('tag_asset')
-    .innerJoin('tag', 'tag.id', 'tag_asset.tag_id')
-    .select(['tag_asset.asset_id', 'tag.name'])
-    .where(sql<boolean>`tag_asset.asset_id = any(${[...assetIds]}::integer[])`)
-    .orderBy('tag.name')
-    .execute();
+/** Assets that are in one of these tags as it was last written down, in ascending order. */
+export function membersOf(tags: readonly Pick<TagRow, 'members'>[]): number[] {
+  return union(tags.map((tag) => deserialise(tag.members))).toArray();
 }
 
-export async function listTags(
-  db: Kysely<Database>,
-  after: string | null,
-  limit: number,
-): Promise<(TagRow & { assets: number })[]> {
-  let query = db
-    .selectFrom('tag')
-    .selectAll()
-    .select(sql<number>`(select count(*)::integer from tag_asset where tag_id = tag.id)`.as('assets'))
-    .orderBy('name')
-    .limit(limit);
+export async function listTags(db: Kysely<Database>, after: string | null, limit: number): Promise<TagRow[]> {
+  let query = db.selectFrom('tag').selectAll().orderBy('name').limit(limit);
   if (after !== null) query = query.where('name', '>', after);
   return await query.execute();
 }

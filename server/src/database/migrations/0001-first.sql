@@ -296,7 +296,10 @@ create table asset (
   last_seen_at timestamptz,
   -- last answer that we told the agent to come back after
   next_check_in_seconds real not null default 60,
-  criticality smallint not null default 3 check (criticality between 1 and 5),
+  -- set by a person, before any rule; null: by the rules of criticality_rule, else 3
+  criticality_set smallint check (criticality_set between 1 and 5),
+  -- attributes that people give it, by name: { role: 'web' }
+  attributes jsonb not null default '{}',
   -- what is installed (software ids) and, in parallel, since when (seconds since 2020-01-01 UTC)
   software integer[] not null default '{}',
   since integer[] not null default '{}',
@@ -358,15 +361,199 @@ create table tag (
   id uuid primary key,
   name text not null unique check (name ~ '^[a-z0-9][a-z0-9._/-]{0,62}$'),
   description text not null default '',
+  -- the tag that this one is nested in: who is in this one is in that one too
+  parent text references tag (name) on update cascade,
+  kind text not null check (kind in ('list', 'rule', 'ranges')),
+  -- a query over assets
+  rule text check ((rule is not null) = (kind = 'rule')),
+  -- networks and ranges of addresses
+  ranges text[] check ((ranges is not null) = (kind = 'ranges')),
+  -- ids of assets, as a serialised roaring bitmap in its portable format. Of a list its definition; of the others who was in
+  -- when that was last written down: at boot nobody has to be judged anew to see who has come and gone since
+  members bytea not null,
+  members_at timestamptz not null,
   created_by text not null,
-  created_at timestamptz not null
+  created_at timestamptz not null,
+  updated_at timestamptz not null
 );
-create table tag_asset (
-  tag_id uuid not null references tag (id) on delete cascade,
-  asset_id integer not null references asset (id),
-  primary key (tag_id, asset_id)
+
+-- criticality: the first rule that holds gives it
+create table criticality_rule (
+  id uuid primary key,
+  name text not null unique,
+  position integer not null unique deferrable initially deferred,
+  -- a query over assets
+  query text not null,
+  criticality smallint not null check (criticality between 1 and 5),
+  created_by text not null,
+  created_at timestamptz not null,
+  updated_at timestamptz not null
 );
-create index tag_asset_asset on tag_asset (asset_id);
+
+-- sla: by when findings are due; the first rule that fits counts
+create table sla_rule (
+  id uuid primary key,
+  name text not null unique,
+  position integer not null unique deferrable initially deferred,
+  -- SlaRule of core/src/finding/sla.ts without its name
+  definition jsonb not null,
+  created_by text not null,
+  created_at timestamptz not null,
+  updated_at timestamptz not null
+);
+
+-- acceptance: risk that somebody takes upon them, for a time
+create table risk_acceptance (
+  id uuid primary key,
+  -- a query over findings: what it covers, now and as findings come and go
+  scope text not null,
+  reason text not null,
+  owner text not null,
+  created_by text not null,
+  created_at timestamptz not null,
+  starts_at timestamptz not null,
+  expires_at timestamptz not null check (expires_at > starts_at),
+  -- said ahead of its end, and said at its end; both once
+  warned_at timestamptz,
+  expired_at timestamptz,
+  revoked_at timestamptz,
+  revoked_by text,
+  revoked_reason text
+);
+create index risk_acceptance_running on risk_acceptance (expires_at) where expired_at is null and revoked_at is null;
+
+-- report: prioritisation reports
+create table report (
+  id uuid primary key,
+  name text not null,
+  description text not null default '',
+  -- finding | asset | vulnerability | patch
+  subject text not null check (subject in ('finding', 'asset', 'vulnerability', 'patch')),
+  query text not null,
+  -- [{ by, descending }]
+  sort jsonb not null,
+  columns text[] not null,
+  owner text not null,
+  -- others see it too; only its owner and administrators change it
+  shared boolean not null,
+  -- raised with every change: who changes what another has just changed is told
+  version integer not null default 1,
+  created_at timestamptz not null,
+  updated_at timestamptz not null,
+  archived_at timestamptz
+);
+create index report_owner on report (owner) where archived_at is null;
+-- what a report came to, once an hour
+create table report_count (
+  report_id uuid not null references report (id) on delete cascade,
+  at timestamptz not null,
+  items integer not null,
+  assets integer not null,
+  -- sum of the risk of the assets in it; null where it is not about assets
+  risk real,
+  primary key (report_id, at)
+);
+
+-- posture: what the read models of all servers follow. Written by triggers, in the transaction of the change, so that no way
+-- to change something can forget it. A row says what to read again, not what it has become.
+create table fleet_change (
+  xid xid8 not null default pg_current_xact_id(),
+  sequence bigint generated always as identity,
+  kind text not null check (kind in ('asset', 'software', 'vulnerability', 'tag', 'criticality', 'sla', 'acceptance')),
+  -- assets or software; null: all
+  ids integer[],
+  -- vulnerabilities; null: all
+  keys text[],
+  -- by the clock of the database, for clearing away
+  at timestamptz not null default clock_timestamp(),
+  primary key (xid, sequence)
+);
+create index fleet_change_at on fleet_change (at);
+
+create function note_fleet_change(kind text, ids integer[], keys text[]) returns void language sql as $$
+  insert into fleet_change (kind, ids, keys) values (kind, ids, keys);
+  select pg_notify('fleet_change', '');
+$$;
+
+create function asset_inserted() returns trigger language plpgsql as $$
+begin
+  perform note_fleet_change('asset', (select array_agg(id) from news), null);
+  return null;
+end $$;
+create trigger asset_inserted after insert on asset
+  referencing new table as news for each statement execute function asset_inserted();
+
+-- Not when it was heard last: that is most of what is written, and is read by its time.
+create function asset_updated() returns trigger language plpgsql as $$
+declare changed integer[];
+begin
+  select array_agg(n.id) into changed from news n join olds o on o.id = n.id
+  where (n.inventory_at, n.digests, n.retired_at, n.criticality_set, n.attributes, n.mode, n.hostname, n.agent_version, n.problems)
+    is distinct from
+    (o.inventory_at, o.digests, o.retired_at, o.criticality_set, o.attributes, o.mode, o.hostname, o.agent_version, o.problems);
+  if changed is not null then perform note_fleet_change('asset', changed, null); end if;
+  return null;
+end $$;
+create trigger asset_updated after update on asset
+  referencing new table as news old table as olds for each statement execute function asset_updated();
+
+create function asset_detail_written() returns trigger language plpgsql as $$
+declare changed integer[];
+begin
+  select array_agg(distinct asset_id) into changed from news;
+  if changed is not null then perform note_fleet_change('asset', changed, null); end if;
+  return null;
+end $$;
+create trigger asset_exposure_inserted after insert on asset_exposure
+  referencing new table as news for each statement execute function asset_detail_written();
+create trigger asset_exposure_updated after update on asset_exposure
+  referencing new table as news for each statement execute function asset_detail_written();
+create trigger exposure_history_inserted after insert on exposure_history
+  referencing new table as news for each statement execute function asset_detail_written();
+
+create function software_written() returns trigger language plpgsql as $$
+declare changed integer[];
+begin
+  if tg_table_name = 'software' then select array_agg(id) into changed from news;
+  else select array_agg(distinct software_id) into changed from news;
+  end if;
+  if changed is not null then perform note_fleet_change('software', changed, null); end if;
+  return null;
+end $$;
+create trigger software_inserted after insert on software
+  referencing new table as news for each statement execute function software_written();
+create trigger software_verdict_inserted after insert on software_verdict
+  referencing new table as news for each statement execute function software_written();
+create trigger software_verdict_updated after update on software_verdict
+  referencing new table as news for each statement execute function software_written();
+create trigger software_verdict_deleted after delete on software_verdict
+  referencing old table as news for each statement execute function software_written();
+
+-- Few rows, which are all read again. The argument is the kind.
+create function rules_written() returns trigger language plpgsql as $$
+begin
+  perform note_fleet_change(tg_argv[0], null, null);
+  return null;
+end $$;
+create trigger tag_inserted after insert or delete on tag for each statement execute function rules_written('tag');
+-- Not what is only written down of a rule's members, which every read model knows by itself.
+create function tag_updated() returns trigger language plpgsql as $$
+begin
+  if exists (
+    select from news n join olds o on o.id = n.id
+    where (n.name, n.description, n.parent, n.kind, n.rule, n.ranges) is distinct from (o.name, o.description, o.parent, o.kind, o.rule, o.ranges)
+      or (n.kind = 'list' and n.members is distinct from o.members)
+  ) then perform note_fleet_change('tag', null, null); end if;
+  return null;
+end $$;
+create trigger tag_updated after update on tag
+  referencing new table as news old table as olds for each statement execute function tag_updated();
+create trigger criticality_rule_written after insert or update or delete on criticality_rule
+  for each statement execute function rules_written('criticality');
+create trigger sla_rule_written after insert or update or delete on sla_rule
+  for each statement execute function rules_written('sla');
+create trigger risk_acceptance_written after insert or update or delete on risk_acceptance
+  for each statement execute function rules_written('acceptance');
 
 -- patch: a source package at a version, known from a fix or from a repository of some asset ------------------------
 create table patch (
