@@ -21,13 +21,16 @@ import { registerGuard, type AgentIdentity, type Identity } from './auth/guard.t
 import type { ServerKeys } from './auth/keys.ts';
 import type { Config } from './config.ts';
 import type { Context } from './context.ts';
+import type { Posture } from './posture/posture.ts';
 import type { Answer } from './refusal.ts';
 import { version } from './version.ts';
 
-/** What the commands of a server are given: the context of every command, with the server's keys and configuration. */
+/** What the commands of a server are given: the context of every command, with the server's keys, configuration and read model. */
 export interface ServerContext extends Context {
   readonly keys: ServerKeys;
   readonly config: Config;
+  /** The read model: whatever selects, counts or ranks assets and findings. */
+  readonly posture: Posture;
 }
 
 export type App = FastifyInstance<

@@ -15,6 +15,7 @@ import { connect } from './database/database.ts';
 import { migrate } from './database/migrate.ts';
 import { loadCarriedKnowledge } from './knowledge/carried.ts';
 import { makeLogger } from './log.ts';
+import { openPosture } from './posture/open.ts';
 import { systemRandom } from './random.ts';
 import { rooms } from './rooms.ts';
 import { transact } from './transact.ts';
@@ -75,7 +76,9 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     await migrate(connection.pool, { log });
     const { db } = connection;
     const keys = await loadKeys(db, { clock, random });
-    const context: ServerContext = { db, clock, random, log, config, keys };
+    const posture = openPosture({ db, clock, random, log });
+    cleanups.push(posture.stop);
+    const context: ServerContext = { db, clock, random, log, config, keys, posture };
     const operatorTokenFile = await writeOperatorToken(context, dataFolder);
 
     for (const outcome of await loadCarriedKnowledge(context)) {
@@ -83,6 +86,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       else log.info(outcome, 'knowledge that the product carries');
     }
 
+    await posture.start();
     const app = await buildApp(context, { rooms, ...tlsOf(config) });
     cleanups.push(async () => await app.close());
     await app.listen({ host: config.host, port: config.port });

@@ -7,6 +7,7 @@ import { buildApp, type ServerContext } from './app.ts';
 import { systemClock } from './clock.ts';
 import { defaultConfig } from './config.ts';
 import type { Database } from './database/tables.ts';
+import { openPosture } from './posture/open.ts';
 import { systemRandom } from './random.ts';
 import { rooms } from './rooms.ts';
 import { runCommand } from './run-command.ts';
@@ -19,7 +20,7 @@ export async function describeApi(): Promise<unknown> {
   const nothing = Buffer.alloc(32);
   const { privateKey } = generateKeyPairSync('ed25519');
   const key = { id: '', privateKey, publicKey: '', fingerprint: '' };
-  const context: ServerContext = {
+  const base = {
     db: new Kysely<Database>({
       dialect: {
         createAdapter: () => new PostgresAdapter(),
@@ -31,6 +32,10 @@ export async function describeApi(): Promise<unknown> {
     clock: systemClock,
     random: systemRandom,
     log: pino({ level: 'silent' }),
+  };
+  const context: ServerContext = {
+    ...base,
+    posture: openPosture(base),
     config: defaultConfig(),
     keys: {
       order: key,

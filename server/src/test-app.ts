@@ -10,6 +10,7 @@ import { loadKeys } from './auth/keys.ts';
 import { defaultConfig, type Config } from './config.ts';
 import type { Clock } from './context.ts';
 import { testDatabase, type TestDatabase } from './database/test-database.ts';
+import { openPosture } from './posture/open.ts';
 import { systemRandom } from './random.ts';
 
 export interface TestClock extends Clock {
@@ -49,6 +50,7 @@ export async function testApp(
   const context: ServerContext = {
     ...base,
     keys: await loadKeys(database.db, base),
+    posture: openPosture(base),
     config: defaultConfig({
       dataFolder,
       signInsPerMinute: 1000,
@@ -75,6 +77,7 @@ export async function testApp(
     },
     async close() {
       await app.close();
+      await context.posture.stop();
       await database.close();
       await rm(dataFolder, { recursive: true, force: true });
     },
