@@ -1,6 +1,6 @@
 import type { Duplex } from 'node:stream';
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
-import type { ApiError } from '@fixpoint/contract/error.ts';
+import type { ApiError, Problem } from '@fixpoint/contract/error.ts';
 import type { App } from './app.ts';
 import type { Refusal } from './refusal.ts';
 import { findUnstorableText } from './validation.ts';
@@ -14,13 +14,15 @@ export class RefusedError extends Error {
   }
 }
 
-interface Problem {
-  path: string;
-  message: string;
-}
-
-function body(code: string, message: string, whatToDo: string, problems?: Problem[]): ApiError {
-  return { error: { code, message, what_to_do: whatToDo, ...(problems === undefined ? {} : { problems }) } };
+function body(code: string, message: string, whatToDo: string, problems?: readonly Problem[]): ApiError {
+  return {
+    error: {
+      code,
+      message,
+      what_to_do: whatToDo,
+      ...(problems === undefined ? {} : { problems: [...problems] }),
+    },
+  };
 }
 
 /** Sends an ApiError past any response schema. */
@@ -127,8 +129,8 @@ export function registerErrors(app: App): void {
 
 function answerError(error: FastifyError, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   if (error instanceof RefusedError) {
-    const { status, code, message, whatToDo } = error.refusal;
-    return sendError(reply, status, body(code, message, whatToDo));
+    const { status, code, message, whatToDo, problems } = error.refusal;
+    return sendError(reply, status, body(code, message, whatToDo, problems));
   }
   if (error.validation !== undefined) {
     const problems = error.validation.flatMap((problem) =>

@@ -23,6 +23,7 @@ import type { Config } from './config.ts';
 import type { Context } from './context.ts';
 import type { Posture } from './posture/posture.ts';
 import type { Answer } from './refusal.ts';
+import { registerTransactionHeaders } from './transaction-header.ts';
 import { version } from './version.ts';
 
 /** What the commands of a server are given: the context of every command, with the server's keys, configuration and read model. */
@@ -102,6 +103,7 @@ export async function buildApp(context: ServerContext, options: AppOptions): Pro
   app.setSerializerCompiler(options.checkResponses === true ? serializeChecked : serializeJson);
   registerErrors(app);
   registerGuard(app, context);
+  registerTransactionHeaders(app, context);
 
   await app.register(helmet, {
     hsts: options.tls !== undefined,
@@ -131,7 +133,9 @@ export async function buildApp(context: ServerContext, options: AppOptions): Pro
         version,
         description:
           'Detect, correlate, prioritise, deploy, verify. People and tools use `/api/v1`, agents `/agent/v1`. ' +
-          'Every refusal has the body `{ error: { code, message, what_to_do, problems? } }`.',
+          'Every refusal has the body `{ error: { code, message, what_to_do, problems? } }`. ' +
+          'A change is answered with the header `fixpoint-transaction`; sent back as `fixpoint-at-least`, it makes a request ' +
+          'wait until what it reads has that change in it (503 `not_yet` when that takes too long).',
       },
       components: {
         securitySchemes: {
