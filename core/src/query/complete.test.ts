@@ -41,6 +41,22 @@ describe('completion', () => {
     expect(offered('|', 'finding')).toContain('cvss');
   });
 
+  test('says whose value or key is typed, for whoever knows which there are', () => {
+    const at = (text: string) => complete(text, text.length, 'finding');
+    expect(at('asset.attribute.role = we').valueOf).toEqual({
+      scope: 'asset',
+      field: 'attribute',
+      key: 'role',
+    });
+    expect(at('package in (openssl, cu').valueOf).toEqual({ scope: 'package', field: 'name', key: null });
+    expect(at('asset.attribute.ro').keyOf).toEqual({
+      scope: 'asset',
+      field: 'attribute',
+      prefix: 'asset.attribute.',
+    });
+    expect(at('asset.host')).toMatchObject({ valueOf: null, keyOf: null });
+  });
+
   test('says what it replaces', () => {
     expect(complete('os = deb and x', 7, 'asset')).toMatchObject({
       from: 5,

@@ -1,5 +1,13 @@
 /** What could be typed next, for the search box and the command line; from the same table as everything else. */
-import { fieldsOf, relationOf, relationsOf, type Field, type Scope, type Subject } from './fields.ts';
+import {
+  fieldOf,
+  fieldsOf,
+  relationOf,
+  relationsOf,
+  type Field,
+  type Scope,
+  type Subject,
+} from './fields.ts';
 import { nearest } from './nearest.ts';
 import { operatorsOf, takesRange } from './operand.ts';
 import { placeAfter } from './parse.ts';
@@ -18,6 +26,10 @@ export interface Completions {
   readonly from: number;
   readonly to: number;
   readonly items: readonly Completion[];
+  /** The field whose value is typed here, for whoever knows which values there are; null: no value. */
+  readonly valueOf: { readonly scope: Scope; readonly field: string; readonly key: string | null } | null;
+  /** The keyed field whose key is typed here, with what stands before the key (`asset.attribute.`); null: none. */
+  readonly keyOf: { readonly scope: Scope; readonly field: string; readonly prefix: string } | null;
 }
 
 const MAXIMUM_ITEMS = 20;
@@ -33,7 +45,28 @@ export function complete(text: string, cursor: number, subject: Subject): Comple
   const place = placeAfter(text.slice(0, from), subject);
   const begun = text.slice(from, at);
   const items = place === null ? [] : ranked(candidates(place, begun), begun);
-  return { from, to, items: items.slice(0, MAXIMUM_ITEMS) };
+  return {
+    from,
+    to,
+    items: items.slice(0, MAXIMUM_ITEMS),
+    valueOf: place?.at === 'value' ? { scope: place.scope, field: place.field.name, key: place.key } : null,
+    keyOf: place?.at === 'term' ? keyedField(place.scope, begun) : null,
+  };
+}
+
+/** `attribute.ro` and `asset.attribute.` are on the way to a key. */
+function keyedField(from: Scope, begun: string): Completions['keyOf'] {
+  let scope = from;
+  let prefix = '';
+  for (const step of begun.split('.').slice(0, -1)) {
+    prefix += `${step}.`;
+    const name = step.toLowerCase();
+    if (fieldOf(scope, name)?.keyed === true) return { scope, field: name, prefix };
+    const relation = relationOf(scope, name);
+    if (relation === null) return null;
+    scope = relation.to;
+  }
+  return null;
 }
 
 function candidates(place: Place, begun: string): Completion[] {

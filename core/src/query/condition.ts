@@ -59,12 +59,12 @@ export class ConditionReader {
         expected: allowed,
       });
     }
-    this.arrive({ at: 'value', field });
+    this.arrive({ at: 'value', field, scope: path.scope, key: path.key });
     if (listed && scan.peek() === '(') {
-      const values = this.list(field);
+      const values = this.list(path);
       return { op: negated ? 'not_in' : 'in', values };
     }
-    const written = this.value(field);
+    const written = this.value(path);
     const op = listed ? (negated ? '!=' : '=') : asEquals || operator === null ? '=' : operator;
     if (!written.quoted && takesRange(field) && written.text.includes('..')) {
       if (op !== '=') {
@@ -120,8 +120,8 @@ export class ConditionReader {
     return { op: known === denied ? 'is_unknown' : 'is_known' };
   }
 
-  private value(field: Field): WrittenAt {
-    this.arrive({ at: 'value', field });
+  private value({ field, scope, key }: ResolvedPath): WrittenAt {
+    this.arrive({ at: 'value', field, scope, key });
     if (this.scan.atQuote()) return this.scan.takeString();
     const at = (this.scan.skipSpace(), this.scan.at);
     const text = this.scan.takeWord(true);
@@ -179,12 +179,13 @@ export class ConditionReader {
     return { op: 'range', from, to };
   }
 
-  private list(field: Field): Operand[] {
+  private list(path: ResolvedPath): Operand[] {
+    const { field } = path;
     const open = this.scan.at;
     this.scan.take('(');
     const values: Operand[] = [];
     do {
-      const written = this.value(field);
+      const written = this.value(path);
       const value = this.operand(field, written, written.at, written.length);
       this.checkOrder(field, 'in', value, written);
       values.push(value);
