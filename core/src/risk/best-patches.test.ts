@@ -333,6 +333,41 @@ describe('best patches', () => {
     expect(best.gap).toBeLessThan(1e-5);
   });
 
+  test('assets that are alike, given once, are the same as each given by itself', () => {
+    fc.assert(
+      fc.property(
+        fleets(2),
+        fc.array(fc.integer({ min: 1, max: 4 }), { minLength: 6, maxLength: 6 }),
+        candidates,
+        budgets,
+        fc.boolean(),
+        (profiles, counts, all, budget, small) => {
+          const grouped = profiles.map((asset, index) => ({ ...asset, alike: counts[index] ?? 1 }));
+          const each = grouped.flatMap(({ alike, ...asset }) =>
+            Array.from({ length: alike }, (_, copy) => ({
+              ...asset,
+              asset: `${asset.asset} ${String(copy)}`,
+            })),
+          );
+          const options: BestPatchOptions = small ? { solve } : { solve, mostNodes: 0 };
+          const [one, many] = [
+            bestPatches(grouped, all, budget, options),
+            bestPatches(each, all, budget, options),
+          ];
+          expect(fitsIn(one.cost, budget)).toBe(true);
+          expect(one.cost).toEqual(costByDefinition(each, all, chosenOf(one)));
+          expect(one.removed).toBeCloseTo(removedByDefinition(each, chosenOf(one)), 6);
+          for (const figure of ['before', 'upper_bound', 'curvature'] as const)
+            expect(one[figure]).toBeCloseTo(many[figure], 3);
+          if (small) expect(one.removed).toBeCloseTo(many.removed, 6);
+        },
+      ),
+      { numRuns: 60 },
+    );
+    const bad = { asset: 'a', criticality: 5, findings: [], alike: 0 } as const;
+    expect(() => bestPatches([bad], [], {})).toThrow('alike');
+  });
+
   test('an asset reboots once for several patches', () => {
     const assets: PatchableAsset[] = [
       { asset: 'a', criticality: 5, findings: [one('x', 1, ['p0']), one('y', 1, ['p1'])] },

@@ -52,7 +52,9 @@ export function spending(
     const candidate = candidates[patch];
     if (candidate === undefined) throw new Error('no such patch');
     let reboots = 0;
-    if (candidate.reboots) for (const row of fleet.assetsOf[patch] ?? []) if (rebooting[row] === 0) reboots++;
+    if (candidate.reboots)
+      for (const row of fleet.assetsOf[patch] ?? [])
+        if (rebooting[row] === 0) reboots += fleet.assets[row]?.alike ?? 0;
     return { packages: candidate.packages, reboots, minutes: candidate.minutes };
   };
   return {
@@ -95,9 +97,9 @@ export function leastCosts(
     found.push({ limit: budget.minutes, costs: candidates.map(({ minutes }) => minutes) });
   if (budget.reboots !== undefined) {
     const costs = candidates.map(() => 0);
-    for (const { patches } of fleet.assets) {
+    for (const { patches, alike } of fleet.assets) {
       const causes = patches.filter((patch) => candidates[patch]?.reboots === true);
-      for (const patch of causes) costs[patch] = (costs[patch] ?? 0) + 1 / causes.length;
+      for (const patch of causes) costs[patch] = (costs[patch] ?? 0) + alike / causes.length;
     }
     found.push({ limit: budget.reboots, costs });
   }

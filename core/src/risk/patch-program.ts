@@ -62,12 +62,12 @@ export function patchProgram(
   if (budget.reboots !== undefined) {
     // Assets that the same patches reboot are one column, which counts as many times.
     const alike = new Map<string, { readonly causes: readonly number[]; assets: number }>();
-    for (const { patches } of fleet.assets) {
+    for (const { patches, alike: many } of fleet.assets) {
       const causes = patches.filter((patch) => candidates[patch]?.reboots === true);
       if (causes.length === 0) continue;
       const group = alike.get(causes.join(' '));
-      if (group === undefined) alike.set(causes.join(' '), { causes, assets: 1 });
-      else group.assets++;
+      if (group === undefined) alike.set(causes.join(' '), { causes, assets: many });
+      else group.assets += many;
     }
     const terms: { column: number; value: number }[] = [];
     for (const { causes, assets } of alike.values()) {

@@ -17,10 +17,12 @@ export interface PatchableAsset {
   readonly asset: string;
   readonly criticality: Criticality;
   readonly findings: readonly PatchableFinding[];
+  /** How many assets are exactly so, this one included; risks and reboots count as often. 1 unless given. */
+  readonly alike?: number;
 }
 
 export interface RiskRemoved {
-  /** Sum of the risks (0–1000 each) of all assets, before and after; `removed` is the difference. */
+  /** Sum of the risks (0–1000 each) of all assets, before and after; `removed` is the difference. Those that are alike add up. */
   readonly before: number;
   readonly after: number;
   readonly removed: number;
@@ -44,7 +46,9 @@ export type PreparedFinding = readonly Carrier[];
 
 export interface PreparedAsset {
   readonly asset: string;
+  /** Weight of the criticality, times how many are alike: risks are linear in it. */
   readonly weight: number;
+  readonly alike: number;
   /** Sum of all logs: with no patch. */
   readonly log: number;
   readonly findings: readonly PreparedFinding[];
@@ -71,7 +75,8 @@ export function prepareFleet(assets: readonly PatchableAsset[], patches: readonl
   if (numbers.size !== patches.length) throw new Error('a patch is given twice');
   const assetsOf: number[][] = patches.map(() => []);
   const touches: { row: number; findings: PreparedFinding[] }[][] = patches.map(() => []);
-  const prepared = assets.map(({ asset, criticality, findings }, row): PreparedAsset => {
+  const prepared = assets.map(({ asset, criticality, findings, alike = 1 }, row): PreparedAsset => {
+    if (!(alike > 0 && alike < Infinity)) throw new Error(`${asset}: alike must be above 0`);
     const closable: PreparedFinding[] = [];
     const touched = new Set<number>();
     let log = 0;
@@ -106,7 +111,8 @@ export function prepareFleet(assets: readonly PatchableAsset[], patches: readonl
     for (const patch of touched) assetsOf[patch]?.push(row);
     return {
       asset,
-      weight: criticalityWeight(criticality),
+      weight: criticalityWeight(criticality) * alike,
+      alike,
       log,
       findings: closable,
       patches: [...touched].sort((a, b) => a - b),
@@ -115,7 +121,7 @@ export function prepareFleet(assets: readonly PatchableAsset[], patches: readonl
   return { patches, assets: prepared, assetsOf, touches };
 }
 
-/** Risk 0–1000 that a set of patches takes off one asset. */
+/** Risk that a set of patches takes off one asset: 0–1000, times how many are alike. */
 export function removedFromAsset(
   { weight, log, findings }: PreparedAsset,
   chosen: (patch: number) => boolean,
