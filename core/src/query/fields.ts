@@ -283,6 +283,15 @@ export const fields: readonly Field[] = [
       denial: 'has no fix',
     },
   ),
+  row(
+    'fix_state',
+    ['finding'],
+    'choice',
+    'state of the fix',
+    'What the vendor does about it',
+    ['fix_state in (will_not_fix, end_of_life)'],
+    { choices: ['available', 'none_yet', 'will_not_fix', 'end_of_life', 'deferred', 'unknown'] },
+  ),
 
   row('id', ['vulnerability', 'patch'], 'text', 'id', 'CVE, or id of the patch', ['id = CVE-2024-6387']),
   row(

@@ -100,14 +100,7 @@ const findingColumns: readonly Column<FleetFinding>[] = [
     description: 'Version that fixes it, of a package or of Windows',
     of: ({ item }) => item.spokesman.verdict.update?.build ?? item.spokesman.verdict.fixedVersion,
   },
-  {
-    name: 'fix_state',
-    title: 'State of the fix',
-    type: 'text',
-    description:
-      'What the vendor does about it: available, none_yet, will_not_fix, end_of_life, deferred, unknown',
-    of: ({ item }) => item.spokesman.verdict.fixState,
-  },
+  worked('finding', 'fix_state', ({ item }) => item.spokesman.verdict.fixState),
   {
     name: 'patch',
     title: 'Patch',
