@@ -12,6 +12,7 @@ import { routes as mitigation } from './mitigation/routes.ts';
 import { routes as notify } from './notify/routes.ts';
 import { routes as patchJob } from './patch-job/routes.ts';
 import { routes as patch } from './patch/routes.ts';
+import { routes as search } from './search/routes.ts';
 import { routes as tag } from './tag/routes.ts';
 import { routes as vulnerability } from './vulnerability/routes.ts';
 
@@ -28,6 +29,7 @@ export const rooms: readonly Room[] = [
   patch,
   mitigation,
   vulnerability,
+  search,
   patchJob,
   deployment,
   notify,
