@@ -27,8 +27,8 @@ import { deploying, prepareFleet, removedFromFleet } from './risk-removed.ts';
 import type { PatchableAsset, PreparedFleet } from './risk-removed.ts';
 
 export interface BestPatches {
-  /** In the order in which they are best deployed, each with the risk that it removes after those before it. */
-  readonly patches: readonly { readonly patch: string; readonly removed: number }[];
+  /** In the order in which they are best deployed, each with the risk that it removes, and what it costs, after those before it. */
+  readonly patches: readonly { readonly patch: string; readonly removed: number; readonly cost: PatchCost }[];
   readonly removed: number;
   /** Sum of the risks of all assets before. */
   readonly before: number;
@@ -54,6 +54,8 @@ export interface BestPatchOptions {
   /** Exact search gives up after so many steps; 0 for none. */
   readonly mostNodes?: number;
   readonly solve?: SolveProgram;
+  /** Patches within the budget, such as an earlier answer, to begin with instead of greedy choice. */
+  readonly start?: readonly string[];
 }
 
 /** Work, in patches × assets that they touch, up to which greedy choice also runs on the true objective. */
@@ -65,7 +67,7 @@ export function bestPatches(
   assets: readonly PatchableAsset[],
   candidates: readonly CandidatePatch[],
   budget: PatchBudget,
-  { wanted = null, mostNodes = 20_000, solve }: BestPatchOptions = {},
+  { wanted = null, mostNodes = 20_000, solve, start: given }: BestPatchOptions = {},
 ): BestPatches {
   checkBudget(candidates, budget);
   const fleet = prepareFleet(
@@ -73,12 +75,15 @@ export function bestPatches(
     candidates.map(({ patch }) => patch),
   );
   const lines = linesOf(fleet);
-  const found = [
-    greedy(fleet, candidates, budget, lines.lower, 'per_cost'),
-    greedy(fleet, candidates, budget, lines.lower, 'most'),
-  ];
+  const found =
+    given === undefined
+      ? [
+          greedy(fleet, candidates, budget, lines.lower, 'per_cost'),
+          greedy(fleet, candidates, budget, lines.lower, 'most'),
+        ]
+      : [fitting(fleet, candidates, budget, numbersOf(fleet, given))];
   const touched = fleet.assetsOf.reduce((sum, rows) => sum + rows.length, 0);
-  if (touched * candidates.length <= mostTrueWork)
+  if (given === undefined && touched * candidates.length <= mostTrueWork)
     found.push(
       trueGreedy(fleet, candidates, budget, 'per_cost'),
       trueGreedy(fleet, candidates, budget, 'most'),
@@ -87,7 +92,8 @@ export function bestPatches(
   const solved = solve?.(patchProgram(fleet, candidates, budget, lines)) ?? null;
   if (solved !== null) {
     bound = Math.min(bound, solved.bound * (1 + 1e-6));
-    found.push(withinBudget(fleet, candidates, budget, solved.values));
+    const chosen = candidates.flatMap((_, patch) => ((solved.values[patch] ?? 0) < 0.5 ? [] : [patch]));
+    found.push(fitting(fleet, candidates, budget, chosen));
   }
   const ranked = found.map((set) => {
     const chosen = upTo(fleet, set, wanted);
@@ -113,13 +119,17 @@ export function bestPatches(
   // The best for a wanted sum is the smallest set, which need not remove most: then the bound stays as it is.
   if (exact !== null && reached !== true) bound = removed;
   const spent = spending(fleet, candidates, budget);
-  for (const { index } of steps) spent.choose(index);
+  const patches = steps.map(({ index, removed: step }) => {
+    const cost = spent.costOf(index);
+    spent.choose(index);
+    return { patch: fleet.patches[index] ?? '', removed: step, cost };
+  });
   const additive = [budget.packages, budget.minutes].filter((limit) => limit !== undefined).length === 1;
   let guarantee = exact === null ? null : 1;
   if (exact === null && additive && budget.reboots === undefined && lines.oneCarrier && reached !== true)
     guarantee = (1 - Math.exp(-1)) / 2 / lines.curvature;
   return {
-    patches: steps.map(({ index, removed: step }) => ({ patch: fleet.patches[index] ?? '', removed: step })),
+    patches,
     removed,
     before: fleet.assets.reduce((sum, { weight, log }) => sum + riskOf(weight, log), 0),
     cost: spent.cost(),
@@ -194,17 +204,22 @@ function trueGreedy(
   }
 }
 
-/** The patches that a solver has chosen, as far as they really fit; solvers compute in floating point. */
-function withinBudget(
+function numbersOf(fleet: PreparedFleet, patches: readonly string[]): number[] {
+  const numbers = new Map(fleet.patches.map((patch, index) => [patch, index]));
+  return patches.flatMap((patch) => numbers.get(patch) ?? []);
+}
+
+/** Patches that somebody else has chosen, as far as they really fit; solvers compute in floating point. */
+function fitting(
   fleet: PreparedFleet,
   candidates: readonly CandidatePatch[],
   budget: PatchBudget,
-  values: readonly number[],
+  patches: readonly number[],
 ): readonly number[] {
   const spent = spending(fleet, candidates, budget);
   const chosen: number[] = [];
-  for (const patch of candidates.keys()) {
-    if ((values[patch] ?? 0) < 0.5 || !spent.fits(patch)) continue;
+  for (const patch of patches) {
+    if (!spent.fits(patch)) continue;
     spent.choose(patch);
     chosen.push(patch);
   }
