@@ -17,6 +17,12 @@ export const permissions = [
   'job.write',
   'deployment.act',
   'alert.write',
+  /** Reports of one's own. */
+  'report.write',
+  /** Letting others see them. */
+  'report.share',
+  /** Changing the shared reports of others. */
+  'report.administer',
   /** Tokens for tools. */
   'token.write',
   'people.write',
@@ -25,8 +31,18 @@ export type Permission = (typeof permissions)[number];
 
 export const permissionsOfRole: Readonly<Record<Role, readonly Permission[]>> = {
   administrator: permissions,
-  operator: ['read', 'audit.read', 'asset.write', 'tag.write', 'job.write', 'deployment.act', 'alert.write'],
-  viewer: ['read'],
+  operator: [
+    'read',
+    'audit.read',
+    'asset.write',
+    'tag.write',
+    'job.write',
+    'deployment.act',
+    'alert.write',
+    'report.write',
+    'report.share',
+  ],
+  viewer: ['read', 'report.write'],
 };
 
 const closed = { additionalProperties: false } as const;

@@ -46,6 +46,10 @@ export const auditEvents = [
   'task.state_changed',
   'task.verified',
   'task.ended',
+  'report.created',
+  'report.changed',
+  'report.archived',
+  'report.exported',
   'alert.raised',
   'alert.acknowledged',
 ] as const;

@@ -368,16 +368,20 @@ create table report (
   query text not null,
   sort jsonb not null,
   columns text[] not null,
+  owner_kind text not null,
   owner text not null,
   shared boolean not null,
   version integer default 1 not null,
   created_at timestamp with time zone not null,
   updated_at timestamp with time zone not null,
+  updated_by text not null,
+  query_since timestamp with time zone not null,
   archived_at timestamp with time zone,
   constraint report_pkey PRIMARY KEY (id),
+  constraint report_owner_kind_check CHECK (owner_kind = ANY (ARRAY['person'::text, 'token'::text, 'system'::text])),
   constraint report_subject_check CHECK (subject = ANY (ARRAY['finding'::text, 'asset'::text, 'vulnerability'::text, 'patch'::text]))
 );
-CREATE INDEX report_owner ON public.report USING btree (owner) WHERE (archived_at IS NULL);
+CREATE INDEX report_owner ON public.report USING btree (owner_kind, owner) WHERE (archived_at IS NULL);
 
 create table report_count (
   report_id uuid not null,

@@ -373,11 +373,14 @@ export interface ReportTable {
   query: string;
   sort: Json<{ by: string; descending: boolean }[]>;
   columns: string[];
+  owner_kind: 'person' | 'token' | 'system';
   owner: string;
   shared: boolean;
   version: Generated<number>;
   created_at: Time;
   updated_at: Time;
+  updated_by: string;
+  query_since: Time;
   archived_at: OptionalTime;
 }
 

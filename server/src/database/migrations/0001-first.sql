@@ -433,6 +433,8 @@ create table report (
   -- [{ by, descending }]
   sort jsonb not null,
   columns text[] not null,
+  -- as audit events name who acts: a person and a token may bear one name
+  owner_kind text not null check (owner_kind in ('person', 'token', 'system')),
   owner text not null,
   -- others see it too; only its owner and administrators change it
   shared boolean not null,
@@ -440,9 +442,12 @@ create table report (
   version integer not null default 1,
   created_at timestamptz not null,
   updated_at timestamptz not null,
+  updated_by text not null,
+  -- since when the query is as it is: counts from before are those of an earlier one
+  query_since timestamptz not null,
   archived_at timestamptz
 );
-create index report_owner on report (owner) where archived_at is null;
+create index report_owner on report (owner_kind, owner) where archived_at is null;
 -- what a report came to, once an hour
 create table report_count (
   report_id uuid not null references report (id) on delete cascade,
