@@ -1,11 +1,11 @@
 /** The only place of the command line that uses the network. */
 import type { Static, TSchema } from 'typebox';
 import { Value } from 'typebox/value';
-import { ApiError } from '@fixpoint/contract/error.ts';
+import { ApiError, type Problem } from '@fixpoint/contract/error.ts';
 import { version } from './version.ts';
 import type { Connection } from './connection.ts';
 import { exitCodes } from './exit-codes.ts';
-import { Failure } from './failure.ts';
+import { Failure, type FailureProblem } from './failure.ts';
 import { codeOf } from './output/stream.ts';
 
 export type Query = Readonly<Record<string, string | number | boolean | undefined>>;
@@ -91,7 +91,7 @@ async function send(to: Connection, path: string, call: Call): Promise<Response>
     throw unreachable(to, timeout.aborted ? 'it did not answer in time' : reasonOf(error));
   }
   if (response.ok) return response;
-  throw refused(to, response, await readBody(to, response));
+  throw refused(to, response, await readBody(to, response), call);
 }
 
 async function readBody(to: Connection, response: Response): Promise<string> {
@@ -110,7 +110,7 @@ function parse(to: Connection, response: Response, text: string): unknown {
   }
 }
 
-function refused(to: Connection, response: Response, text: string): Failure {
+function refused(to: Connection, response: Response, text: string, call: Call): Failure {
   const value = parse(to, response, text);
   if (!Value.Check(ApiError, value)) return notFixpoint(to, response);
   const { code, message, what_to_do: whatToDo, problems } = value.error;
@@ -121,7 +121,22 @@ function refused(to: Connection, response: Response, text: string): Failure {
         : `${whatToDo} (The credentials came from ${to.credentialFrom}.)`;
     return new Failure(exitCodes.authentication, code, message, advice);
   }
-  return new Failure(exitCodes.refused, code, message, whatToDo, problems ?? []);
+  const placed = (problems ?? []).map((problem) => withText(problem, call));
+  return new Failure(exitCodes.refused, code, message, whatToDo, placed);
+}
+
+/** A problem at a place in a text, with that text out of the request, so that it can be shown. */
+function withText(problem: Problem, { query, json }: Call): FailureProblem {
+  if (problem.at === undefined) return problem;
+  const [first, ...rest] = problem.path.split('/');
+  let text: unknown = first === 'querystring' ? query : json;
+  for (const name of rest) {
+    text =
+      typeof text === 'object' && text !== null
+        ? Object.entries(text).find(([key]) => key === name)?.[1]
+        : undefined;
+  }
+  return typeof text === 'string' ? { ...problem, text } : problem;
 }
 
 function notFixpoint(to: Connection, response: Response): Failure {

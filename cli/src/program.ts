@@ -29,6 +29,18 @@ const nouns: Readonly<Record<string, Noun>> = {
   login: { summary: 'sign in at a server', load: () => import('./commands/login.ts') },
   logout: { summary: 'end the session and forget it', load: () => import('./commands/logout.ts') },
   asset: { summary: 'hosts with an agent', load: () => import('./commands/asset.ts') },
+  search: {
+    summary: 'assets, findings, vulnerabilities and patches by a query',
+    load: () => import('./commands/search.ts'),
+  },
+  query: {
+    summary: 'what can be asked, and what a query means',
+    load: () => import('./commands/query.ts'),
+  },
+  posture: {
+    summary: 'how the fleet stands: findings, risk, and what removes most of it',
+    load: () => import('./commands/posture.ts'),
+  },
   tag: { summary: 'named sets of assets', load: () => import('./commands/tag.ts') },
   finding: { summary: 'vulnerabilities on assets', load: () => import('./commands/finding.ts') },
   explain: {
@@ -52,6 +64,10 @@ const nouns: Readonly<Record<string, Noun>> = {
   },
   token: { summary: 'credentials for tools', load: () => import('./commands/token.ts') },
   person: { summary: 'accounts of people', load: () => import('./commands/person.ts') },
+  completion: {
+    summary: 'completion for the shell, of queries too',
+    load: () => import('./commands/completion.ts'),
+  },
 };
 
 /** Everything but `compare` and `scan`. */
@@ -70,7 +86,10 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
   const wanted = argv.find((argument) => !argument.startsWith('-'));
   for (const [name, noun] of Object.entries(nouns)) {
     const command = program.command(name).description(noun.summary).exitOverride();
-    if ((name === wanted || (argv[0] === 'help' && argv[1] === name)) && noun.load !== null) {
+    const shown = argv[0] === 'help' && argv[1] === name;
+    // Completion of a line needs to know the verbs of the noun that stands on it.
+    const typed = wanted === 'completion' && argv[2]?.trimStart().split(/\s+/u)[1] === name;
+    if ((name === wanted || shown || typed) && noun.load !== null) {
       (await noun.load()).register(command);
     }
   }

@@ -1,5 +1,6 @@
 import { exitCodes } from './exit-codes.ts';
-import { Failure } from './failure.ts';
+import { Failure, type FailureProblem } from './failure.ts';
+import { pointAt } from './output/place.ts';
 import { note } from './output/stream.ts';
 
 /** Tells on stderr why a command ended, and answers its exit code. Every way to fail looks the same. */
@@ -12,7 +13,7 @@ export function reportError(error: unknown, argv: readonly string[]): number {
       return error.exitCode;
     }
     note(`error: ${error.message} (${error.code})`);
-    for (const { path, message } of error.problems) note(`  ${path === '' ? 'input' : path}: ${message}`);
+    for (const problem of error.problems) note(problemText(problem));
     note(`what to do: ${error.whatToDo}`);
     return error.exitCode;
   }
@@ -22,6 +23,16 @@ export function reportError(error: unknown, argv: readonly string[]): number {
   );
   if (error instanceof Error && error.stack !== undefined) note(error.stack);
   return exitCodes.fault;
+}
+
+/** Where the text is known, the text with the place, and what could stand there; else the path and the message. */
+function problemText({ path, message, text, at, length, suggestions, expected }: FailureProblem): string {
+  if (text === undefined || at === undefined) return `  ${path === '' ? 'input' : path}: ${message}`;
+  const wanted = suggestions !== undefined && suggestions.length > 0 ? suggestions : (expected ?? []);
+  const most = 8;
+  const words = wanted.slice(0, most).join(', ');
+  const more = wanted.length > most ? ', …' : '';
+  return `${pointAt(text, { at, length: length ?? 0 })}${words === '' ? '' : `  ${suggestions?.length ? 'near to it' : 'expected'}: ${words}${more}\n`}`;
 }
 
 function wantsJson(argv: readonly string[]): boolean {
