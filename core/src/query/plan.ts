@@ -138,7 +138,7 @@ function isAgeing(condition: Assertion): boolean {
 }
 
 /** Flat, without what is there twice, in the order of the keys. */
-function combine(kind: 'and' | 'or', parts: readonly Plan[]): Plan {
+export function combine(kind: 'and' | 'or', parts: readonly Plan[]): Plan {
   const flat = parts.flatMap((part) => (part.kind === kind ? part.parts : [part]));
   const byKey = new Map(flat.map((part) => [keyOf(part), part]));
   const keys = [...byKey.keys()].toSorted();

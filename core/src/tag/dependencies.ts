@@ -71,7 +71,7 @@ export function tagsAsked(node: CompareNode, names: Iterable<string>): string[] 
 }
 
 /** Tags that are named outright, without wildcards, so that each must exist. */
-function namedOutright(condition: Condition): string[] {
+export function namedOutright(condition: Condition): string[] {
   const operands: readonly Operand[] =
     condition.op === '=' || condition.op === '!='
       ? [condition.value]
