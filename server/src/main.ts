@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import type { Logger } from 'pino';
 import { buildApp, type App, type ServerContext } from './app.ts';
+import { openKnownAgents } from './asset/known-agents.ts';
 import { appendAudit } from './audit/commands.ts';
 import { firstAdministrator } from './auth/person-commands.ts';
 import { loadKeys } from './auth/keys.ts';
@@ -76,9 +77,10 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     await migrate(connection.pool, { log });
     const { db } = connection;
     const keys = await loadKeys(db, { clock, random });
-    const posture = openPosture({ db, clock, random, log });
+    const posture = openPosture({ db, clock, random, log }, connection.pool);
     cleanups.push(posture.stop);
-    const context: ServerContext = { db, clock, random, log, config, keys, posture };
+    const knownAgents = openKnownAgents({ pool: connection.pool, log });
+    const context: ServerContext = { db, clock, random, log, config, keys, posture, knownAgents };
     const operatorTokenFile = await writeOperatorToken(context, dataFolder);
 
     for (const outcome of await loadCarriedKnowledge(context)) {

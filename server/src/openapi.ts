@@ -2,8 +2,10 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DummyDriver, Kysely, PostgresAdapter, PostgresIntrospector, PostgresQueryCompiler } from 'kysely';
 import { generateKeyPairSync } from 'node:crypto';
+import { Pool } from 'pg';
 import { pino } from 'pino';
 import { buildApp, type ServerContext } from './app.ts';
+import { openKnownAgents } from './asset/known-agents.ts';
 import { systemClock } from './clock.ts';
 import { defaultConfig } from './config.ts';
 import type { Database } from './database/tables.ts';
@@ -35,7 +37,8 @@ export async function describeApi(): Promise<unknown> {
   };
   const context: ServerContext = {
     ...base,
-    posture: openPosture(base),
+    posture: openPosture(base, new Pool()),
+    knownAgents: openKnownAgents(null),
     config: defaultConfig(),
     keys: {
       order: key,

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { pino } from 'pino';
 import { permissionsOfRole, type Permission, type Role } from '@fixpoint/contract/access.ts';
 import { buildApp, type App, type Room, type ServerContext } from './app.ts';
+import { openKnownAgents } from './asset/known-agents.ts';
 import { createToken } from './auth/commands.ts';
 import { loadKeys } from './auth/keys.ts';
 import { defaultConfig, type Config } from './config.ts';
@@ -50,7 +51,8 @@ export async function testApp(
   const context: ServerContext = {
     ...base,
     keys: await loadKeys(database.db, base),
-    posture: openPosture(base),
+    posture: openPosture(base, database.pool),
+    knownAgents: openKnownAgents({ pool: database.pool, log: base.log }),
     config: defaultConfig({
       dataFolder,
       signInsPerMinute: 1000,

@@ -1,3 +1,4 @@
+import type { BlockingMitigation } from '@fixpoint/core/posture/facts.ts';
 import type { ReportedMitigation } from '@fixpoint/core/inventory/inventory.ts';
 import { ecosystems, isEcosystem, productOf } from '@fixpoint/core/knowledge/ecosystem.ts';
 import { effectOn } from '@fixpoint/core/mitigation/applicability.ts';
@@ -42,6 +43,27 @@ function blocked(): readonly string[] {
     ),
   );
   return blockedTexts;
+}
+
+/** What mitigations block, for the read model: the same as {@link isMitigated} says in SQL. */
+export function blockingMitigations(): BlockingMitigation[] {
+  return [...catalogue().values()].flatMap(({ mitigation, digest }) =>
+    mitigation.applies_to.flatMap(({ ecosystem, releases, packages }) =>
+      mitigation.mitigates
+        .filter((one) => one.effect === 'blocks')
+        .flatMap(({ vulnerability }) =>
+          (releases.length === 0 ? [null] : releases).flatMap((release) =>
+            packages.map((name) => ({
+              key: keyOf(mitigation.id, digest),
+              vulnerability,
+              ecosystem,
+              release,
+              package: name,
+            })),
+          ),
+        ),
+    ),
+  );
 }
 
 /** What the assets of an ecosystem call their system: ID in os-release(5), of which openSUSE has two. */

@@ -1,0 +1,118 @@
+/**
+ * What sets a few assets apart, so that what they have installed does not say by itself what they are exposed to: kernels that
+ * wait for a boot, replaced code that still runs, mitigations in force, findings that were remediated before.
+ */
+import { productOf } from '../knowledge/ecosystem.ts';
+import { assetSet, type AssetSet, type ReadonlyAssetSet } from './asset-set.ts';
+import type { AssetFacts, BlockingMitigation, StaleSoftware } from './facts.ts';
+import type { AssetReading, FindingPair } from './reading.ts';
+
+export interface AssetExceptions {
+  readonly inert: readonly number[];
+  readonly nextKernel: number | null;
+  readonly stale: readonly StaleSoftware[];
+  readonly mitigations: readonly string[];
+  readonly remediatedBefore: ReadonlySet<string>;
+}
+
+const none: AssetExceptions = {
+  inert: [],
+  nextKernel: null,
+  stale: [],
+  mitigations: [],
+  remediatedBefore: new Set(),
+};
+
+export class Exceptions {
+  readonly #byAsset = new Map<number, AssetExceptions>();
+  /** By software that a reboot would start: assets that wait for it. */
+  readonly nextKernels = new Map<number, AssetSet>();
+  /** By software and kind. */
+  readonly #stale = new Map<number, Map<StaleSoftware['kind'], AssetSet>>();
+  readonly #mitigated = new Map<string, AssetSet>();
+  #blocking = new Map<string, BlockingMitigation[]>();
+  /** Assets that cannot be counted by what they have installed alone. */
+  readonly apart = assetSet();
+
+  of(asset: number): AssetExceptions {
+    return this.#byAsset.get(asset) ?? none;
+  }
+
+  put(facts: AssetFacts): void {
+    this.drop(facts.id);
+    const { id, inert, nextKernel, stale, mitigations, remediatedBefore } = facts;
+    const isPlain =
+      nextKernel === null && stale.length === 0 && mitigations.length === 0 && remediatedBefore.length === 0;
+    if (facts.retired || (isPlain && inert.length === 0)) return;
+    this.#byAsset.set(id, {
+      inert,
+      nextKernel,
+      stale,
+      mitigations,
+      remediatedBefore: new Set(remediatedBefore),
+    });
+    if (nextKernel !== null) added(this.nextKernels, nextKernel, id);
+    for (const one of stale) {
+      let kinds = this.#stale.get(one.software);
+      if (kinds === undefined) this.#stale.set(one.software, (kinds = new Map()));
+      added(kinds, one.kind, id);
+    }
+    for (const key of mitigations) added(this.#mitigated, key, id);
+    if (nextKernel !== null || stale.length > 0) this.apart.add(id);
+  }
+
+  drop(asset: number): void {
+    const held = this.#byAsset.get(asset);
+    if (held === undefined) return;
+    if (held.nextKernel !== null) this.nextKernels.get(held.nextKernel)?.delete(asset);
+    for (const { software, kind } of held.stale) this.#stale.get(software)?.get(kind)?.delete(asset);
+    for (const key of held.mitigations) this.#mitigated.get(key)?.delete(asset);
+    this.apart.delete(asset);
+    this.#byAsset.delete(asset);
+  }
+
+  /** Assets on which replaced code of this software is still there. */
+  stale(software: number, kind: StaleSoftware['kind']): ReadonlyAssetSet | null {
+    const set = this.#stale.get(software)?.get(kind);
+    return set === undefined || set.isEmpty ? null : set;
+  }
+
+  /** Software of which replaced code is still there somewhere. */
+  staleSoftware(): Iterable<number> {
+    return this.#stale.keys();
+  }
+
+  setBlocking(list: readonly BlockingMitigation[]): void {
+    this.#blocking = Map.groupBy(list, ({ vulnerability, package: name }) => `${vulnerability}\t${name}`);
+  }
+
+  get anyMitigated(): boolean {
+    return this.#mitigated.values().some((set) => !set.isEmpty);
+  }
+
+  /** Whether a mitigation could bear on findings of the pair, somewhere. */
+  mayBeMitigated(vulnerability: string, pair: FindingPair): boolean {
+    return (this.#blocking.get(`${vulnerability}\t${pair.package}`) ?? []).some(
+      ({ key }) => this.#mitigated.get(key)?.isEmpty === false,
+    );
+  }
+
+  /** Assets on which a mitigation in force blocks the pair; null: none. */
+  mitigated(vulnerability: string, pair: FindingPair, assets: AssetReading): AssetSet | null {
+    let found: AssetSet | null = null;
+    for (const { key, ecosystem, release } of this.#blocking.get(`${vulnerability}\t${pair.package}`) ?? []) {
+      for (const id of this.#mitigated.get(key) ?? []) {
+        const product = productOf(assets.os(id), assets.osRelease(id));
+        if (product.ecosystem !== ecosystem || (release !== null && product.release !== release)) continue;
+        (found ??= assetSet()).add(id);
+      }
+    }
+    return found;
+  }
+}
+
+function added<Key>(sets: Map<Key, AssetSet>, key: Key, id: number): void {
+  const set = sets.get(key);
+  if (set === undefined) sets.set(key, assetSet([id]));
+  else set.add(id);
+}

@@ -1,0 +1,208 @@
+/**
+ * Findings of a set of assets by pair and status: what severity totals, top vulnerabilities and top patches are made from.
+ *
+ * Nearly all assets are counted by walking their rows once: how many have each group of carriers gives the findings of all its
+ * pairs. What that would count wrongly is counted apart, and exactly:
+ *
+ * - assets whose findings do not follow from what they have installed, and those that have two different groups of one
+ *   package (two versions side by side, whose findings overlap), finding by finding;
+ * - pairs that a mitigation or an acceptance bears on, by their sets.
+ */
+import { assetSet, difference, intersection, overlap, union } from './asset-set.ts';
+import type { AssetSet, ReadonlyAssetSet } from './asset-set.ts';
+import { acceptedStatusesOf, exposedTo, findingsOf, type FindingSources } from './findings.ts';
+import type { ExposedFindingStatus, FindingPair } from './reading.ts';
+import type { Sliced } from './select/selection.ts';
+
+export const exposedStatuses: readonly ExposedFindingStatus[] = [
+  'open',
+  'restart_pending',
+  'reboot_pending',
+  'mitigated',
+  'accepted',
+  'undetermined',
+];
+
+export interface FleetTotals {
+  readonly assets: number;
+  /** Number of findings of a pair in a status. */
+  count(pair: number, status: ExposedFindingStatus): number;
+  /** Number of findings of a pair in all statuses. */
+  ofPair(pair: number): number;
+}
+
+/** Of the fleet's insides, what counting needs. */
+export interface TotalSources extends FindingSources {
+  /** Pairs that a mitigation in force or an acceptance bears on. */
+  overlaid(): Iterable<FindingPair>;
+}
+
+const rowsInSlice = 20_000;
+const findingsInSlice = 250;
+
+class Counts implements FleetTotals {
+  readonly assets: number;
+  readonly #counts: Uint32Array;
+
+  constructor(assets: number, pairs: number) {
+    this.assets = assets;
+    this.#counts = new Uint32Array(pairs * exposedStatuses.length);
+  }
+
+  add(pair: number, status: ExposedFindingStatus, findings: number): void {
+    const at = pair * exposedStatuses.length + exposedStatuses.indexOf(status);
+    this.#counts[at] = (this.#counts[at] ?? 0) + findings;
+  }
+
+  clear(pair: number): void {
+    this.#counts.fill(0, pair * exposedStatuses.length, (pair + 1) * exposedStatuses.length);
+  }
+
+  count(pair: number, status: ExposedFindingStatus): number {
+    return this.#counts[pair * exposedStatuses.length + exposedStatuses.indexOf(status)] ?? 0;
+  }
+
+  ofPair(pair: number): number {
+    let sum = 0;
+    for (let i = 0; i < exposedStatuses.length; i++)
+      sum += this.#counts[pair * exposedStatuses.length + i] ?? 0;
+    return sum;
+  }
+}
+
+/** Counts the findings of the live assets `within`. */
+export function* countFindings(sources: TotalSources, within: ReadonlyAssetSet): Sliced<FleetTotals> {
+  const { carriers, exceptions } = sources;
+  const counts = new Counts(within.size, carriers.pairCount);
+  const plain = difference(within, exceptions.apart);
+  const { byGroup, mixed } = yield* countGroups(sources, plain);
+  const apart = union([intersection(within, exceptions.apart), mixed]);
+  for (const [index, assets] of byGroup.entries()) {
+    if (assets === 0) continue;
+    const group = carriers.group(index);
+    for (const pair of group.vulnerable) counts.add(pair, 'open', assets);
+    for (const pair of group.undetermined) counts.add(pair, 'undetermined', assets);
+  }
+  const counted = difference(within, apart);
+  for (const pair of sources.overlaid()) {
+    counts.clear(pair.index);
+    for (const [status, set] of acceptedStatusesOf(sources, pair))
+      counts.add(pair.index, status, overlap(set, counted));
+    yield;
+  }
+  let done = 0;
+  for (const asset of apart) {
+    for (const { pair, status } of findingsOf(sources, asset)) counts.add(pair.index, status, 1);
+    if (++done % findingsInSlice === 0) yield;
+  }
+  return counts;
+}
+
+/** How many of the assets have each group, and which have several groups of one package: these are not counted. */
+function* countGroups(
+  sources: FindingSources,
+  assets: AssetSet,
+): Sliced<{ byGroup: Float64Array; mixed: AssetSet }> {
+  const { carriers, rows } = sources;
+  const byGroup = new Float64Array(carriers.groupCount);
+  const metGroup = new Uint32Array(carriers.groupCount);
+  const metPackage = new Uint32Array(carriers.packageCount);
+  const groupOf = new Uint32Array(carriers.carrierCount);
+  const packageOf = new Uint32Array(carriers.groupCount);
+  for (let i = 0; i < groupOf.length; i++) groupOf[i] = carriers.carrier(i).group;
+  for (let i = 0; i < packageOf.length; i++) {
+    const group = carriers.group(i);
+    // What carries nothing any more is no group: it is met by nothing.
+    packageOf[i] = group.vulnerable.length + group.undetermined.length === 0 ? nowhere : group.package;
+  }
+  const mixed = looseMixed(sources, assets);
+  const walked = mixed.isEmpty ? assets : difference(assets, mixed);
+  const ids = walked.toUint32Array();
+  const { offsets, carriers: items, last, changed } = rows.arrays();
+  // One of each package at most.
+  const found = new Uint32Array(carriers.packageCount);
+  let walk = 0;
+  for (let start = 0; start < ids.length; start += rowsInSlice) {
+    const end = Math.min(ids.length, start + rowsInSlice);
+    for (let i = start; i < end; i++) {
+      const id = ids[i] ?? 0;
+      const own = changed.size === 0 ? undefined : changed.get(id);
+      const list = own?.carriers ?? items;
+      const from = own?.from ?? (id > last ? 0 : (offsets[id] ?? 0));
+      const to = own?.to ?? (id > last ? 0 : (offsets[id + 1] ?? 0));
+      walk += 1;
+      let length = 0;
+      let isMixed = false;
+      for (let at = from; at < to; at++) {
+        const group = groupOf[list[at] ?? 0] ?? 0;
+        if (metGroup[group] === walk) continue;
+        metGroup[group] = walk;
+        const number = packageOf[group] ?? nowhere;
+        if (number === nowhere) continue;
+        if (metPackage[number] === walk) {
+          isMixed = true;
+          break;
+        }
+        metPackage[number] = walk;
+        found[length] = group;
+        length += 1;
+      }
+      if (isMixed) {
+        mixed.add(id);
+        continue;
+      }
+      for (let at = 0; at < length; at++) {
+        const group = found[at] ?? 0;
+        byGroup[group] = (byGroup[group] ?? 0) + 1;
+      }
+    }
+    yield;
+  }
+  const counted = difference(walked, mixed);
+  for (const [group, set] of looseGroups(sources)) {
+    byGroup[group] = (byGroup[group] ?? 0) + overlap(set, counted);
+  }
+  return { byGroup, mixed };
+}
+
+const nowhere = 0xffff_ffff;
+
+/** By group the assets that have it by carriers that rows are without, and by none that they are with. */
+function looseGroups({ carriers, loose }: FindingSources): Map<number, AssetSet> {
+  const byGroup = Map.groupBy(loose, (carrier) => carriers.carrier(carrier).group);
+  const sets = new Map<number, AssetSet>();
+  for (const [group, list] of byGroup) {
+    const first = list[0];
+    if (first === undefined) continue;
+    const all = union(list.map((carrier) => exposedTo(carriers.carrier(carrier).entry)));
+    const others = carriers
+      .carriersOfPackage(carriers.group(group).package)
+      .filter((other) => !loose.has(other) && carriers.carrier(other).group === group);
+    sets.set(
+      group,
+      others.length === 0
+        ? all
+        : difference(all, union(others.map((other) => exposedTo(carriers.carrier(other).entry)))),
+    );
+  }
+  return sets;
+}
+
+/** Assets that have a carrier which rows are without, and another group of the same package. */
+function looseMixed({ carriers, loose }: FindingSources, assets: AssetSet): AssetSet {
+  const mixed = assetSet();
+  for (const carrier of loose) {
+    const { entry, group } = carriers.carrier(carrier);
+    const others = carriers
+      .carriersOfPackage(carriers.group(group).package)
+      .filter((other) => carriers.carrier(other).group !== group);
+    if (others.length === 0) continue;
+    const both = intersection(
+      exposedTo(entry),
+      union(others.map((other) => exposedTo(carriers.carrier(other).entry))),
+    );
+    mixed.orInPlace(both);
+  }
+  mixed.andInPlace(assets);
+  return mixed;
+}
