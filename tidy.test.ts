@@ -86,6 +86,7 @@ const TABLES: Readonly<Record<string, string>> = {
   software: 'software',
   software_verdict: 'software',
   asset: 'asset',
+  asset_contact: 'asset',
   change_log: 'asset',
   exposure_history: 'finding',
   asset_exposure: 'finding',

@@ -66,3 +66,23 @@ export function outputOf(program: string, programArguments: readonly string[]): 
   });
   return status === 0 ? stdout : null;
 }
+
+/** What a program that runs beside this one prints, when it has ended well. */
+export function outputOfProcess(command: Command): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(command.program, [...command.arguments], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+      env: { ...process.env, ...command.environment },
+    });
+    let output = '';
+    child.stdout.setEncoding('utf8');
+    child.stdout.on('data', (chunk: string) => {
+      output += chunk;
+    });
+    child.on('error', reject);
+    child.on('close', (code) => {
+      if (code === 0) resolve(output);
+      else reject(new Error(`${command.program} ended with ${String(code)}`));
+    });
+  });
+}

@@ -14,6 +14,7 @@ import Fastify, {
 } from 'fastify';
 import type { Permission } from '@fixpoint/contract/access.ts';
 import type { Actor } from '@fixpoint/core/audit/events.ts';
+import type { KnownAgents } from './asset/known-agents.ts';
 import { routes as landing } from './landing.ts';
 import { answerClientError, answerRouterError, registerErrors, RefusedError } from './api-error.ts';
 import { serializeChecked, serializeJson, validate } from './validation.ts';
@@ -32,6 +33,8 @@ export interface ServerContext extends Context {
   readonly config: Config;
   /** The read model: whatever selects, counts or ranks assets and findings. */
   readonly posture: Posture;
+  /** Agents that have nothing new, so that they cost no question to the database. */
+  readonly knownAgents: KnownAgents;
 }
 
 export type App = FastifyInstance<

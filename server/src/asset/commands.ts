@@ -2,7 +2,7 @@ import type { Kysely } from 'kysely';
 import type { Transact } from '../context.ts';
 import type { Database } from '../database/tables.ts';
 import { answer, refuse, type Answer } from '../refusal.ts';
-import { assetsByIds, assetsNamed, updateAsset, type AssetRow } from './store.ts';
+import { assetsByIds, assetsNamed, stampContact, type AssetRow } from './store.ts';
 
 /** What other rooms ask of this one. Enrolment, sessions, check-in, inventory and lists are in files of their own. */
 
@@ -10,7 +10,7 @@ export type { AssetRow } from './store.ts';
 
 /** Writes at once, in the caller's transaction, that the asset was heard. Usually that can wait for a batch (`contact.ts`). */
 export async function stampHeard(trx: Transact, assetId: number, at: Date): Promise<void> {
-  await updateAsset(trx, assetId, { last_seen_at: at });
+  await stampContact(trx, assetId, at);
 }
 
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;

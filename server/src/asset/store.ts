@@ -2,7 +2,7 @@ import { sql, type Insertable, type Kysely, type Selectable, type Updateable } f
 import type { Transact } from '../context.ts';
 import type { AssetTable, Database } from '../database/tables.ts';
 
-/** The only writer of asset and change_log. */
+/** The only writer of asset, asset_contact and change_log. */
 
 export type AssetRow = Selectable<AssetTable>;
 
@@ -55,10 +55,17 @@ export async function assetKey(
 export async function assetState(
   db: Kysely<Database>,
   id: number,
-): Promise<Pick<AssetRow, 'digests' | 'agent_version' | 'problems'> & { has_open_task: boolean }> {
+): Promise<
+  Pick<AssetRow, 'uid' | 'mode' | 'retired_at' | 'digests' | 'agent_version' | 'problems'> & {
+    has_open_task: boolean;
+  }
+> {
   return await db
     .selectFrom('asset')
     .select([
+      'uid',
+      'mode',
+      'retired_at',
       'digests',
       'agent_version',
       'problems',
@@ -122,6 +129,7 @@ export async function listAssets(
   limit: number,
 ) {
   let query = filtered(db, filter)
+    .leftJoin('asset_contact', 'asset_id', 'id')
     .select([
       'id',
       'uid',
@@ -135,7 +143,7 @@ export async function listAssets(
       'enrolled_at',
       'retired_at',
       'last_seen_at',
-      'next_check_in_seconds',
+      sql<number>`coalesce(next_check_in_seconds, 60)`.as('next_check_in_seconds'),
       'inventory_at',
       sql<number>`cardinality(software)`.as('packages'),
       sql<number>`jsonb_array_length(problems)`.as('problem_count'),
@@ -155,24 +163,30 @@ export async function insertChange(
   await trx.insertInto('change_log').values(change).execute();
 }
 
+/** Writes that one asset was heard, without saying when it comes back. Never moves a time back. */
+export async function stampContact(trx: Transact, assetId: number, at: Date): Promise<void> {
+  await sql`
+    insert into asset_contact (asset_id, last_seen_at) values (${assetId}, ${at})
+    on conflict (asset_id) do update set last_seen_at = excluded.last_seen_at
+      where asset_contact.last_seen_at < excluded.last_seen_at
+  `.execute(trx);
+}
+
 /** Writes when many assets were heard last, in one statement. Never moves a time back. */
 export async function stampContacts(
   db: Kysely<Database>,
   contacts: readonly { readonly assetId: number; readonly at: Date; readonly nextCheckInSeconds: number }[],
 ): Promise<void> {
-  const ids = contacts.map((contact) => contact.assetId);
-  const times = contacts.map((contact) => contact.at.toISOString());
-  const seconds = contacts.map((contact) => contact.nextCheckInSeconds);
   // In the order of ids, so that two replicas which write the same assets cannot wait for each other.
+  const sorted = contacts.toSorted((a, b) => a.assetId - b.assetId);
+  const ids = sorted.map((contact) => contact.assetId);
+  const times = sorted.map((contact) => contact.at.toISOString());
+  const seconds = sorted.map((contact) => contact.nextCheckInSeconds);
   await sql`
-    with heard as (
-      select asset.id, news.at, news.seconds
-      from asset
-      join unnest(${ids}::integer[], ${times}::timestamptz[], ${seconds}::real[]) as news (id, at, seconds) on news.id = asset.id
-      order by asset.id
-      for no key update of asset
-    )
-    update asset set last_seen_at = heard.at, next_check_in_seconds = heard.seconds
-    from heard where asset.id = heard.id and (asset.last_seen_at is null or asset.last_seen_at < heard.at)
+    insert into asset_contact (asset_id, last_seen_at, next_check_in_seconds)
+    select id, at, seconds from unnest(${ids}::integer[], ${times}::timestamptz[], ${seconds}::real[]) as news (id, at, seconds)
+    on conflict (asset_id) do update
+      set last_seen_at = excluded.last_seen_at, next_check_in_seconds = excluded.next_check_in_seconds
+      where asset_contact.last_seen_at < excluded.last_seen_at
   `.execute(db);
 }

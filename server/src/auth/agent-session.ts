@@ -1,4 +1,4 @@
-import { createHmac, timingSafeEqual } from 'node:crypto';
+import { createHmac, createSecretKey, timingSafeEqual, type KeyObject } from 'node:crypto';
 import type { Context } from '../context.ts';
 import type { ServerKeys } from './keys.ts';
 
@@ -13,8 +13,20 @@ export const challengeSeconds = 60;
 const sessionPrefix = 'fxs';
 const challengePrefix = 'fxc';
 
+/** Making the key ready costs three times what using it does. */
+const readyKeys = new WeakMap<Buffer, KeyObject>();
+
+function hmac(secret: Buffer, text: string): Buffer {
+  let key = readyKeys.get(secret);
+  if (key === undefined) {
+    key = createSecretKey(secret);
+    readyKeys.set(secret, key);
+  }
+  return createHmac('sha256', key).update(text).digest();
+}
+
 function seal(key: Buffer, text: string): string {
-  return `${text}.${createHmac('sha256', key).update(text).digest('base64url')}`;
+  return `${text}.${hmac(key, text).toString('base64url')}`;
 }
 
 /** The fields of a sealed text, or null when it was not sealed with this key or is not of this kind. */
@@ -22,7 +34,7 @@ function unseal(key: Buffer, prefix: string, sealed: string, fieldCount: number)
   const dot = sealed.lastIndexOf('.');
   if (dot < 0) return null;
   const text = sealed.slice(0, dot);
-  const expected = createHmac('sha256', key).update(text).digest();
+  const expected = hmac(key, text);
   const given = Buffer.from(sealed.slice(dot + 1), 'base64url');
   if (given.length !== expected.length || !timingSafeEqual(given, expected)) return null;
   const fields = text.split('.');

@@ -5,7 +5,7 @@ import type { Actor } from '@fixpoint/core/audit/events.ts';
 import { RefusedError } from '../api-error.ts';
 import type { App, RouteAccess, ServerContext } from '../app.ts';
 import { agentOfAsset } from '../asset/agent.ts';
-import { refuse, type Answer } from '../refusal.ts';
+import { answer, refuse, type Answer } from '../refusal.ts';
 import { readAgentSession } from './agent-session.ts';
 import { sessionPerson } from './people.ts';
 import { toolOfSecret } from './tokens.ts';
@@ -180,6 +180,8 @@ async function agentOfSession(
   const read = readAgentSession(context.keys, context, session);
   if (read.state === 'unknown') return unauthenticated(whatToDo);
   if (read.state === 'expired') return refuse(401, 'session_expired', 'the session is over', whatToDo);
+  const mode = context.knownAgents.modeOf(read.assetId, read.uid);
+  if (mode !== null) return agentIdentity({ assetId: read.assetId, uid: read.uid, mode });
   const agent = await agentOfAsset(context.db, read.assetId);
   if (agent === null || agent.uid !== read.uid) return unauthenticated('enrol this host');
   if (agent.retiredAt !== null) {
@@ -190,11 +192,11 @@ async function agentOfSession(
       'enrol it again if it should be managed',
     );
   }
-  const { assetId, uid, mode } = agent;
-  return {
-    ok: true,
-    value: { kind: 'agent', actor: { kind: 'agent', name: uid }, agent: { assetId, uid, mode } },
-  };
+  return agentIdentity({ assetId: agent.assetId, uid: agent.uid, mode: agent.mode });
+}
+
+function agentIdentity(agent: AgentIdentity): Answer<Identity & { kind: 'agent' }> {
+  return answer({ kind: 'agent', actor: { kind: 'agent', name: agent.uid }, agent });
 }
 
 /**

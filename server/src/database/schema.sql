@@ -82,8 +82,6 @@ create table asset (
   enrolled_at timestamp with time zone not null,
   enrolled_by text not null,
   retired_at timestamp with time zone,
-  last_seen_at timestamp with time zone,
-  next_check_in_seconds real default 60 not null,
   criticality_set smallint,
   attributes jsonb default '{}'::jsonb not null,
   software integer[] default '{}'::integer[] not null,
@@ -100,8 +98,16 @@ create table asset (
   constraint asset_criticality_set_check CHECK (criticality_set >= 1 AND criticality_set <= 5),
   constraint asset_mode_check CHECK (mode = ANY (ARRAY['assess'::text, 'manage'::text]))
 );
-CREATE INDEX asset_last_seen ON public.asset USING btree (last_seen_at);
 CREATE INDEX asset_software ON public.asset USING gin (software);
+
+create table asset_contact (
+  asset_id integer not null,
+  last_seen_at timestamp with time zone not null,
+  next_check_in_seconds real default 60 not null,
+  constraint asset_contact_pkey PRIMARY KEY (asset_id),
+  constraint asset_contact_asset_id_fkey FOREIGN KEY (asset_id) REFERENCES asset(id)
+);
+CREATE INDEX asset_contact_last_seen ON public.asset_contact USING btree (last_seen_at);
 
 create table asset_exposure (
   asset_id integer not null,
@@ -698,9 +704,19 @@ begin
   where (n.inventory_at, n.digests, n.retired_at, n.criticality_set, n.attributes, n.mode, n.hostname, n.agent_version, n.problems)
     is distinct from
     (o.inventory_at, o.digests, o.retired_at, o.criticality_set, o.attributes, o.mode, o.hostname, o.agent_version, o.problems);
-  if changed is not null then perform note_fleet_change('asset', changed, null); end if;
+  if changed is not null then
+    perform note_fleet_change('asset', changed, null);
+    perform note_agents_changed(changed);
+  end if;
   return null;
 end $function$;
+
+CREATE OR REPLACE FUNCTION public.note_agents_changed(ids integer[])
+ RETURNS void
+ LANGUAGE sql
+AS $function$
+  select pg_notify('agents_changed', string_agg(id::text, ',')) from unnest(ids) with ordinality as x (id, n) group by (n - 1) / 700;
+$function$;
 
 CREATE OR REPLACE FUNCTION public.note_fleet_change(kind text, ids integer[], keys text[])
  RETURNS void
@@ -745,6 +761,27 @@ begin
   return null;
 end $function$;
 
+CREATE OR REPLACE FUNCTION public.task_opened()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  perform note_agents_changed((select array_agg(distinct asset_id) from news where ended_at is null));
+  return null;
+end $function$;
+
+CREATE OR REPLACE FUNCTION public.task_opened_again()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+declare changed integer[];
+begin
+  select array_agg(distinct n.asset_id) into changed from news n join olds o on o.id = n.id
+  where n.ended_at is null and o.ended_at is not null;
+  if changed is not null then perform note_agents_changed(changed); end if;
+  return null;
+end $function$;
+
 CREATE TRIGGER asset_inserted AFTER INSERT ON asset REFERENCING NEW TABLE AS news FOR EACH STATEMENT EXECUTE FUNCTION asset_inserted();
 
 CREATE TRIGGER asset_updated AFTER UPDATE ON asset REFERENCING OLD TABLE AS olds NEW TABLE AS news FOR EACH STATEMENT EXECUTE FUNCTION asset_updated();
@@ -772,3 +809,7 @@ CREATE TRIGGER software_verdict_updated AFTER UPDATE ON software_verdict REFEREN
 CREATE TRIGGER tag_inserted AFTER INSERT OR DELETE ON tag FOR EACH STATEMENT EXECUTE FUNCTION rules_written('tag');
 
 CREATE TRIGGER tag_updated AFTER UPDATE ON tag REFERENCING OLD TABLE AS olds NEW TABLE AS news FOR EACH STATEMENT EXECUTE FUNCTION tag_updated();
+
+CREATE TRIGGER task_opened AFTER INSERT ON task REFERENCING NEW TABLE AS news FOR EACH STATEMENT EXECUTE FUNCTION task_opened();
+
+CREATE TRIGGER task_opened_again AFTER UPDATE ON task REFERENCING OLD TABLE AS olds NEW TABLE AS news FOR EACH STATEMENT EXECUTE FUNCTION task_opened_again();

@@ -267,8 +267,6 @@ export interface AssetTable {
   enrolled_at: Time;
   enrolled_by: string;
   retired_at: ColumnType<Date | null, Date | string | null | undefined, Date | string | null>;
-  last_seen_at: ColumnType<Date | null, Date | string | null | undefined, Date | string | null>;
-  next_check_in_seconds: Generated<number>;
   criticality_set: number | null;
   attributes: ColumnType<Record<string, string>, string | undefined, string>;
   software: Generated<number[]>;
@@ -280,6 +278,12 @@ export interface AssetTable {
   candidates: ColumnType<Static<typeof Candidate>[], string | undefined, string>;
   residue: ColumnType<Static<typeof Residue>[], string | undefined, string>;
   problems: ColumnType<{ code: string; message: string }[], string | undefined, string>;
+}
+
+export interface AssetContactTable {
+  asset_id: number;
+  last_seen_at: Time;
+  next_check_in_seconds: Generated<number>;
 }
 
 export interface ChangeLogTable {
@@ -568,6 +572,7 @@ export interface Database {
   software: SoftwareTable;
   software_verdict: SoftwareVerdictTable;
   asset: AssetTable;
+  asset_contact: AssetContactTable;
   change_log: ChangeLogTable;
   exposure_history: ExposureHistoryTable;
   asset_exposure: AssetExposureTable;

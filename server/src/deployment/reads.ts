@@ -192,8 +192,10 @@ export function withAsset(db: Kysely<Database>) {
   return db
     .selectFrom('task')
     .innerJoin('asset', 'asset.id', 'task.asset_id')
+    .leftJoin('asset_contact', 'asset_contact.asset_id', 'task.asset_id')
     .selectAll('task')
-    .select(['asset.last_seen_at', 'asset.next_check_in_seconds', 'asset.retired_at']);
+    .select(['asset_contact.last_seen_at', 'asset.retired_at'])
+    .select(sql<number>`coalesce(asset_contact.next_check_in_seconds, 60)`.as('next_check_in_seconds'));
 }
 
 type RawWithAsset = Selectable<TaskTable> & {
@@ -245,7 +247,7 @@ export async function overdueVerifications(
 ) {
   return db
     .selectFrom('task')
-    .innerJoin('asset', 'asset.id', 'task.asset_id')
+    .leftJoin('asset_contact', 'asset_contact.asset_id', 'task.asset_id')
     .select(['task.id', 'task.asset_id'])
     .where('task.state', '=', 'verifying')
     .where((e) =>
@@ -253,7 +255,7 @@ export async function overdueVerifications(
         e.and([
           e('task.reason', 'is', null),
           e('task.updated_at', '<', since),
-          e('asset.last_seen_at', '>', e.ref('task.updated_at')),
+          e('asset_contact.last_seen_at', '>', e.ref('task.updated_at')),
         ]),
         e.and([e('task.reason', 'is not', null), e('task.updated_at', '<', undecidedSince)]),
       ]),
@@ -286,6 +288,7 @@ export async function assetFacts(
 ) {
   return trx
     .selectFrom('asset')
+    .leftJoin('asset_contact', 'asset_contact.asset_id', 'asset.id')
     .select([
       'id',
       'uid',

@@ -144,7 +144,10 @@ export async function tasksDue(
         e('asset.retired_at', 'is not', null),
         e.and([
           e('task.state', 'not in', ['queued', 'unreachable']),
-          e.or([e('asset.last_seen_at', 'is', null), e('asset.last_seen_at', '<', due.silentBefore)]),
+          e.or([
+            e('asset_contact.last_seen_at', 'is', null),
+            e('asset_contact.last_seen_at', '<', due.silentBefore),
+          ]),
         ]),
       ]),
     );
@@ -155,7 +158,15 @@ export async function tasksDue(
     .forNoKeyUpdate(['asset', 'task'])
     .skipLocked()
     .execute();
-  return rows.map(withAssetOf);
+  // Who reports locks the asset and not when it was heard: only what is read now, after the locks, is what they wrote.
+  const ids = rows.map((row) => row.asset_id);
+  const heard = await trx
+    .selectFrom('asset_contact')
+    .select(['asset_id', 'last_seen_at'])
+    .where(sql<boolean>`asset_id = any(${ids}::int[])`)
+    .execute();
+  const lastSeen = new Map(heard.map((row) => [row.asset_id, row.last_seen_at]));
+  return rows.map((row) => ({ ...withAssetOf(row), lastSeenAt: lastSeen.get(row.asset_id) ?? null }));
 }
 
 export interface TaskChange {

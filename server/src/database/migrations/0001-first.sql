@@ -293,9 +293,6 @@ create table asset (
   enrolled_at timestamptz not null,
   enrolled_by text not null,
   retired_at timestamptz,
-  last_seen_at timestamptz,
-  -- last answer that we told the agent to come back after
-  next_check_in_seconds real not null default 60,
   -- set by a person, before any rule; null: by the rules of criticality_rule, else 3
   criticality_set smallint check (criticality_set between 1 and 5),
   -- attributes that people give it, by name: { role: 'web' }
@@ -313,7 +310,15 @@ create table asset (
   problems jsonb not null default '[]'
 );
 create index asset_software on asset using gin (software);
-create index asset_last_seen on asset (last_seen_at);
+-- When each was heard last: nearly all that is ever written of an asset, and so in rows of its own. In the wide row above each
+-- check-in would copy two kilobytes, and enter the asset anew for every software in the index. No row: never heard.
+create table asset_contact (
+  asset_id integer primary key references asset (id),
+  last_seen_at timestamptz not null,
+  -- last answer that we told the agent to come back after
+  next_check_in_seconds real not null default 60
+) with (fillfactor = 60);
+create index asset_contact_last_seen on asset_contact (last_seen_at);
 create table change_log (
   xid xid8 not null default pg_current_xact_id(),
   sequence bigint generated always as identity,
@@ -488,7 +493,12 @@ end $$;
 create trigger asset_inserted after insert on asset
   referencing new table as news for each statement execute function asset_inserted();
 
--- Not when it was heard last: that is most of what is written, and is read by its time.
+-- Servers remember of which agents they hold what (server/src/asset/known-agents.ts), and forget it when they hear their ids
+-- here; at most 700 in one message, which holds 8,000 bytes.
+create function note_agents_changed(ids integer[]) returns void language sql as $$
+  select pg_notify('agents_changed', string_agg(id::text, ',')) from unnest(ids) with ordinality as x (id, n) group by (n - 1) / 700;
+$$;
+
 create function asset_updated() returns trigger language plpgsql as $$
 declare changed integer[];
 begin
@@ -496,7 +506,10 @@ begin
   where (n.inventory_at, n.digests, n.retired_at, n.criticality_set, n.attributes, n.mode, n.hostname, n.agent_version, n.problems)
     is distinct from
     (o.inventory_at, o.digests, o.retired_at, o.criticality_set, o.attributes, o.mode, o.hostname, o.agent_version, o.problems);
-  if changed is not null then perform note_fleet_change('asset', changed, null); end if;
+  if changed is not null then
+    perform note_fleet_change('asset', changed, null);
+    perform note_agents_changed(changed);
+  end if;
   return null;
 end $$;
 create trigger asset_updated after update on asset
@@ -620,6 +633,24 @@ create table task (
 create unique index task_deployment_asset on task (deployment_id, asset_id);
 create index task_asset_open on task (asset_id) where ended_at is null;
 create index task_open on task (state) where ended_at is null;
+-- An agent that has a task is told so at its next check-in.
+create function task_opened() returns trigger language plpgsql as $$
+begin
+  perform note_agents_changed((select array_agg(distinct asset_id) from news where ended_at is null));
+  return null;
+end $$;
+create function task_opened_again() returns trigger language plpgsql as $$
+declare changed integer[];
+begin
+  select array_agg(distinct n.asset_id) into changed from news n join olds o on o.id = n.id
+  where n.ended_at is null and o.ended_at is not null;
+  if changed is not null then perform note_agents_changed(changed); end if;
+  return null;
+end $$;
+create trigger task_opened after insert on task
+  referencing new table as news for each statement execute function task_opened();
+create trigger task_opened_again after update on task
+  referencing new table as news old table as olds for each statement execute function task_opened_again();
 create table task_event (
   task_id uuid not null references task (id),
   ordinal integer not null,
