@@ -1,7 +1,7 @@
 /** When the members of a tag can change: which facts it reads, and how time alone changes it. */
 import { knownField } from '../query/fields.ts';
 import type { QueryRecord } from '../query/evaluate.ts';
-import type { Condition, Node, Operand } from '../query/query.ts';
+import type { Condition, Node, Operand, Query } from '../query/query.ts';
 import { parseDate } from '../query/time.ts';
 import { expandWord } from '../query/words.ts';
 import { asksTag, comparisonsOf, type PlacedComparison, type TagDefinition } from './definition.ts';
@@ -14,6 +14,11 @@ import { withDependents, type TagGraph } from './dependencies.ts';
 export function fieldsOf({ members }: TagDefinition): Set<string> {
   if (members.kind === 'list') return new Set();
   if (members.kind === 'ranges') return new Set(['address']);
+  return fieldsOfQuery(members.query);
+}
+
+/** The same of a query over assets. */
+export function fieldsOfQuery(query: Query): Set<string> {
   const found = new Set<string>();
   const visit = (node: Node, path: string): void => {
     if (node.kind === 'has') {
@@ -23,8 +28,8 @@ export function fieldsOf({ members }: TagDefinition): Set<string> {
     else if (node.kind === 'not') visit(node.part, path);
     else if (node.kind === 'word') visit(expandWord(node), path);
   };
-  if (members.query.root !== null) visit(members.query.root, '');
-  for (const { node, relations } of comparisonsOf(members.query)) {
+  if (query.root !== null) visit(query.root, '');
+  for (const { node, relations } of comparisonsOf(query)) {
     if (asksTag(node)) continue;
     found.add([...relations, node.field, ...(node.key === null ? [] : [node.key])].join('.'));
   }
@@ -72,13 +77,26 @@ function ageTests(condition: Condition): AgeTest[] {
 
 /** Comparisons with ages, which time alone changes. Dates do not: `enrolled >= 2026-01-01` stays as it is. */
 export function ageComparisons({ members }: TagDefinition): PlacedComparison[] {
-  if (members.kind !== 'rule') return [];
-  return comparisonsOf(members.query).filter(({ node }) => ageTests(node.condition).length > 0);
+  return members.kind === 'rule' ? ageComparisonsOf(members.query) : [];
+}
+
+function ageComparisonsOf(query: Query): PlacedComparison[] {
+  return comparisonsOf(query).filter(({ node }) => ageTests(node.condition).length > 0);
+}
+
+/** Whether time alone changes what a query comes to: it asks for an age, or whether an agent answers in time. */
+export function changesWithTime(query: Query): boolean {
+  return (
+    ageComparisonsOf(query).length > 0 ||
+    comparisonsOf(query).some(({ node }) => node.scope === 'asset' && node.field === 'reachable')
+  );
 }
 
 /** The tags that change as time passes, by their own rule or by what they need, in the order of evaluation. */
 export function timeDependentTags(graph: TagGraph): string[] {
-  const direct = [...graph.definitions.values()].filter((each) => ageComparisons(each).length > 0);
+  const direct = [...graph.definitions.values()].filter(
+    ({ members }) => members.kind === 'rule' && changesWithTime(members.query),
+  );
   return withDependents(
     graph,
     direct.map(({ name }) => name),
@@ -87,7 +105,8 @@ export function timeDependentTags(graph: TagGraph): string[] {
 
 /**
  * The first moment after `now`, in milliseconds since 1970, at which one of the comparisons changes for this record while
- * its facts stay; null: none will. Between the two the rule cannot change by itself.
+ * its facts stay; null: none will. Between the two these comparisons cannot change by themselves. (`reachable` has no such moment: who
+ * makes the record decides.)
  */
 export function nextChange(
   comparisons: readonly PlacedComparison[],

@@ -35,9 +35,15 @@ export interface AddressRange {
   readonly text: string;
 }
 
+/** The assets that a fixed list names, by id. A set of texts is one; whoever holds many has something smaller. */
+export interface ListedAssets extends Iterable<string> {
+  readonly size: number;
+  has(id: string): boolean;
+}
+
 export type TagMembers =
   | { readonly kind: 'rule'; readonly text: string; readonly query: Query }
-  | { readonly kind: 'list'; readonly assets: ReadonlySet<string> }
+  | { readonly kind: 'list'; readonly assets: ListedAssets }
   | { readonly kind: 'ranges'; readonly ranges: readonly AddressRange[] };
 
 export interface TagDefinition {
