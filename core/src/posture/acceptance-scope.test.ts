@@ -1,8 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { parseTagDefinition } from '../tag/definition.ts';
 import { tagGraph } from '../tag/dependencies.ts';
-import { readAcceptanceScope, type ScopeTags } from './acceptance-scope.ts';
-import { isLast } from './strata.ts';
+import { readAcceptanceScope, scopeTags, type ScopeTags } from './acceptance-scope.ts';
 
 const tags: ScopeTags = { names: ['lab', 'prod', 'risky'], isLate: (name) => name === 'risky' };
 
@@ -60,8 +59,7 @@ describe('the scope of an acceptance', () => {
     });
     const built = tagGraph(definitions);
     if (!built.ok) throw new Error(built.message);
-    const { graph } = built;
-    const known: ScopeTags = { names: graph.order, isLate: (name) => isLast(graph, name) };
+    const known = scopeTags(built.graph);
     const codes = ['grave', 'both', 'plain'].map((name) => {
       const read = readAcceptanceScope(`asset.tag = ${name}`, known);
       return read.ok ? 'taken' : read.code;

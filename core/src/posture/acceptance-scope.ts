@@ -8,8 +8,9 @@ import { parse } from '../query/parse.ts';
 import type { CompareNode, Node, Query, QueryNote, QueryRefusal, Span } from '../query/query.ts';
 import { expandWord } from '../query/words.ts';
 import { asksTag } from '../tag/definition.ts';
-import { namedOutright, tagsAsked } from '../tag/dependencies.ts';
+import { namedOutright, tagsAsked, type TagGraph } from '../tag/dependencies.ts';
 import { isPairField } from './pair-facts.ts';
+import { strataOf } from './strata.ts';
 
 export interface AcceptanceScopeRefusal extends Span {
   readonly ok: false;
@@ -30,6 +31,11 @@ export interface AcceptanceScopeRefusal extends Span {
 export interface ScopeTags {
   readonly names: Iterable<string>;
   isLate(name: string): boolean;
+}
+
+export function scopeTags(graph: TagGraph): ScopeTags {
+  let late: ReadonlySet<string> | null = null;
+  return { names: graph.order, isLate: (name) => (late ??= new Set(strataOf(graph).last)).has(name) };
 }
 
 export type AcceptanceScopeRead =

@@ -172,7 +172,8 @@ function expected(made: Made, list: readonly RiskAcceptance[], now: number): str
       const shared = {
         title: vulnerability.title,
         published: vulnerability.publishedAt,
-        exploited: vulnerability.exploited,
+        // Where nobody says anything of it, it is not known.
+        exploited: vulnerability.exploited || null,
       };
       const record = recordOf({
         ...shared,
@@ -341,26 +342,11 @@ describe('acceptances', () => {
     );
   });
 
+  const plain = { os: 'debian', tag: [], criticality: 3, enrolled: start, role: null, retired: false };
   const made: Made = {
     assets: [
-      {
-        hostname: 'web-1',
-        os: 'debian',
-        tag: ['lab'],
-        criticality: 3,
-        enrolled: start,
-        role: null,
-        retired: false,
-      },
-      {
-        hostname: 'db-1',
-        os: 'debian',
-        tag: [],
-        criticality: 3,
-        enrolled: start,
-        role: null,
-        retired: false,
-      },
+      { ...plain, hostname: 'web-1', tag: ['lab'] },
+      { ...plain, hostname: 'db-1' },
     ],
     vulnerabilities: [{ id: 'CVE-1', title: null, publishedAt: null, exploited: false }],
     pairs: [{ vulnerability: 0, package: 'openssl', ecosystem: 'debian', source: 'openssl' }],

@@ -13,8 +13,9 @@
  * nothing, and is in `problems`.
  */
 import type { QueryRecord } from '../query/evaluate.ts';
-import { keyOf, plan, predicatesOf, type Plan } from '../query/plan.ts';
-import { namesIn, questionsOf, remaining, type PairQuestion } from './acceptance-plan.ts';
+import { keyOf, plan, type Plan } from '../query/plan.ts';
+import { byPrecedence, candidates, isAgeing, scopeOf, type Rest, type Scope } from './acceptance-in-force.ts';
+import { questionsOf, remaining } from './acceptance-plan.ts';
 import { readAcceptanceScope, type ScopeTags } from './acceptance-scope.ts';
 import { addAll, assetSet, difference, intersection, union } from './asset-set.ts';
 import type { AssetSet, ReadonlyAssetSet } from './asset-set.ts';
@@ -22,6 +23,7 @@ import type { AssetTruths } from './evaluate-tag.ts';
 import type { RiskAcceptance } from './facts.ts';
 import { pairRecord } from './pair-facts.ts';
 import type { FindingPair, FleetReading } from './reading.ts';
+import { atOnce, type Sliced } from './select/selection.ts';
 
 /** What is not as it was at the last refresh. */
 export interface AcceptanceChange {
@@ -36,32 +38,13 @@ export interface AcceptanceChange {
 /** How long a scope that speaks of durations is taken to stay as it is. */
 const AGEING_MILLISECONDS = 60_000;
 
-/** A question about assets that is left of scopes, with its answer. */
-interface Rest {
-  readonly key: string;
-  readonly plan: Plan;
-  readonly ageing: boolean;
-  assets: AssetSet;
-}
+/** Scopes asked of pairs in one slice. */
+const ASKED_AT_ONCE = 2_000;
 
 /** What one acceptance says of a pair. */
 interface Entry {
   readonly scope: Scope;
   readonly rest: Rest;
-}
-
-/** A scope that can be judged, of an acceptance that is in force. */
-interface Scope {
-  readonly acceptance: RiskAcceptance;
-  readonly root: Plan;
-  /** In lower case, the ids of vulnerabilities and names of packages that it could be about; null: any. */
-  readonly vulnerabilities: ReadonlySet<string> | null;
-  readonly packages: ReadonlySet<string> | null;
-  /** Its questions about pairs, and what is left of it by their answers. */
-  questions: readonly PairQuestion[];
-  readonly rests: Map<string, Rest | null>;
-  readonly ageing: boolean;
-  readonly pairs: Set<number>;
 }
 
 export interface AcceptanceProblem {
@@ -105,6 +88,14 @@ export class Acceptances {
    * accepted, or no longer be, or be so by another acceptance.
    */
   refresh(fleet: FleetReading, change: AcceptanceChange, now: number): { readonly assets: AssetSet } {
+    return atOnce(this.refreshing(fleet, change, now));
+  }
+
+  *refreshing(
+    fleet: FleetReading,
+    change: AcceptanceChange,
+    now: number,
+  ): Sliced<{ readonly assets: AssetSet }> {
     const effect = assetSet();
     this.#covered.clear();
     this.#live = fleet.assets.live;
@@ -124,7 +115,7 @@ export class Acceptances {
       this.#askAgain(fleet, rest, isAged && rest.ageing ? 'all' : change.assets, now, effect);
     for (const scope of gone) for (const pair of scope.pairs) toJudge.add(pair);
     for (const scope of added) for (const pair of candidates(fleet, scope)) toJudge.add(pair);
-    if (toJudge.size > 0) this.#judge(fleet, toJudge, now, effect);
+    if (toJudge.size > 0) yield* this.#judge(fleet, toJudge, now, effect);
     this.#forgetRests();
     return { assets: effect };
   }
@@ -151,6 +142,12 @@ export class Acceptances {
     taken?.dispose();
     this.#covered.set(pair, covered);
     return covered;
+  }
+
+  /** The same by each acceptance for itself: they may overlap. */
+  *speaking(pair: number): Generator<{ readonly id: string; readonly assets: ReadonlyAssetSet }> {
+    for (const { scope, rest } of this.#entries.get(pair) ?? [])
+      yield { id: scope.acceptance.id, assets: rest.assets };
   }
 
   /** Id of the acceptance that counts for a finding; null: it is not accepted. */
@@ -264,7 +261,7 @@ export class Acceptances {
     return intersection(within, this.#truths(fleet, question, now, within).holds);
   }
 
-  #judge(fleet: FleetReading, toJudge: ReadonlySet<number>, now: number, effect: AssetSet): void {
+  *#judge(fleet: FleetReading, toJudge: ReadonlySet<number>, now: number, effect: AssetSet): Sliced<void> {
     const byVulnerability = new Map<string, Scope[]>();
     const byPackage = new Map<string, Scope[]>();
     const others: Scope[] = [];
@@ -281,6 +278,7 @@ export class Acceptances {
       }
     }
     const differing = new Set<Rest>();
+    let asked = 0;
     for (const index of toJudge) {
       const before = this.#entries.get(index) ?? nothing;
       const pair = fleet.pair(index);
@@ -289,6 +287,10 @@ export class Acceptances {
         byPackage.get(pair.package.toLowerCase()),
       ].flatMap((list) => list ?? []);
       const scopes = named.length === 0 ? others : [...others, ...named];
+      if ((asked += 1 + scopes.length) > ASKED_AT_ONCE) {
+        asked = 0;
+        yield;
+      }
       const after = this.#entriesOf(fleet, pair, scopes, now);
       if (after.length === 0) this.#entries.delete(index);
       else this.#entries.set(index, after);
@@ -355,46 +357,3 @@ export class Acceptances {
 
 const nothing: readonly Entry[] = [];
 const nothingCovered: ReadonlyMap<string, ReadonlyAssetSet> = new Map();
-
-/** Which of two acceptances counts where both cover a finding: below 0 for the first. */
-export function byPrecedence(
-  a: Pick<RiskAcceptance, 'id' | 'startsAt' | 'expiresAt'>,
-  b: Pick<RiskAcceptance, 'id' | 'startsAt' | 'expiresAt'>,
-): number {
-  return b.expiresAt - a.expiresAt || a.startsAt - b.startsAt || (a.id < b.id ? -1 : Number(a.id > b.id));
-}
-
-function scopeOf(acceptance: RiskAcceptance, root: Plan, now: number): Scope {
-  return {
-    acceptance,
-    root,
-    vulnerabilities: namesIn(root, 'vulnerability', 'id'),
-    packages: namesIn(root, 'package', 'name'),
-    questions: questionsOf(root, now),
-    rests: new Map(),
-    ageing: isAgeing(root),
-    pairs: new Set(),
-  };
-}
-
-/** Speaks of durations, or of contact, of which nobody is told each time. */
-function isAgeing(part: Plan): boolean {
-  return predicatesOf(part).some(
-    ({ ageing, scope, field }) =>
-      ageing || (scope === 'asset' && (field === 'last_seen' || field === 'reachable')),
-  );
-}
-
-/** Pairs that a scope could be about. */
-function* candidates(fleet: FleetReading, { vulnerabilities, packages }: Scope): Iterable<number> {
-  if (vulnerabilities !== null) {
-    for (const id of vulnerabilities) {
-      const vulnerability = fleet.vulnerabilityCalled(id);
-      if (vulnerability !== null) yield* fleet.pairsOfVulnerability(vulnerability);
-    }
-    return;
-  }
-  // Packages are looked up as they are written, and compared in any case: going through all is right whatever the case.
-  for (let pair = 0; pair < fleet.pairs; pair++)
-    if (packages === null || packages.has(fleet.pair(pair).package.toLowerCase())) yield pair;
-}

@@ -4,9 +4,8 @@
  */
 import type { FactValue, QueryRecord } from '../query/evaluate.ts';
 import type { Scope } from '../query/fields.ts';
-import { parseDate } from '../query/time.ts';
 import type { FindingPair, FleetDanger, FleetReading } from './reading.ts';
-import { severityOf } from './select/columns.ts';
+import { dangerFact } from './select/danger-facts.ts';
 
 /** Fields of fields.ts that all findings of a pair have in common, by scope; `finding` is the finding itself. */
 export const pairFields: Readonly<Partial<Record<Scope, readonly string[]>>> = {
@@ -37,7 +36,7 @@ export function pairRecord(fleet: FleetReading, pair: FindingPair): QueryRecord 
       const { title, publishedAt } = fleet.vulnerability(pair.vulnerability);
       if (name === 'title') return title;
       if (name === 'published') return publishedAt;
-      return dangerFact(fleet.danger(pair.danger), name, 'finding');
+      return danger(fleet.danger(pair.danger), name, 'finding');
     },
     related(relation) {
       if (relation === 'vulnerability') return [vulnerability];
@@ -60,7 +59,7 @@ function vulnerabilityFact(fleet: FleetReading, { vulnerability }: FindingPair, 
     case 'withdrawn':
       return withdrawn;
     default:
-      return dangerFact(fleet.dangerOf(vulnerability), name, 'vulnerability');
+      return danger(fleet.dangerOf(vulnerability), name, 'vulnerability');
   }
 }
 
@@ -74,30 +73,9 @@ function packageFact(pair: FindingPair, name: string): FactValue {
   return sources.size === 1 ? (source ?? null) : null;
 }
 
-/** A fact of how dangerous a vulnerability is, by the name of its field. */
-export function dangerFact(
-  { summary: { score, threat } }: Pick<FleetDanger, 'summary'>,
-  name: string,
-  scope: Scope,
-): FactValue {
-  switch (name) {
-    case 'cvss':
-      return score?.chosen.score.baseScore ?? null;
-    case 'severity':
-      return severityOf(score?.chosen.score.baseScore ?? null);
-    case 'epss':
-      return threat.epss?.probability ?? null;
-    case 'exploited':
-      return threat.maturity === 'active';
-    case 'exploited_since':
-      return threat.exploitedSince === null ? null : (parseDate(threat.exploitedSince)?.from ?? null);
-    case 'ransomware':
-      return threat.ransomware;
-    case 'exploit':
-      return threat.maturity;
-    default:
-      return notOfPairs(scope, name);
-  }
+function danger(of: Pick<FleetDanger, 'summary'>, name: string, scope: Scope): FactValue {
+  const fact = dangerFact(of, name);
+  return fact === undefined ? notOfPairs(scope, name) : fact;
 }
 
 function notOfPairs(scope: Scope, name: string): never {
