@@ -55,7 +55,7 @@ async function withServer(work: (server: Measured) => Promise<void>): Promise<vo
       const context: ServerContext = {
         ...base,
         keys: await loadKeys(db, base),
-        posture: openPosture(base),
+        posture: openPosture(base, pool),
         knownAgents: openKnownAgents({ pool, log }),
         config: defaultConfig({ dataFolder: folder }),
       };

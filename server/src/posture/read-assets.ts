@@ -132,8 +132,8 @@ async function remediatedBefore(
 /** Assets that were heard of after a moment. */
 export async function contactsSince(client: PoolClient, after: Date | null): Promise<AssetContact[]> {
   const { rows } = await client.query<{ id: number; at: Date; seconds: number }>(
-    `select id, last_seen_at as at, next_check_in_seconds as seconds from asset
-     where last_seen_at is not null and ($1::timestamptz is null or last_seen_at > $1)`,
+    `select asset_id as id, last_seen_at as at, next_check_in_seconds as seconds from asset_contact
+     where $1::timestamptz is null or last_seen_at > $1`,
     [after],
   );
   return rows.map(({ id, at, seconds }) => ({ id, lastSeenAt: at.getTime(), nextCheckInSeconds: seconds }));
