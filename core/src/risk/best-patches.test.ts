@@ -263,12 +263,17 @@ describe('best patches', () => {
   });
 
   test('a solver keeps the budget and gives a bound', () => {
+    let solvedRuns = 0;
     fc.assert(
       fc.property(fleets(2), candidates, budgets, (assets, all, budget) => {
-        expect(check(assets, all, budget, { mostNodes: 0, solve }).method).toBe('solver');
+        const { method } = check(assets, all, budget, { mostNodes: 0, solve });
+        // Where all patches fit, there is nothing to solve.
+        expect(method).not.toBe('greedy');
+        if (method === 'solver') solvedRuns++;
       }),
-      { numRuns: 60 },
+      { numRuns: 80 },
     );
+    expect(solvedRuns).toBeGreaterThan(30);
   });
 
   test('what a solver says is checked: one that exceeds the budget does not', () => {
@@ -350,22 +355,38 @@ describe('best patches', () => {
             })),
           );
           const options: BestPatchOptions = small ? { solve } : { solve, mostNodes: 0 };
-          const [one, many] = [
+          const [grouping, many] = [
             bestPatches(grouped, all, budget, options),
             bestPatches(each, all, budget, options),
           ];
-          expect(fitsIn(one.cost, budget)).toBe(true);
-          expect(one.cost).toEqual(costByDefinition(each, all, chosenOf(one)));
-          expect(one.removed).toBeCloseTo(removedByDefinition(each, chosenOf(one)), 6);
+          expect(fitsIn(grouping.cost, budget)).toBe(true);
+          expect(grouping.cost).toEqual(costByDefinition(each, all, chosenOf(grouping)));
+          expect(grouping.removed).toBeCloseTo(removedByDefinition(each, chosenOf(grouping)), 6);
           for (const figure of ['before', 'upper_bound', 'curvature'] as const)
-            expect(one[figure]).toBeCloseTo(many[figure], 3);
-          if (small) expect(one.removed).toBeCloseTo(many.removed, 6);
+            expect(grouping[figure]).toBeCloseTo(many[figure], 3);
+          if (small) expect(grouping.removed).toBeCloseTo(many.removed, 6);
         },
       ),
       { numRuns: 60 },
     );
     const bad = { asset: 'a', criticality: 5, findings: [], alike: 0 } as const;
     expect(() => bestPatches([bad], [], {})).toThrow('alike');
+  });
+
+  test('where all patches fit, all that remove something are chosen, and none is missed', () => {
+    const many = Array.from({ length: 400 }, (_, index) => `p${String(index)}`);
+    const assets: PatchableAsset[] = many.slice(1).map((patch, index) => ({
+      asset: patch,
+      criticality: 5,
+      findings: [one('x', (index + 1) / 400, [patch, many[index] ?? ''])],
+    }));
+    const all = many.map((patch) => plain(patch));
+    const best = bestPatches(assets, all, { packages: 400 });
+    expect(best).toMatchObject({ method: 'exact', gap: 0, guarantee: 1 });
+    expect(best.removed).toBeCloseTo(best.before, 6);
+    // Each finding is closed by either of two: half of them do.
+    expect(best.patches.length).toBeLessThanOrEqual(200);
+    expect(bestPatches(assets, all, { packages: 30 }).method).not.toBe('exact');
   });
 
   test('an asset reboots once for several patches', () => {

@@ -13,7 +13,7 @@
  * the bound is all that is known.
  */
 import { exactPatches, leastPatches, upperBound } from './exact-patches.ts';
-import { covering, linesOf, type Cover } from './patch-cover.ts';
+import { covering, linesOf, type Cover, type Lines } from './patch-cover.ts';
 import {
   checkBudget,
   spending,
@@ -59,7 +59,7 @@ export interface BestPatchOptions {
 }
 
 /** Work, in patches × assets that they touch, up to which greedy choice also runs on the true objective. */
-const mostTrueWork = 10_000_000;
+const mostTrueWork = 3_000_000;
 /** Findings that exact search may look at, over all its steps. */
 const mostExactWork = 10_000_000;
 
@@ -75,21 +75,16 @@ export function bestPatches(
     candidates.map(({ patch }) => patch),
   );
   const lines = linesOf(fleet);
-  const found =
-    given === undefined
-      ? [
-          greedy(fleet, candidates, budget, lines.lower, 'per_cost'),
-          greedy(fleet, candidates, budget, lines.lower, 'most'),
-        ]
+  const all = [...candidates.keys()];
+  // More patches never remove less: where all of them fit, nothing is to be chosen.
+  const allFit = wanted === null && fitting(fleet, candidates, budget, all).length === all.length;
+  const found = allFit
+    ? [all]
+    : given === undefined
+      ? greedySets(fleet, candidates, budget, lines)
       : [fitting(fleet, candidates, budget, numbersOf(fleet, given))];
-  const touched = fleet.assetsOf.reduce((sum, rows) => sum + rows.length, 0);
-  if (given === undefined && touched * candidates.length <= mostTrueWork)
-    found.push(
-      trueGreedy(fleet, candidates, budget, 'per_cost'),
-      trueGreedy(fleet, candidates, budget, 'most'),
-    );
   let bound = upperBound(fleet, candidates, budget, lines, found);
-  const solved = solve?.(patchProgram(fleet, candidates, budget, lines)) ?? null;
+  const solved = allFit ? null : (solve?.(patchProgram(fleet, candidates, budget, lines)) ?? null);
   if (solved !== null) {
     bound = Math.min(bound, solved.bound * (1 + 1e-6));
     const chosen = candidates.flatMap((_, patch) => ((solved.values[patch] ?? 0) < 0.5 ? [] : [patch]));
@@ -112,7 +107,9 @@ export function bestPatches(
   // A step looks at every finding: a large fleet gets fewer of them.
   const findings = fleet.assets.reduce((sum, asset) => sum + asset.findings.length, 1);
   const nodes = Math.min(mostNodes, Math.ceil(mostExactWork / findings));
-  const exact = mostNodes === 0 ? null : exactPatches(fleet, candidates, budget, lines, wanted, start, nodes);
+  const searched =
+    allFit || mostNodes === 0 ? null : exactPatches(fleet, candidates, budget, lines, wanted, start, nodes);
+  const exact = allFit ? start : searched;
   const steps = stepsOf(fleet, exact ?? start);
   const removed = steps.reduce((sum, step) => sum + step.removed, 0);
   const reached = wanted === null ? null : removed >= wanted * (1 - 1e-12);
@@ -144,6 +141,21 @@ export function bestPatches(
 }
 
 type Order = 'per_cost' | 'most';
+
+/** What the several orders of greedy choice come to. */
+function greedySets(
+  fleet: PreparedFleet,
+  candidates: readonly CandidatePatch[],
+  budget: PatchBudget,
+  { lower }: Lines,
+): (readonly number[])[] {
+  const orders: readonly Order[] = ['per_cost', 'most'];
+  const sets = orders.map((by) => greedy(fleet, candidates, budget, lower, by));
+  const touched = fleet.assetsOf.reduce((sum, rows) => sum + rows.length, 0);
+  if (touched * candidates.length <= mostTrueWork)
+    for (const by of orders) sets.push(trueGreedy(fleet, candidates, budget, by));
+  return sets;
+}
 
 /** Greedy choice on a line until nothing more fits. Lazy: a gain can only fall, so an old one is an upper bound of the new one. */
 function greedy(
