@@ -374,12 +374,11 @@ describe('acceptances', () => {
     const one = acceptanceOf('one', 'vulnerability = CVE-1', { startsAt: start + 5, expiresAt: start + 9 });
     const at = (now: number) => refreshed([one], now).accepts(0, 1);
     expect([4, 5, 8, 9].map((past) => at(start + past))).toEqual([null, 'one', 'one', null]);
+    const next = [0, 5, 9].map((past) => refreshed([one], start + past).nextChange(start + past));
+    expect(next).toEqual([start + 5, start + 9, null]);
     const acceptances = refreshed([one]);
-    expect([0, 5, 9].map((past) => acceptances.nextChange(start + past))).toEqual([
-      start + 5,
-      start + 9,
-      null,
-    ]);
+    // Nobody has looked since: that it begins is still to be taken in.
+    expect(acceptances.nextChange(start + 7)).toBe(start + 5);
     expect(acceptances.ends('one')).toBe(start + 9);
     expect(acceptances.ends('two')).toBeNull();
   });

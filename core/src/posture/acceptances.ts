@@ -70,6 +70,7 @@ export class Acceptances {
   /** Pairs below this have been judged. */
   #judged = 0;
   #agedAt = -Infinity;
+  #refreshedAt = -Infinity;
 
   /** `tagsOf` says which tags there are, and which of them scopes may not ask for. */
   constructor(truths: AssetTruths, tagsOf: (fleet: FleetReading) => ScopeTags) {
@@ -99,6 +100,7 @@ export class Acceptances {
     const effect = assetSet();
     this.#covered.clear();
     this.#live = fleet.assets.live;
+    this.#refreshedAt = now;
     const toJudge = new Set(change.pairs);
     for (; this.#judged < fleet.pairs; this.#judged++) toJudge.add(this.#judged);
     const isAged =
@@ -173,15 +175,17 @@ export class Acceptances {
     return found?.expiresAt ?? null;
   }
 
-  /** The first moment after `now` at which time alone may change something; null: none. */
+  /**
+   * The first moment after the last refresh, or after `now` where that is earlier, at which time alone may change something: one
+   * that is not later than `now` is waited for. Null: none.
+   */
   nextChange(now: number): number | null {
-    let next = this.#scopes.some(({ ageing }) => ageing)
-      ? Math.max(this.#agedAt + AGEING_MILLISECONDS, now + 1)
-      : Infinity;
+    const since = Math.min(now, this.#refreshedAt);
+    let next = this.#scopes.some(({ ageing }) => ageing) ? this.#agedAt + AGEING_MILLISECONDS : Infinity;
     for (const { startsAt, expiresAt, revokedAt } of this.#list) {
       if (revokedAt !== null) continue;
-      if (startsAt > now) next = Math.min(next, startsAt);
-      else if (expiresAt > now) next = Math.min(next, expiresAt);
+      if (startsAt > since) next = Math.min(next, startsAt);
+      else if (expiresAt > since) next = Math.min(next, expiresAt);
     }
     return next === Infinity ? null : next;
   }
