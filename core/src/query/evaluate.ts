@@ -14,7 +14,7 @@ import {
   type VersionScheme,
 } from '../version/version.ts';
 import { parseIpAddress } from './address.ts';
-import { knownField, type Field } from './fields.ts';
+import { knownField, type Field, type Scope } from './fields.ts';
 import type { CompareNode, Condition, Node, Operand, Query } from './query.ts';
 import { parseDate } from './time.ts';
 import { matchesWildcard } from './wildcard.ts';
@@ -98,19 +98,26 @@ function quantify<T>(items: readonly T[], decisive: boolean, ask: (item: T) => T
   return result;
 }
 
-function compileCompare({ scope, field: name, key, condition }: CompareNode, now: number): Evaluation {
+function compileCompare({ scope, field, key, condition }: CompareNode, now: number): Evaluation {
+  const ask = compileFact(scope, field, condition, now);
+  return (record) => ask(record.field(field, key));
+}
+
+/** What a comparison says of a fact: for whoever holds facts, not records. Of a keyed field, the fact behind the key. */
+export function compileFact(
+  scope: Scope,
+  name: string,
+  condition: Condition,
+  now: number,
+): (fact: FactValue) => Truth {
   const field = knownField(scope, name);
   if (condition.op === 'is_unknown' || condition.op === 'is_known') {
     const wanted = condition.op === 'is_unknown';
-    return (record) => {
-      const fact = record.field(name, key);
-      return (fact === null || (isList(fact) && fact.includes(null))) === wanted;
-    };
+    return (fact) => (fact === null || (isList(fact) && fact.includes(null))) === wanted;
   }
   const denied = condition.op === '!=' || condition.op === 'not_in';
   const ask = compileCondition(field, condition, now);
-  return (record) => {
-    const fact = record.field(name, key);
+  return (fact) => {
     let truth: Truth;
     if (fact === null) truth = null;
     else if (isList(fact)) truth = quantify(fact, true, (each) => (each === null ? null : ask(each)));

@@ -1,12 +1,6 @@
+import { contactStateOf, type ContactState } from '@fixpoint/core/posture/contact.ts';
 import type { Context } from '../context.ts';
 import { stampContacts } from './store.ts';
-
-/** An asset that misses this many check-ins in a row is silent. */
-const missedCheckIns = 3;
-/** An agent adds jitter, and a host may be slow to come back. */
-const graceSeconds = 15;
-
-export type ContactState = 'never' | 'current' | 'silent' | 'retired';
 
 export function contactOf(
   asset: {
@@ -16,10 +10,14 @@ export function contactOf(
   },
   now: Date,
 ): ContactState {
-  if (asset.retired_at !== null) return 'retired';
-  if (asset.last_seen_at === null) return 'never';
-  const silentSeconds = (now.getTime() - asset.last_seen_at.getTime()) / 1000;
-  return silentSeconds > asset.next_check_in_seconds * missedCheckIns + graceSeconds ? 'silent' : 'current';
+  return contactStateOf(
+    {
+      retired: asset.retired_at !== null,
+      lastSeenAt: asset.last_seen_at?.getTime() ?? null,
+      nextCheckInSeconds: asset.next_check_in_seconds,
+    },
+    now.getTime(),
+  );
 }
 
 /**
