@@ -1,0 +1,241 @@
+/** Plans over assets as sets: no asset is looked at where sets answer. */
+import type { Plan } from '../../query/plan.ts';
+import type { QueryRecord } from '../../query/evaluate.ts';
+import { addAll, assetSet, difference, intersection, overlap, removeAll, union } from '../asset-set.ts';
+import type { AssetSet, ReadonlyAssetSet } from '../asset-set.ts';
+import { fleetPatches } from '../patches.ts';
+import { unitsOf, type Asking } from './asking.ts';
+import { compileLeaf, compilePlan, tagsOfPredicate, type LeafPlan, type RelatedPlan } from './plan-truth.ts';
+import { assetRecord, countOf } from './records.ts';
+import type { Sliced } from './selection.ts';
+
+/** Those of `scope`, a subset of what is asked about, of which a plan is true. */
+export function* assetsWhere(asking: Asking, part: Plan, scope: ReadonlyAssetSet): Sliced<ReadonlyAssetSet> {
+  if (scope.isEmpty) return scope;
+  switch (part.kind) {
+    case 'all':
+      return scope;
+    case 'none':
+      return assetSet();
+    case 'and': {
+      let left = scope;
+      for (const each of cheapestFirst(part.parts)) left = yield* assetsWhere(asking, each, left);
+      return left;
+    }
+    case 'or': {
+      const found = assetSet();
+      let left = scope;
+      for (const each of cheapestFirst(part.parts)) {
+        const more = yield* assetsWhere(asking, each, left);
+        addAll(found, more);
+        left = difference(left, more);
+      }
+      return found;
+    }
+    case 'leaf':
+      return yield* leafAssets(asking, part, scope);
+    case 'some':
+    case 'every':
+      return yield* relatedAssets(asking, part, scope);
+    default:
+      return part satisfies never;
+  }
+}
+
+function cheapestFirst(parts: readonly Plan[]): Plan[] {
+  return [...parts].sort((a, b) => costOf(a) - costOf(b));
+}
+
+function costOf(part: Plan): number {
+  switch (part.kind) {
+    case 'all':
+    case 'none':
+      return 0;
+    case 'leaf':
+      return judged.has(part.predicate.field) ? 2 : 1;
+    case 'and':
+    case 'or':
+      return Math.max(...part.parts.map(costOf));
+    default:
+      return part.relation === 'package' ? 3 : 4;
+  }
+}
+
+/** Fields that are worked out for each asset, and not stored as sets. */
+const judged: ReadonlySet<string> = new Set(['criticality', 'risk', 'open_findings']);
+
+function* leafAssets(asking: Asking, leaf: LeafPlan, scope: ReadonlyAssetSet): Sliced<ReadonlyAssetSet> {
+  const { fleet, now, pace } = asking;
+  const { field, key, condition } = leaf.predicate;
+  if (field === 'tag') return taggedAssets(asking, leaf, scope);
+  if (judged.has(field)) return yield* judgedAssets(asking, leaf, scope);
+  const truths = fleet.assets.truths(field, key, condition, now, scope);
+  if (truths === null) throw new Error(`the assets have no field ${field}`);
+  if (pace.spent(50 + unitsOf(scope))) yield;
+  return leaf.holds ? truths.holds : truths.fails;
+}
+
+function taggedAssets(
+  { fleet, tagNames }: Asking,
+  { predicate, holds }: LeafPlan,
+  scope: ReadonlyAssetSet,
+): ReadonlyAssetSet {
+  const names = tagsOfPredicate(predicate, tagNames);
+  if (names === null) {
+    // `tag is unknown`: of some tag it cannot be said.
+    let known = scope;
+    for (const name of tagNames) {
+      const truths = fleet.tag(name);
+      known = truths === null ? assetSet() : intersection(known, union([truths.holds, truths.fails]));
+    }
+    return holds ? difference(scope, known) : known;
+  }
+  if (holds) {
+    const sets = names.flatMap((name) => fleet.tag(name)?.holds ?? []);
+    const [only] = sets;
+    return intersection(sets.length === 1 && only !== undefined ? only : union(sets), scope);
+  }
+  const fails = names.map((name) => fleet.tag(name)?.fails ?? assetSet());
+  return intersection(scope, ...fails);
+}
+
+function* judgedAssets(
+  { fleet, now, tagNames, pace }: Asking,
+  leaf: LeafPlan,
+  scope: ReadonlyAssetSet,
+): Sliced<AssetSet> {
+  const test = compileLeaf(leaf, now, tagNames);
+  const { field } = leaf.predicate;
+  let value: number | null = null;
+  const record: QueryRecord = { field: () => value, related: () => null };
+  const found: number[] = [];
+  for (const id of scope) {
+    if (field === 'criticality') value = fleet.criticality(id).level;
+    else value = countOf(fleet, id, field === 'risk' ? fleet.risk(id) : fleet.openFindings(id), now);
+    if (test(record)) found.push(id);
+    if (pace.spent(0.3)) yield;
+  }
+  return assetSet(found);
+}
+
+function* relatedAssets(
+  asking: Asking,
+  part: RelatedPlan,
+  scope: ReadonlyAssetSet,
+): Sliced<ReadonlyAssetSet> {
+  const isSome = part.kind === 'some';
+  if (!isSome) {
+    const unreported = unreportedOf(asking, scope);
+    if (!unreported.isEmpty) return yield* relatedAssets(asking, part, difference(scope, unreported));
+  }
+  if (scope.isEmpty) return scope;
+  switch (part.relation) {
+    case 'package':
+      return yield* havingPackages(asking, part, scope);
+    case 'finding':
+    case 'patch': {
+      if (scope.size <= asking.fewAssets && isLocal(part.where)) return yield* oneByOne(asking, part, scope);
+      const sets = yield* part.relation === 'finding'
+        ? findingAssets(asking, part)
+        : patchAssets(asking, part);
+      const found = union(sets);
+      return isSome ? intersection(found, scope) : difference(scope, found);
+    }
+    default:
+      throw new Error(`assets have no ${part.relation}`);
+  }
+}
+
+/** Assets of which nothing has been reported: what they have is not known. */
+function unreportedOf({ fleet, now }: Asking, scope: ReadonlyAssetSet): ReadonlyAssetSet {
+  const truths = fleet.assets.truths('reboot_required', null, { op: 'is_unknown' }, now, scope);
+  if (truths === null) throw new Error('the assets have no field reboot_required');
+  return truths.holds;
+}
+
+/** Whether a plan leads to nothing beyond the findings of an asset: no other asset can matter to it. */
+export function isLocal(part: Plan): boolean {
+  switch (part.kind) {
+    case 'all':
+    case 'none':
+      return true;
+    case 'leaf':
+      return part.predicate.field !== 'affected_assets';
+    case 'and':
+    case 'or':
+      return part.parts.every(isLocal);
+    default:
+      return part.scope !== 'vulnerability' && part.scope !== 'patch' && isLocal(part.where);
+  }
+}
+
+function* oneByOne(
+  { fleet, now, tagNames, pace }: Asking,
+  part: RelatedPlan,
+  scope: ReadonlyAssetSet,
+): Sliced<AssetSet> {
+  // A patch is made of the whole fleet; made here, so that it is made in slices.
+  if (part.relation === 'patch') yield* fleetPatches(fleet);
+  const test = compilePlan(part, now, tagNames);
+  const found: number[] = [];
+  for (const id of scope) {
+    if (test(assetRecord(fleet, id, now))) found.push(id);
+    if (pace.spent(60)) yield;
+  }
+  return assetSet(found);
+}
+
+/** By software: the union of who has what is asked for, or what is left without those who have anything else. */
+function* havingPackages(asking: Asking, part: RelatedPlan, scope: ReadonlyAssetSet): Sliced<AssetSet> {
+  const { fleet, pace } = asking;
+  const test = asking.packageTest(part.where);
+  const isSome = part.kind === 'some';
+  const hits: ReadonlyAssetSet[] = [];
+  const left = scope.clone();
+  for (const { facts, installed } of fleet.allSoftware()) {
+    if (pace.spent(0.3)) yield;
+    if (test(facts) !== isSome || installed.isEmpty) continue;
+    if (isSome) hits.push(installed);
+    else removeAll(left, installed);
+    if (pace.spent(unitsOf(installed))) yield;
+    if (left.isEmpty) break;
+  }
+  return isSome ? intersection(union(hits), scope) : left;
+}
+
+/** Assets with a finding of which the plan is true or, for `every`, with one of which it is not. */
+function* findingAssets(asking: Asking, part: RelatedPlan): Sliced<ReadonlyAssetSet[]> {
+  const { fleet, whole, pace } = asking;
+  const selected = yield* whole.findings(part.where);
+  if (part.kind === 'some') return [...selected.values()];
+  const others: ReadonlyAssetSet[] = [];
+  for (let index = 0; index < fleet.pairs; index++) {
+    if (pace.spent(1)) yield;
+    if (fleet.pair(index).carriers.length === 0) continue;
+    const affected = fleet.affected(index);
+    const own = selected.get(index);
+    if (own === undefined) others.push(affected);
+    else if (own !== affected && own.size < affected.size) others.push(difference(affected, own));
+  }
+  return others;
+}
+
+/** The same of patches that would close something on it. */
+function* patchAssets(asking: Asking, part: RelatedPlan): Sliced<ReadonlyAssetSet[]> {
+  const { whole, fleet, pace } = asking;
+  const { all } = yield* fleetPatches(fleet);
+  const test = yield* whole.patchTest(part.where);
+  const sets: ReadonlyAssetSet[] = [];
+  for (const patch of all) {
+    if (pace.spent(1)) yield;
+    if (test(patch) !== (part.kind === 'some')) continue;
+    yield* patch.measure();
+    sets.push(patch.assets());
+  }
+  return sets;
+}
+
+/** Whether a set has nothing of another. */
+export function isDisjoint(a: ReadonlyAssetSet, b: ReadonlyAssetSet): boolean {
+  return overlap(a, b) === 0;
+}

@@ -1,0 +1,257 @@
+/**
+ * Plans over findings: pair by pair, as sets of assets. What sets cannot answer is asked of the single findings that sets leave
+ * open, asset by asset.
+ */
+import type { Plan } from '../../query/plan.ts';
+import { addAll, assetSet, difference, intersection, union } from '../asset-set.ts';
+import type { AssetSet, ReadonlyAssetSet } from '../asset-set.ts';
+import type { FindingPair } from '../reading.ts';
+import { isLocal } from './asset-plan.ts';
+import { unitsOf, type Asking, type FindingSets } from './asking.ts';
+import {
+  asksAssetsOnly,
+  assetPlansOf,
+  reduceOf,
+  restHolds,
+  restKey,
+  type Reduce,
+  type Rest,
+} from './finding-rest.ts';
+import { compilePlan } from './plan-truth.ts';
+import { findingRecord } from './records.ts';
+import type { Sliced } from './selection.ts';
+
+/** Findings that are not fixed of which a plan is true. Sets of the fleet itself where all assets of a pair are meant. */
+export function* findingsWhere(asking: Asking, part: Plan): Sliced<FindingSets> {
+  const { within, fewAssets, whole } = asking;
+  if (part.kind === 'none' || within.isEmpty) return new Map();
+  if (asking !== whole && within.size <= fewAssets && isLocal(part)) return yield* oneByOne(asking, part);
+  return yield* new PairByPair(asking).select(part);
+}
+
+function* oneByOne({ fleet, now, within, tagNames, pace }: Asking, part: Plan): Sliced<FindingSets> {
+  const test = compilePlan(part, now, tagNames);
+  const found = new FoundFindings();
+  for (const asset of within) {
+    for (const finding of fleet.findingsOf(asset)) {
+      if (test(findingRecord(fleet, finding, now))) found.add(finding.pair.index, asset);
+      if (pace.spent(3)) yield;
+    }
+    if (pace.spent(10)) yield;
+  }
+  return found.sets();
+}
+
+/** Findings that come asset by asset, as sets. */
+class FoundFindings {
+  readonly #sets = new Map<number, AssetSet>();
+  readonly #waiting = new Map<number, number[]>();
+
+  add(pair: number, asset: number): void {
+    const waiting = this.#waiting.get(pair);
+    if (waiting === undefined) {
+      this.#waiting.set(pair, [asset]);
+      return;
+    }
+    waiting.push(asset);
+    if (waiting.length < 1_000) return;
+    this.#flush(pair, waiting);
+    waiting.length = 0;
+  }
+
+  sets(): Map<number, AssetSet> {
+    for (const [pair, waiting] of this.#waiting) this.#flush(pair, waiting);
+    this.#waiting.clear();
+    return this.#sets;
+  }
+
+  #flush(pair: number, assets: readonly number[]): void {
+    if (assets.length === 0) return;
+    const set = this.#sets.get(pair);
+    if (set === undefined) this.#sets.set(pair, assetSet(assets));
+    else set.addMany(assets);
+  }
+}
+
+interface Undecided {
+  readonly rest: Rest;
+  readonly assets: ReadonlyAssetSet;
+}
+
+class PairByPair {
+  readonly #asking: Asking;
+  /** Answers to plans over assets, which many pairs leave the same. */
+  readonly #assets = new Map<Plan, ReadonlyAssetSet>();
+  readonly #byRest = new Map<string, ReadonlyAssetSet>();
+
+  constructor(asking: Asking) {
+    this.#asking = asking;
+  }
+
+  *select(part: Plan): Sliced<FindingSets> {
+    const { fleet, pace } = this.#asking;
+    const reduce = yield* reduceOf(this.#asking, part);
+    const selected = new Map<number, ReadonlyAssetSet>();
+    const undecided = new Map<number, Undecided>();
+    const candidates = yield* candidatePairs(this.#asking, part);
+    const count = candidates?.length ?? fleet.pairs;
+    for (let at = 0; at < count; at++) {
+      if (pace.spent(0.5)) yield;
+      const pair = fleet.pair(candidates === null ? at : (candidates[at] ?? 0));
+      const rest = this.#restOf(reduce, pair);
+      if (rest === null) continue;
+      for (const plan of assetPlansOf(rest))
+        if (!this.#assets.has(plan)) this.#assets.set(plan, yield* this.#asking.assets(plan));
+      const base = this.#affected(pair.index);
+      if (base.isEmpty) continue;
+      if (pace.spent(unitsOf(base))) yield;
+      const most = this.#setOf(rest, pair, base, true);
+      if (most.isEmpty) continue;
+      if (!asksSingle(rest)) {
+        selected.set(pair.index, most);
+        continue;
+      }
+      const least = this.#setOf(rest, pair, base, false);
+      if (!least.isEmpty) selected.set(pair.index, least);
+      const open = difference(most, least);
+      if (!open.isEmpty) undecided.set(pair.index, { rest, assets: open });
+    }
+    return undecided.size === 0 ? selected : yield* this.#verify(selected, undecided);
+  }
+
+  #restOf(reduce: Reduce, pair: FindingPair): Rest | null {
+    if (pair.carriers.length === 0) return null;
+    const rest = reduce(pair);
+    return rest.kind === 'none' ? null : rest;
+  }
+
+  #affected(pair: number): ReadonlyAssetSet {
+    const { fleet, within, whole } = this.#asking;
+    const affected = fleet.affected(pair);
+    return this.#asking === whole ? affected : intersection(affected, within);
+  }
+
+  /** Of `base` those of which what is left is true; `single`: taking that for true which only the finding itself can say. */
+  #setOf(rest: Rest, pair: FindingPair, base: ReadonlyAssetSet, single: boolean): ReadonlyAssetSet {
+    switch (rest.kind) {
+      case 'all':
+        return base;
+      case 'none':
+        return assetSet();
+      case 'assets':
+        return commonOf(base, this.#selected(rest.plan));
+      case 'status':
+        return this.#inStatus(pair, rest.statuses, base);
+      case 'one':
+        if (!single) return assetSet();
+        return rest.within === null ? base : this.#inStatus(pair, [rest.within], base);
+      case 'and':
+      case 'or': {
+        if (asksAssetsOnly(rest)) return commonOf(base, this.#combined(rest));
+        const sets = rest.parts.map((each) => this.#setOf(each, pair, base, single));
+        return rest.kind === 'and' ? commonOf(base, ...sets) : union(sets);
+      }
+      default:
+        return rest satisfies never;
+    }
+  }
+
+  /** The assets of what asks for assets only, whatever the pair. */
+  #combined(rest: Rest): ReadonlyAssetSet {
+    const key = restKey(rest);
+    let set = this.#byRest.get(key);
+    if (set === undefined) {
+      set = this.#combine(rest);
+      this.#byRest.set(key, set);
+    }
+    return set;
+  }
+
+  #combine(rest: Rest): ReadonlyAssetSet {
+    switch (rest.kind) {
+      case 'all':
+        return this.#asking.within;
+      case 'assets':
+        return this.#selected(rest.plan);
+      case 'and': {
+        return intersection(this.#asking.within, ...rest.parts.map((each) => this.#combined(each)));
+      }
+      case 'or':
+        return union(rest.parts.map((each) => this.#combined(each)));
+      default:
+        return assetSet();
+    }
+  }
+
+  #selected(plan: Plan): ReadonlyAssetSet {
+    const set = this.#assets.get(plan);
+    if (set === undefined) throw new Error('a plan over assets was not answered before it was needed');
+    return set;
+  }
+
+  #inStatus({ index }: FindingPair, statuses: readonly string[], base: ReadonlyAssetSet): ReadonlyAssetSet {
+    const { fleet, whole } = this.#asking;
+    const sets: ReadonlyAssetSet[] = [];
+    for (const [status, assets] of fleet.byStatus(index)) if (statuses.includes(status)) sets.push(assets);
+    const [only] = sets;
+    const set = sets.length === 1 && only !== undefined ? only : union(sets);
+    return this.#asking === whole ? set : intersection(set, base);
+  }
+
+  /** Asks the findings that sets left open, each asset once. */
+  *#verify(
+    selected: Map<number, ReadonlyAssetSet>,
+    undecided: ReadonlyMap<number, Undecided>,
+  ): Sliced<FindingSets> {
+    const { fleet, pace } = this.#asking;
+    const isIn = (plan: Plan, asset: number): boolean => this.#selected(plan).has(asset);
+    const found = new FoundFindings();
+    const assets = union([...undecided.values()].map((each) => each.assets));
+    for (const asset of assets) {
+      for (const finding of fleet.findingsOf(asset)) {
+        const { index } = finding.pair;
+        const open = undecided.get(index);
+        if (open === undefined || !open.assets.has(asset)) continue;
+        if (restHolds(open.rest, finding, isIn)) found.add(index, asset);
+        if (pace.spent(2)) yield;
+      }
+      if (pace.spent(10)) yield;
+    }
+    for (const [pair, more] of found.sets()) {
+      const least = selected.get(pair);
+      if (least !== undefined) addAll(more, least);
+      selected.set(pair, more);
+    }
+    return selected;
+  }
+}
+
+/** What all sets have; `base` itself where that is all of it, so that nothing is held twice. */
+function commonOf(base: ReadonlyAssetSet, ...sets: readonly ReadonlyAssetSet[]): ReadonlyAssetSet {
+  const both = intersection(base, ...sets);
+  if (both.size !== base.size) return both;
+  both.dispose();
+  return base;
+}
+
+function asksSingle(rest: Rest): boolean {
+  if (rest.kind === 'and' || rest.kind === 'or') return rest.parts.some(asksSingle);
+  return rest.kind === 'one';
+}
+
+/** Of a plan that asks for the vulnerability beside other things, only its pairs come into question. Null: any. */
+function* candidatePairs(asking: Asking, part: Plan): Sliced<readonly number[] | null> {
+  const parts = part.kind === 'and' ? part.parts : [part];
+  const { fleet, whole, pace } = asking;
+  for (const each of parts) {
+    if (each.kind !== 'some' || each.relation !== 'vulnerability') continue;
+    const test = yield* whole.vulnerabilityTest(each.where);
+    const pairs: number[] = [];
+    for (let index = 0; index < fleet.vulnerabilities; index++) {
+      if (test(index)) pairs.push(...fleet.pairsOfVulnerability(index));
+      if (pace.spent(0.5)) yield;
+    }
+    return pairs.sort((a, b) => a - b);
+  }
+  return null;
+}
