@@ -5,12 +5,14 @@
  */
 import { schemeOf } from '../knowledge/ecosystem.ts';
 import { patchId, type PatchIdentity } from '../knowledge/patch.ts';
+import { needsOf } from '../match/correlate.ts';
 import type { Criticality, RiskStatus } from '../risk/asset-risk.ts';
 import type { CandidatePatch } from '../risk/patch-budget.ts';
 import type { PatchableAsset } from '../risk/risk-removed.ts';
 import { compareVersions } from '../version/version.ts';
 import type { ReadonlyAssetSet } from './asset-set.ts';
-import type { Carrying, FleetFinding, FleetReading } from './reading.ts';
+import { patchNamed } from './patches.ts';
+import type { Carrying, FindingPair, FleetFinding, FleetReading } from './reading.ts';
 import type { Sliced } from './select/selection.ts';
 
 /** What closes a finding: this package at this version, or at a later one. On Windows an update, which `package` names. */
@@ -101,7 +103,7 @@ function* profilesOf(
   assets: Iterable<Weighed>,
   most: number,
 ): Sliced<Pick<PatchableFleet, 'profiles' | 'requirements'> | null> {
-  const needs = new Needs();
+  const needs = new Needs(fleet);
   const profiles = new Map<string, Profile & { alike: number }>();
   let seen = 0;
   for (const { asset, alike } of assets) {
@@ -162,16 +164,23 @@ function* stratified(
 /** Requirements by number; what several software of one finding need is the highest of their versions. */
 class Needs {
   readonly requirements: Requirement[] = [];
+  private readonly fleet: FleetReading;
   private readonly byId = new Map<string, number>();
   private readonly byCarriers = new Map<string, number>();
 
-  of(finding: FleetFinding): number {
-    // As in the list of patches: what is not known to be vulnerable is not known to be closed by anything.
-    if (finding.status === 'undetermined') return -1;
-    const key = `${String(finding.pair.index)} ${finding.software.join(' ')}`;
+  constructor(fleet: FleetReading) {
+    this.fleet = fleet;
+  }
+
+  of({ asset, pair, software, status }: FleetFinding): number {
+    // As everywhere: what is not known to be vulnerable is not known to be closed by anything.
+    if (status === 'undetermined') return -1;
+    // What was replaced and still runs is no patch's to replace. It goes with the restart that belongs to deploying one.
+    const installed = software.filter((id) => this.fleet.software(id)?.installed.has(asset) === true);
+    const key = `${String(pair.index)} ${installed.join(' ')}`;
     let found = this.byCarriers.get(key);
     if (found === undefined) {
-      found = this.number(requirementOf(carriersOf(finding)));
+      found = this.number(requirementOf(carriersOf(pair, installed)));
       this.byCarriers.set(key, found);
     }
     return found;
@@ -189,40 +198,24 @@ class Needs {
   }
 }
 
-function carriersOf(finding: FleetFinding): Carrying[] {
-  const own = new Set(finding.software);
-  const carrying = finding.pair.carriers.filter(
-    ({ software, verdict }) => own.has(software.id) && verdict.verdict === 'vulnerable',
-  );
-  return carrying.length > 0 ? carrying : [finding.spokesman];
+function carriersOf({ carriers }: FindingPair, installed: readonly number[]): Carrying[] {
+  const own = new Set(installed);
+  return carriers.filter(({ software, verdict }) => own.has(software.id) && verdict.verdict === 'vulnerable');
 }
 
-/** Null: for one of them there is no fix, or their fixes cannot be put in an order. */
+/** Null: for one of them there is no fix, or their fixes cannot be put in an order, or there are none. */
 export function requirementOf(carriers: readonly Carrying[]): Requirement | null {
   let highest: Requirement | null = null;
-  for (const { software, verdict } of carriers) {
-    const { ecosystem, release } = software;
-    const own: Requirement | null =
-      verdict.update !== null
-        ? {
-            ecosystem,
-            release,
-            package: verdict.update.id,
-            version: verdict.update.build ?? verdict.update.id,
-            reboots: verdict.update.restart,
-            kind: 'update',
-          }
-        : verdict.fixedVersion === null
-          ? null
-          : {
-              ecosystem,
-              release,
-              package: software.package,
-              version: verdict.fixedVersion,
-              reboots: software.kernel,
-              kind: software.kernel ? 'kernel' : 'package',
-            };
-    if (own === null) return null;
+  for (const carrying of carriers) {
+    const identity = patchNamed(carrying);
+    if (identity === null) return null;
+    const { update } = carrying.verdict;
+    const kernel = update === null && needsOf([carrying.software]).reboot === 'required';
+    const own: Requirement = {
+      ...identity,
+      reboots: update === null ? kernel : update.restart,
+      kind: update !== null ? 'update' : kernel ? 'kernel' : 'package',
+    };
     if (highest !== null && !closes(own, highest) && !closes(highest, own)) return null;
     const gravest: Requirement = highest?.reboots === true ? highest : own;
     const { reboots, kind } = gravest;

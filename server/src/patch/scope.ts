@@ -1,7 +1,7 @@
-import { assetSet, intersection, type ReadonlyAssetSet } from '@fixpoint/core/posture/asset-set.ts';
+import { intersection, type ReadonlyAssetSet } from '@fixpoint/core/posture/asset-set.ts';
 import type { FleetReading } from '@fixpoint/core/posture/reading.ts';
+import { selectAssets } from '@fixpoint/core/posture/select/select.ts';
 import type { Sliced } from '@fixpoint/core/posture/select/selection.ts';
-import { compile } from '@fixpoint/core/query/evaluate.ts';
 import { answer, refuse, type Answer, type Refusal } from '../refusal.ts';
 import { readQuery } from '../search/query.ts';
 
@@ -30,13 +30,6 @@ export function readScope({ tag, query }: ScopeQuery): Answer<Scope> {
       assets = intersection(fleet.assets.live, truths.holds);
     }
     if (read === null) return answer(assets);
-    const holds = compile(read.value.query, now);
-    const found = assetSet();
-    let seen = 0;
-    for (const asset of assets) {
-      if (++seen % 256 === 0) yield;
-      if (holds(fleet.assetRecord(asset, now)) === true) found.add(asset);
-    }
-    return answer(found);
+    return answer(yield* selectAssets(fleet, read.value.query, now, assets));
   });
 }
