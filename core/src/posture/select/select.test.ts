@@ -5,12 +5,14 @@ import { parse } from '../../query/parse.ts';
 import { fieldsOf, relationsOf, scopes, type Scope, type Subject } from '../../query/fields.ts';
 import { plan } from '../../query/plan.ts';
 import type { Query } from '../../query/query.ts';
+import { parseTagDefinition } from '../../tag/definition.ts';
 import { assetSet } from '../asset-set.ts';
+import { Fleet } from '../fleet.ts';
 import { fleetPatches } from '../patches.ts';
 import type { FleetReading } from '../reading.ts';
 import { assetTruths } from './asset-truths.ts';
-import { factsArb, now } from './plain-facts.ts';
-import { PlainFleet } from './plain-fleet.ts';
+import { day, factsArb, now } from './test-facts.ts';
+import { PlainFleet, type PlainFacts } from './test-fleet.ts';
 import { compileOnRecords } from './plan-truth.ts';
 import { assetRecord, findingRecord, patchRecord, vulnerabilityRecord } from './records.ts';
 import { selectAssets, selectFindings, selectPatches, selectVulnerabilities } from './select.ts';
@@ -177,6 +179,53 @@ function definition(fleet: FleetReading, query: Query) {
   };
 }
 
+/** The fleet of the server, with the same facts; tags, criticality and acceptances by rules. */
+function realFleet({
+  assets,
+  contacts,
+  software,
+  vulnerabilities,
+  slaRules,
+  acceptedUntil,
+}: PlainFacts): Fleet {
+  const fleet = new Fleet();
+  const tags = [
+    { name: 'web', rule: 'hostname = web-*' },
+    { name: 'db', rule: 'attribute.role = db and cloud.region = eu-*' },
+    { name: 'risky', rule: 'risk > 50 or has finding (exploited)' },
+  ].map((request) => {
+    const read = parseTagDefinition(request);
+    if (!read.ok) throw new Error(read.message);
+    return read.definition;
+  });
+  fleet.apply(
+    {
+      assets,
+      contacts,
+      software,
+      vulnerabilities,
+      slaRules,
+      tags,
+      criticalityRules: [{ name: 'db', query: 'tag = db', criticality: 5 }],
+      acceptances: [
+        {
+          id: 'a',
+          scope: 'package = openssl and asset.tag = web',
+          startsAt: now - day,
+          expiresAt: acceptedUntil,
+          revokedAt: null,
+        },
+      ],
+    },
+    { now },
+  );
+  return fleet;
+}
+
+const fleetArb: fc.Arbitrary<FleetReading> = fc.oneof(
+  factsArb.map((facts) => new PlainFleet(facts)),
+  factsArb.map(realFleet),
+);
 const runs = { numRuns: 150 };
 const someArb = fc.subarray([1, 2, 3, 4, 5]);
 const seen = { asset: 0, finding: 0, vulnerability: 0, patch: 0 };
@@ -194,8 +243,7 @@ describe('selections by sets are what the query says of each record', () => {
 
   test('assets, and where a query over them is false', () => {
     fc.assert(
-      fc.property(factsArb, textArb('asset', 3), someArb, (facts, text, some) => {
-        const fleet = new PlainFleet(facts);
+      fc.property(fleetArb, textArb('asset', 3), someArb, (fleet, text, some) => {
         const query = queryOf(text, 'asset');
         const expected = definition(fleet, query);
         const { live } = fleet.assets;
@@ -214,8 +262,7 @@ describe('selections by sets are what the query says of each record', () => {
 
   test('findings', () => {
     fc.assert(
-      fc.property(factsArb, textArb('finding', 3), someArb, (facts, text, some) => {
-        const fleet = new PlainFleet(facts);
+      fc.property(fleetArb, textArb('finding', 3), someArb, (fleet, text, some) => {
         const query = queryOf(text, 'finding');
         const expected = definition(fleet, query);
         const { live } = fleet.assets;
@@ -237,8 +284,7 @@ describe('selections by sets are what the query says of each record', () => {
 
   test('vulnerabilities and patches', () => {
     fc.assert(
-      fc.property(factsArb, textArb('vulnerability', 3), textArb('patch', 3), (facts, text, ofPatch) => {
-        const fleet = new PlainFleet(facts);
+      fc.property(fleetArb, textArb('vulnerability', 3), textArb('patch', 3), (fleet, text, ofPatch) => {
         const query = queryOf(text, 'vulnerability');
         const found = atOnce(selectVulnerabilities(fleet, query, now));
         expect(found).toEqual(definition(fleet, query).vulnerabilities());

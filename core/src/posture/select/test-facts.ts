@@ -4,7 +4,7 @@ import type { SourcedScore } from '../../knowledge/score.ts';
 import type { SourcedThreat } from '../../knowledge/threat.ts';
 import type { Criticality } from '../../risk/asset-risk.ts';
 import type { AssetFacts, SoftwareFacts, VerdictFacts, VulnerabilityFacts } from '../facts.ts';
-import type { PlainFacts } from './plain-fleet.ts';
+import type { PlainFacts } from './test-fleet.ts';
 
 export const now = Date.UTC(2026, 10, 22, 12);
 export const day = 86_400_000;
