@@ -33,8 +33,10 @@ export interface FindingSources {
   readonly accepting: Accepting;
   /** Whether what an asset has installed says all: nothing waits for a boot or restart, nothing is mitigated or accepted. */
   isPlain(asset: number): boolean;
-  /** Carriers that rows were written without: their software became vulnerable when assets had it already. */
-  readonly loose: ReadonlySet<number>;
+  /**
+   * Carriers that rows are without, with whose: their software became vulnerable when these assets had it already.
+   */
+  readonly loose: ReadonlyMap<number, ReadonlyAssetSet>;
 }
 
 type Statuses = Map<ExposedFindingStatus, AssetSet>;
@@ -153,20 +155,14 @@ interface Gathered {
 
 /** Calls back for each carrier that an asset is exposed to by having it installed. */
 export function eachCarrier(
-  { rows, loose, carriers, exceptions }: FindingSources,
+  { rows, loose }: FindingSources,
   asset: number,
   visit: (carrier: number, since: number) => void,
 ): void {
   const row = rows.row(asset);
   for (let at = row.from; at < row.to; at++) visit(row.carriers[at] ?? 0, row.since[at] ?? 0);
-  for (const carrier of loose) {
-    const { entry } = carriers.carrier(carrier);
-    if (!entry.installed.has(asset) || exceptions.of(asset).inert.includes(entry.facts.id)) continue;
-    let isThere = false;
-    for (let at = row.from; at < row.to; at++) if (row.carriers[at] === carrier) isThere = true;
-    // The verdict is younger than the software on the asset, so it alone says since when.
-    if (!isThere) visit(carrier, 0);
-  }
+  // The verdict is younger than the software on the asset, so it alone says since when.
+  for (const [carrier, without] of loose) if (without.has(asset)) visit(carrier, 0);
 }
 
 /** Findings of a live asset that are not fixed, by index of the pair. */

@@ -13,7 +13,7 @@ import { AssetTable } from './asset-table.ts';
 import { addAll, assetSet, intersection, union, type AssetSet, type ReadonlyAssetSet } from './asset-set.ts';
 import { Carriers } from './carriers.ts';
 import { Exceptions } from './exceptions.ts';
-import { ExposureRows, type ExposureRow } from './exposure-rows.ts';
+import { ExposureRows } from './exposure-rows.ts';
 import type { AssetFacts, FleetChange, SoftwareFacts, VulnerabilityFacts } from './facts.ts';
 import { acceptedStatusesOf, affectedByPairs, exposedTo, findingsOf } from './findings.ts';
 import type {
@@ -57,8 +57,8 @@ export class Fleet implements FleetReading {
   readonly #carriers = new Carriers(this.#vulnerabilities);
   readonly #rows = new ExposureRows();
   readonly #exceptions = new Exceptions();
-  /** Carriers that rows were written without. */
-  readonly #loose = new Set<number>();
+  /** Carriers that rows are without, with whose. */
+  readonly #loose = new Map<number, AssetSet>();
   readonly #table = new AssetTable();
   readonly #rules = new Rules(assetTruths);
   readonly #acceptances = new Acceptances(assetTruths, ({ tags }) => ({
@@ -181,7 +181,7 @@ export class Fleet implements FleetReading {
     const entry = this.#carriers.put(facts);
     if (entry.carrier < 0) return;
     for (const pair of this.#carriers.carrier(entry.carrier).pairs) this.#pairs.add(pair);
-    if (before < 0 && !entry.installed.isEmpty) this.#loose.add(entry.carrier);
+    if (before < 0 && !entry.installed.isEmpty) this.#loose.set(entry.carrier, exposedTo(entry).clone());
     addAll(this.#judged, exposedTo(entry));
     for (const kind of ['process', 'file', 'kernel'] as const) {
       const stale = this.#exceptions.stale(facts.id, kind);
@@ -203,7 +203,7 @@ export class Fleet implements FleetReading {
       if (wasLive) this.#takeAway(facts, removed?.get(id));
       this.#exceptions.put(facts);
       if (retired) {
-        if (!isNew) this.#rows.set(id, [], []);
+        if (!isNew) this.#setRow(id, [], []);
         continue;
       }
       installing.push(facts);
@@ -211,10 +211,15 @@ export class Fleet implements FleetReading {
     addInstalled(this.#carriers, installing);
     for (const facts of installing) {
       const { carriers, since } = carriersOf(this.#carriers, facts);
-      this.#rows.set(facts.id, carriers, since);
+      this.#setRow(facts.id, carriers, since);
       for (const id of facts.inert) this.#carriers.software(id)?.inert.add(facts.id);
     }
     this.#fields.add('package');
+  }
+
+  #setRow(id: number, carriers: readonly number[], since: readonly number[]): void {
+    this.#rows.set(id, carriers, since);
+    for (const without of this.#loose.values()) without.delete(id);
   }
 
   /** Takes an asset out of the sets of what it has no longer. */
@@ -253,14 +258,11 @@ export class Fleet implements FleetReading {
 
   /** Writes the rows anew, with everything that has come beside them. Nothing that can be read changes. */
   *compact(): Sliced<void> {
-    const { carriers, rows } = this.#sources;
-    const beside = [...this.#loose].map((carrier) => {
-      const assets = exposedTo(carriers.carrier(carrier).entry)
-        .toUint32Array()
-        .filter((asset) => !isIn(rows.row(asset), carrier));
-      return { carrier, assets };
-    });
-    yield* rows.compact(beside.filter(({ assets }) => assets.length > 0));
+    const beside = [...this.#loose].map(([carrier, without]) => ({
+      carrier,
+      assets: without.toUint32Array(),
+    }));
+    yield* this.#rows.compact(beside);
     this.#loose.clear();
   }
 
@@ -385,9 +387,4 @@ export class Fleet implements FleetReading {
   findingRecord(finding: FleetFinding, now: number): QueryRecord {
     return findingRecord(this, finding, now);
   }
-}
-
-function isIn(row: ExposureRow, carrier: number): boolean {
-  for (let at = row.from; at < row.to; at++) if (row.carriers[at] === carrier) return true;
-  return false;
 }

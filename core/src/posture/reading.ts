@@ -13,6 +13,8 @@ import type { TagGraph } from '../tag/dependencies.ts';
 import type { ReadonlyAssetSet } from './asset-set.ts';
 import type { SoftwareFacts, VerdictFacts, VulnerabilityFacts } from './facts.ts';
 import type { Assertion } from '../query/plan.ts';
+import type { Sliced } from './select/selection.ts';
+import type { FleetTotals } from './totals.ts';
 
 /** Where something is true, and where it is false. Assets in neither: not known. */
 export interface Truths {
@@ -169,4 +171,10 @@ export interface FleetReading {
   // Records, for whatever cannot be answered by sets -------------------------------------------------------------------
   assetRecord(asset: number, now: number): QueryRecord;
   findingRecord(finding: FleetFinding, now: number): QueryRecord;
+}
+
+/** A fleet that counts its findings in bulk. */
+export interface CountableFleet extends FleetReading {
+  /** How many findings there are on these assets, of those that are live, by pair and status. */
+  totals(within: ReadonlyAssetSet): Sliced<FleetTotals>;
 }

@@ -8,9 +8,19 @@
  *   package (two versions side by side, whose findings overlap), finding by finding;
  * - pairs that a mitigation or an acceptance bears on, by their sets.
  */
-import { assetSet, difference, intersection, overlap, union } from './asset-set.ts';
+import {
+  addAll,
+  assetSet,
+  difference,
+  intersection,
+  keepOnly,
+  overlap,
+  removeAll,
+  union,
+} from './asset-set.ts';
 import type { AssetSet, ReadonlyAssetSet } from './asset-set.ts';
 import { acceptedStatusesOf, exposedTo, findingsOf, type FindingSources } from './findings.ts';
+import type { Carriers } from './carriers.ts';
 import type { ExposedFindingStatus, FindingPair } from './reading.ts';
 import type { Sliced } from './select/selection.ts';
 
@@ -167,42 +177,45 @@ function* countGroups(
 
 const nowhere = 0xffff_ffff;
 
-/** By group the assets that have it by carriers that rows are without, and by none that they are with. */
+/** By group the assets that have it by carriers that their rows are without, and by none that they are with. */
 function looseGroups({ carriers, loose }: FindingSources): Map<number, AssetSet> {
-  const byGroup = Map.groupBy(loose, (carrier) => carriers.carrier(carrier).group);
+  const byGroup = new Map<number, ReadonlyAssetSet[]>();
+  for (const [carrier, without] of loose) {
+    const { group } = carriers.carrier(carrier);
+    byGroup.set(group, [...(byGroup.get(group) ?? []), without]);
+  }
   const sets = new Map<number, AssetSet>();
   for (const [group, list] of byGroup) {
-    const first = list[0];
-    if (first === undefined) continue;
-    const all = union(list.map((carrier) => exposedTo(carriers.carrier(carrier).entry)));
-    const others = carriers
-      .carriersOfPackage(carriers.group(group).package)
-      .filter((other) => !loose.has(other) && carriers.carrier(other).group === group);
-    sets.set(
-      group,
-      others.length === 0
-        ? all
-        : difference(all, union(others.map((other) => exposedTo(carriers.carrier(other).entry)))),
-    );
+    const all = union(list);
+    for (const other of carriers.carriersOfPackage(carriers.group(group).package))
+      if (carriers.carrier(other).group === group) removeAll(all, inRows(carriers, loose, other));
+    sets.set(group, all);
   }
   return sets;
 }
 
-/** Assets that have a carrier which rows are without, and another group of the same package. */
+/** Assets whose rows are with a carrier. */
+function inRows(carriers: Carriers, loose: FindingSources['loose'], carrier: number): ReadonlyAssetSet {
+  const exposed = exposedTo(carriers.carrier(carrier).entry);
+  const without = loose.get(carrier);
+  return without === undefined ? exposed : difference(exposed, without);
+}
+
+/** Assets that have a carrier which their rows are without, and another group of the same package. */
 function looseMixed({ carriers, loose }: FindingSources, assets: AssetSet): AssetSet {
   const mixed = assetSet();
-  for (const carrier of loose) {
-    const { entry, group } = carriers.carrier(carrier);
-    const others = carriers
-      .carriersOfPackage(carriers.group(group).package)
-      .filter((other) => carriers.carrier(other).group !== group);
-    if (others.length === 0) continue;
-    const both = intersection(
-      exposedTo(entry),
-      union(others.map((other) => exposedTo(carriers.carrier(other).entry))),
+  for (const [carrier, without] of loose) {
+    const { group } = carriers.carrier(carrier);
+    const others = carriers.carriersOfPackage(carriers.group(group).package).filter((other) => {
+      const its = carriers.carrier(other);
+      return its.group !== group && its.pairs.length > 0;
+    });
+    if (others.length === 0 || carriers.carrier(carrier).pairs.length === 0) continue;
+    addAll(
+      mixed,
+      intersection(without, union(others.map((other) => exposedTo(carriers.carrier(other).entry)))),
     );
-    mixed.orInPlace(both);
   }
-  mixed.andInPlace(assets);
+  keepOnly(mixed, assets);
   return mixed;
 }

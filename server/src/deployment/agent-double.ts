@@ -35,6 +35,8 @@ export interface HostDouble {
   residue: Residue[];
   held: string[];
   mitigations?: ReportedMitigation[];
+  /** What differs from a plain container. */
+  facts?: Partial<HostFacts>;
 }
 
 export function debianPackage(
@@ -102,16 +104,21 @@ export class AgentDouble {
     });
     agent.uid = String(enrolled.asset_id);
     agent.#serverKey = String(Object(enrolled.server_key).public_key);
-    const { challenge } = await agent.post('/agent/v1/challenge', null, { asset_id: agent.uid });
-    const opened = await agent.post('/agent/v1/session', null, {
-      asset_id: agent.uid,
-      challenge,
-      signature: agent.#sign(`fixpoint-session-v1\n${agent.uid}\n${String(challenge)}`),
-    });
-    agent.session = String(opened.session);
+    await agent.openSession();
     await agent.checkIn();
     await agent.sendInventory();
     return agent;
+  }
+
+  /** Opens a session; the one before may be over. */
+  async openSession(): Promise<void> {
+    const { challenge } = await this.post('/agent/v1/challenge', null, { asset_id: this.uid });
+    const opened = await this.post('/agent/v1/session', null, {
+      asset_id: this.uid,
+      challenge,
+      signature: this.#sign(`fixpoint-session-v1\n${this.uid}\n${String(challenge)}`),
+    });
+    this.session = String(opened.session);
   }
 
   #sign(text: string): string {
@@ -156,6 +163,7 @@ export class AgentDouble {
       held: this.host.held,
       units: [],
       ...(this.host.mitigations === undefined ? {} : { mitigations: this.host.mitigations }),
+      ...this.host.facts,
     };
     return structuredClone({
       packages: this.host.packages,

@@ -6,6 +6,7 @@ import type { Context, Transact } from '../context.ts';
 import { FeedFormatError, type Feed, type FeedFile, type FeedRejection } from '../feed/feed.ts';
 import { closedByKnowledge } from '../finding/commands.ts';
 import { fixesKnown } from '../patch/commands.ts';
+import { noteVulnerabilities } from '../posture/store.ts';
 import { refuse, type Answer } from '../refusal.ts';
 import { dropVerdicts, rematch } from '../software/commands.ts';
 import type { Product } from './commands.ts';
@@ -25,6 +26,7 @@ import {
   removeRecords,
   saveFeed,
   touchFeed,
+  vulnerabilitiesDescribed,
   vulnerabilitiesOfRecords,
 } from './store.ts';
 
@@ -219,6 +221,8 @@ async function importInto(
       if (!alias.includes(id)) aliased.set(alias, (aliased.get(alias) ?? new Set()).add(id));
     }
   };
+  /** What something else is said of than before: how dangerous it is, what it is called. */
+  const described = new Set<string>();
   const rejections = refusals();
   let read = 0;
   let added = 0;
@@ -229,6 +233,7 @@ async function importInto(
 
   /** Removes records. What they withdrew comes back into force, so the products that it concerns are matched again too. */
   const takeBack = async (records: readonly string[]) => {
+    for (const id of await vulnerabilitiesDescribed(trx, feed.id, records)) described.add(id);
     touched.add(await productsOfRecords(trx, feed.id, records));
     for (const one of await vulnerabilitiesOfRecords(trx, feed.id, records)) {
       if (one.withdrawn_at !== null) withdrawn.add(one.id);
@@ -250,7 +255,9 @@ async function importInto(
       for (const fact of record.facts) {
         if (fact.kind === 'statement') touched.add([fact]);
         if (fact.kind === 'update') touched.add([productOfUpdate(fact)]);
+        if (fact.kind === 'cvss' || fact.kind === 'threat') described.add(fact.vulnerability);
         if (fact.kind !== 'vulnerability') continue;
+        described.add(fact.id);
         if (fact.withdrawnAt !== null) {
           withdrawn.add(fact.id);
           withdrawing.set(fact.id, fact.withdrawnAt);
@@ -312,6 +319,7 @@ async function importInto(
     rejected: rejections.count(),
   };
   const effect = await applyTouched(trx, context, feed.id, touched, withdrawing, options.actor);
+  await noteVulnerabilities(trx, described);
   const now = context.clock.now();
   await saveFeed(trx, feed.id, {
     last_attempt_at: started,

@@ -96,6 +96,22 @@ export async function vulnerabilitiesOfRecords(
     .execute();
 }
 
+/** Vulnerabilities that these records describe: by name, by score or by threat. */
+export async function vulnerabilitiesDescribed(
+  trx: Transact,
+  feed: FeedId,
+  records: readonly string[],
+): Promise<string[]> {
+  if (records.length === 0) return [];
+  const { rows } = await sql<{ id: string }>`
+    select id from vulnerability where feed = ${feed} and record = any(${records}::text[])
+    union select vulnerability from cvss where feed = ${feed} and record = any(${records}::text[])
+    union select vulnerability from threat where feed = ${feed} and record = any(${records}::text[])`.execute(
+    trx,
+  );
+  return rows.map(({ id }) => id);
+}
+
 /** Any number; the same in every replica. */
 const knowledgeLock = 4_206_003;
 

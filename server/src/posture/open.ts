@@ -1,5 +1,5 @@
 import type { Fleet } from '@fixpoint/core/posture/fleet.ts';
-import type { FleetReading } from '@fixpoint/core/posture/reading.ts';
+import type { CountableFleet, FleetReading } from '@fixpoint/core/posture/reading.ts';
 import type { Sliced } from '@fixpoint/core/posture/select/selection.ts';
 import type { Pool, PoolClient } from 'pg';
 import type { Context } from '../context.ts';
@@ -60,7 +60,11 @@ class FollowingPosture implements Posture {
     this.#pool = pool;
   }
 
-  async fresh(): Promise<FleetReading> {
+  fresh(): Promise<FleetReading> {
+    return this.#fresh();
+  }
+
+  async #fresh(): Promise<Fleet> {
     await this.#catchUp();
     if (this.#fleet === null) throw new Error('the fleet is not loaded');
     const now = this.#context.clock.now().getTime();
@@ -85,9 +89,9 @@ class FollowingPosture implements Posture {
     }
   }
 
-  async run<Result>(work: (fleet: FleetReading) => Sliced<Result>): Promise<Result> {
+  async run<Result>(work: (fleet: CountableFleet) => Sliced<Result>): Promise<Result> {
     for (let attempt = 0; ; attempt += 1) {
-      const fleet = await this.fresh();
+      const fleet = await this.#fresh();
       while (this.#waitingSince !== null) await nextTurn();
       this.#readers += 1;
       const sliced = work(fleet);

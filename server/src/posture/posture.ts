@@ -1,4 +1,4 @@
-import type { FleetReading } from '@fixpoint/core/posture/reading.ts';
+import type { CountableFleet, FleetReading } from '@fixpoint/core/posture/reading.ts';
 import type { Sliced } from '@fixpoint/core/posture/select/selection.ts';
 
 /** The read model of this server process: the whole fleet in memory, following the database. */
@@ -15,7 +15,7 @@ export interface Posture {
    */
   atLeast(transaction: string): Promise<FleetReading | null>;
   /** Runs what takes longer in slices, on one state of the fleet, without holding up other requests. */
-  run<Result>(work: (fleet: FleetReading) => Sliced<Result>): Promise<Result>;
+  run<Result>(work: (fleet: CountableFleet) => Sliced<Result>): Promise<Result>;
   /** Of what moment of the database the fleet is, and how large it is; null before it is loaded. */
   state(): PostureState | null;
   /** Loads the fleet and follows the database until `stop`. */
