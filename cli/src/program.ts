@@ -42,6 +42,10 @@ const nouns: Readonly<Record<string, Noun>> = {
     load: () => import('./commands/posture.ts'),
   },
   tag: { summary: 'named sets of assets', load: () => import('./commands/tag.ts') },
+  report: {
+    summary: 'saved queries, shared, counted over time and exported',
+    load: () => import('./commands/report.ts'),
+  },
   finding: { summary: 'vulnerabilities on assets', load: () => import('./commands/finding.ts') },
   explain: {
     summary: 'why an asset has a vulnerability, or has not, and what would change it',

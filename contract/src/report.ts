@@ -111,38 +111,11 @@ export const ReportQuery = Type.Object(
 );
 export const ReportList = List(Report);
 
-export const ReportColumn = Type.Object(
-  {
-    name: Type.String(),
-    title: Type.String(),
-    type: oneOf(['text', 'number', 'date', 'boolean', 'list'] as const),
-    description: Type.String(),
-  },
+/** GET /api/v1/reports/:id/items?limit=&after= → SearchResult of search.ts */
+export const ReportItemsQuery = Type.Object(
+  { ...ListQuery, after: Type.Optional(Type.String({ maxLength: 4096 })) },
   closed,
 );
-export type ReportColumn = Static<typeof ReportColumn>;
-
-/** By name of column; dates are RFC 3339. Null: not known, or there is none. */
-export const ReportItem = Type.Record(
-  Type.String(),
-  Type.Union([Type.String(), Type.Number(), Type.Boolean(), Type.Null(), Type.Array(Type.String())]),
-);
-export type ReportItem = Static<typeof ReportItem>;
-
-/** GET /api/v1/reports/:id/items?limit=&after= */
-export const ReportItemsQuery = Type.Object(ListQuery, closed);
-export const ReportItems = Type.Object(
-  {
-    columns: Type.Array(ReportColumn),
-    items: Type.Array(ReportItem),
-    total: Type.Integer({ minimum: 0 }),
-    next: orNull(Type.String()),
-    /** Of what moment the items are. */
-    as_of: time,
-  },
-  closed,
-);
-export type ReportItems = Static<typeof ReportItems>;
 
 /** GET /api/v1/reports/:id/counts?from=&to=, oldest first; without `from` the last 30 days. */
 export const ReportCountsQuery = Type.Object({ from: Type.Optional(time), to: Type.Optional(time) }, closed);

@@ -1,4 +1,5 @@
 import type { Room } from './app.ts';
+import { routes as acceptance } from './acceptance/routes.ts';
 import { routes as asset } from './asset/routes.ts';
 import { routes as audit } from './audit/routes.ts';
 import { routes as auth } from './auth/routes.ts';
@@ -12,6 +13,7 @@ import { routes as mitigation } from './mitigation/routes.ts';
 import { routes as notify } from './notify/routes.ts';
 import { routes as patchJob } from './patch-job/routes.ts';
 import { routes as patch } from './patch/routes.ts';
+import { routes as report } from './report/routes.ts';
 import { routes as search } from './search/routes.ts';
 import { routes as tag } from './tag/routes.ts';
 import { routes as vulnerability } from './vulnerability/routes.ts';
@@ -29,7 +31,9 @@ export const rooms: readonly Room[] = [
   patch,
   mitigation,
   vulnerability,
+  acceptance,
   search,
+  report,
   patchJob,
   deployment,
   notify,

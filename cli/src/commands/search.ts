@@ -90,7 +90,7 @@ function printResult(
 }
 
 /** The first column is never narrowed; of the others the last gives up width first. */
-function shownColumn(column: SearchColumn, at: number): Column<SearchRow> {
+export function shownColumn(column: SearchColumn, at: number): Column<SearchRow> {
   const { name, title, type } = column;
   return {
     title: title.toUpperCase(),

@@ -1,10 +1,12 @@
 import { PgBoss, fromKysely } from 'pg-boss';
 import type { ServerContext } from '../app.ts';
 import type { Context } from '../context.ts';
+import { tellOfEndingAcceptances } from '../acceptance/expire.ts';
 import { verifyAudit } from '../audit/commands.ts';
 import { alertOfStaleFeeds } from '../feed-sync/commands.ts';
 import { syncParts } from '../feed-sync/parts.ts';
 import { raiseAlert } from '../notify/commands.ts';
+import { countReports } from '../report/count.ts';
 import { transact } from '../transact.ts';
 import type { Background } from './background.ts';
 
@@ -19,6 +21,8 @@ interface Schedule {
 
 const schedules: readonly Schedule[] = [
   { name: 'feed-staleness', cron: '23 * * * *', work: (context) => alertOfStaleFeeds(syncParts(context)) },
+  { name: 'report-counts', cron: '2 * * * *', work: countReports },
+  { name: 'acceptance-ends', cron: '*/5 * * * *', work: tellOfEndingAcceptances },
   { name: 'audit-verification', cron: '17 3 * * *', work: alertOfBrokenTrail },
 ];
 

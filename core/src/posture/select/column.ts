@@ -2,33 +2,16 @@
 import type { Fact, FactValue, QueryRecord } from '../../query/evaluate.ts';
 import { knownField, type Field, type Subject } from '../../query/fields.ts';
 import { parseDate } from '../../query/time.ts';
+import type { FleetPatch } from '../patches.ts';
 import type { FleetFinding, FleetReading } from '../reading.ts';
-
-/** A patch that would close findings, with what it would close. Its parts are those of its id (knowledge/patch.ts). */
-export interface PatchItem {
-  readonly id: string;
-  readonly kind: 'package' | 'update' | 'mitigation';
-  readonly ecosystem: string;
-  readonly release: string;
-  readonly package: string;
-  readonly version: string;
-  readonly title: string | null;
-  readonly publishedAt: number | null;
-  readonly needsReboot: boolean | null;
-  readonly superseded: boolean | null;
-  /** Assets and findings, not fixed, that it would close something on. */
-  readonly assets: number;
-  readonly findings: number;
-  /** Ids of vulnerabilities that it fixes on them. */
-  readonly vulnerabilities: readonly string[];
-}
+import { patchRecord, vulnerabilityRecord } from './records.ts';
 
 /** What one row of a result is about. Assets by id, vulnerabilities by index. */
 export interface Items {
   readonly asset: number;
   readonly finding: FleetFinding;
   readonly vulnerability: number;
-  readonly patch: PatchItem;
+  readonly patch: FleetPatch;
 }
 
 /** Dates are milliseconds since 1970. Null: not known, or there is none. */
@@ -42,7 +25,7 @@ export interface Row<Item> {
   readonly item: Item;
   /** Milliseconds since 1970. */
   readonly now: number;
-  /** The asset or the finding as the query language sees it; made when first asked for. Vulnerabilities and patches have none. */
+  /** It as the query language sees it; made when first asked for. */
   record(): QueryRecord;
 }
 
@@ -90,6 +73,12 @@ const titles: Readonly<Record<string, string>> = {
   published: 'Published',
   enrolled: 'Enrolled',
   booted: 'Booted',
+  affected_assets: 'Affected assets',
+  withdrawn: 'Withdrawn',
+  alias: 'Aliases',
+  needs_reboot: 'Needs a reboot',
+  suspect: 'Suspect',
+  superseded: 'Superseded',
 };
 
 export const capital = (text: string): string => `${text.charAt(0).toUpperCase()}${text.slice(1)}`;
@@ -119,11 +108,6 @@ export function recorded<Item>(subject: Subject, name: string): Column<Item> {
   return { ...described, of: (row) => shown(row.record().field(name, null), described.type) };
 }
 
-/** The same shape as the field of that name, read in another way. */
-export function worked<Item>(subject: Subject, name: string, of: Column<Item>['of']): Column<Item> {
-  return { ...shape(name, knownField(subject, name)), of };
-}
-
 export function shown(value: FactValue, type: ColumnType): ColumnValue {
   if (value === null) return null;
   if (isList(value)) return value.flatMap((each) => (each === null ? [] : [textOf(each)]));
@@ -151,16 +135,13 @@ export function rowOf<S extends Subject>(
   };
 }
 
-const withoutRecord = (): never => {
-  throw new Error('a column of this subject reads its item, not a record');
-};
 const recordOf: {
   readonly [S in Subject]: (fleet: FleetReading, item: Items[S], now: number) => QueryRecord;
 } = {
   asset: (fleet, item, now) => fleet.assetRecord(item, now),
   finding: (fleet, item, now) => fleet.findingRecord(item, now),
-  vulnerability: withoutRecord,
-  patch: withoutRecord,
+  vulnerability: vulnerabilityRecord,
+  patch: patchRecord,
 };
 
 /** A value as it goes over the wire: dates as RFC 3339 in UTC, numbers with the decimals that mean something. */

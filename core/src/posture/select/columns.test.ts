@@ -2,15 +2,8 @@ import { describe, expect, it } from 'vitest';
 import { fieldsOf, subjects } from '../../query/fields.ts';
 import type { FleetFinding, FleetReading } from '../reading.ts';
 import { rowOf, wireValue } from './column.ts';
-import {
-  columnOf,
-  columns,
-  columnsLike,
-  defaultColumns,
-  defaultSort,
-  patchOf,
-  severityOf,
-} from './columns.ts';
+import { columnOf, columns, columnsLike, defaultColumns, defaultSort, patchOf } from './columns.ts';
+import { severityOf } from './severity.ts';
 
 /** Only what a test reads; anything else fails. */
 // oxlint-disable-next-line typescript/no-unsafe-type-assertion, typescript/no-unnecessary-type-parameters
@@ -35,10 +28,10 @@ describe('the tables of columns', () => {
       .filter((field) => field.keyed !== true)
       .filter((field) => columnOf(subject, field.name) === null)
       .map((field) => field.name);
-    // A result holds no fixed findings. A patch's reputation is not part of the model yet.
+    // A result holds no fixed findings.
     const reasons = {
       finding: ['fixed_at'],
-      patch: ['suspect', 'reliability'],
+      patch: [],
       asset: [],
       vulnerability: [],
     };
@@ -101,8 +94,7 @@ describe('a row', () => {
 describe('the patch of a finding', () => {
   const finding = (verdict: object) =>
     part<FleetFinding>({
-      pair: { ecosystem: 'debian', package: 'openssl' },
-      spokesman: { software: { release: '12' }, verdict },
+      spokesman: { software: { ecosystem: 'debian', release: '12', package: 'openssl' }, verdict },
     });
   it('is called as patches are', () => {
     const fixed = { verdict: 'vulnerable', fixState: 'available', fixedVersion: '3.0.17-1', update: null };
@@ -111,7 +103,11 @@ describe('the patch of a finding', () => {
     expect(patchOf(finding({ ...fixed, verdict: 'undetermined' }))).toBeNull();
     const update = { id: 'KB5058411', build: '10.0.26100.4061', restart: true };
     expect(
-      patchOf({ ...finding({ ...fixed, update }), pair: part({ ecosystem: 'windows', package: 'Windows' }) }),
+      patchOf(
+        part({
+          spokesman: { software: { ecosystem: 'windows', release: '' }, verdict: { ...fixed, update } },
+        }),
+      ),
     ).toBe('windows:/KB5058411@10.0.26100.4061');
   });
 });

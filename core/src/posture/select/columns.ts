@@ -6,22 +6,11 @@
 import { patchId } from '../../knowledge/patch.ts';
 import { fieldOf, type Subject } from '../../query/fields.ts';
 import { nearest } from '../../query/nearest.ts';
-import { parseDate } from '../../query/time.ts';
-import { addAll, assetSet } from '../asset-set.ts';
-import type { FleetDanger, FleetFinding, FleetReading } from '../reading.ts';
-import {
-  capital,
-  recorded,
-  rowOf,
-  shape,
-  shown,
-  worked,
-  type Column,
-  type ColumnValue,
-  type Items,
-  type PatchItem,
-  type Sort,
-} from './column.ts';
+import { patchNamed, type FleetPatch } from '../patches.ts';
+import type { FleetFinding, FleetReading } from '../reading.ts';
+import { capital, recorded, rowOf, shape, shown, type Column, type Items, type Sort } from './column.ts';
+
+export { severityOf } from './severity.ts';
 
 const ofAsset = (name: string): Column<number> => recorded('asset', name);
 
@@ -100,7 +89,7 @@ const findingColumns: readonly Column<FleetFinding>[] = [
     description: 'Version that fixes it, of a package or of Windows',
     of: ({ item }) => item.spokesman.verdict.update?.build ?? item.spokesman.verdict.fixedVersion,
   },
-  worked('finding', 'fix_state', ({ item }) => item.spokesman.verdict.fixState),
+  ofFinding('fix_state'),
   {
     name: 'patch',
     title: 'Patch',
@@ -125,31 +114,15 @@ const findingColumns: readonly Column<FleetFinding>[] = [
 ];
 
 /** Id of the patch that fixes a finding; null where there is none. */
-export function patchOf({ pair, spokesman: { software, verdict } }: FleetFinding): string | null {
-  const { ecosystem } = pair;
-  if (verdict.verdict !== 'vulnerable' || verdict.fixState !== 'available') return null;
-  if (verdict.update !== null) {
-    const { id, build } = verdict.update;
-    return patchId({ ecosystem, release: '', package: id, version: build ?? id });
-  }
-  if (verdict.fixedVersion === null) return null;
-  return patchId({
-    ecosystem,
-    release: software.release,
-    package: pair.package,
-    version: verdict.fixedVersion,
-  });
+export function patchOf({ spokesman }: FleetFinding): string | null {
+  const named = patchNamed(spokesman);
+  return named === null ? null : patchId(named);
 }
 
-type Danger = Omit<FleetDanger, 'ecosystem'>;
-
-const ofDanger = (name: string, of: (danger: Danger) => ColumnValue): Column<number> =>
-  worked('vulnerability', name, ({ fleet, item }) => of(fleet.dangerOf(item)));
+const ofVulnerability = (name: string): Column<number> => recorded('vulnerability', name);
 
 const vulnerabilityColumns: readonly Column<number>[] = [
-  worked('vulnerability', 'id', ({ fleet, item }) => fleet.vulnerability(item).id),
-  worked('vulnerability', 'alias', ({ fleet, item }) => fleet.vulnerability(item).aliases),
-  worked('vulnerability', 'title', ({ fleet, item }) => fleet.vulnerability(item).title),
+  ...'id alias title'.split(' ').map(ofVulnerability),
   {
     name: 'score',
     title: 'Score',
@@ -158,97 +131,42 @@ const vulnerabilityColumns: readonly Column<number>[] = [
     description: 'Likelihood and impact together, 0 to 100',
     of: ({ fleet, item }) => fleet.dangerOf(item).score.score,
   },
-  ofDanger('severity', ({ summary }) => severityOf(summary.score?.chosen.score.baseScore ?? null)),
-  ofDanger('cvss', ({ summary }) => summary.score?.chosen.score.baseScore ?? null),
-  ofDanger('epss', ({ summary }) => summary.threat.epss?.probability ?? null),
-  ofDanger('exploited', ({ summary }) => summary.threat.maturity === 'active'),
-  ofDanger('exploited_since', ({ summary }) => dayOf(summary.threat.exploitedSince)),
-  ofDanger('exploit', ({ summary }) => summary.threat.maturity),
-  ofDanger('ransomware', ({ summary }) => summary.threat.ransomware),
-  worked('vulnerability', 'fix_available', ({ fleet, item }) =>
-    fleet
-      .pairsOfVulnerability(item)
-      .some((pair) => fleet.pair(pair).carriers.some(({ verdict }) => verdict.fixState === 'available')),
-  ),
-  worked('vulnerability', 'affected_assets', ({ fleet, item }) => openAssets(fleet, item)),
-  {
-    name: 'package',
-    title: 'Packages',
-    type: 'list',
-    description: 'Packages of the fleet that it is in',
-    of: ({ fleet, item }) =>
-      [...new Set(fleet.pairsOfVulnerability(item).flatMap((index) => livePackage(fleet, index)))].sort(),
-  },
-  worked('vulnerability', 'published', ({ fleet, item }) => fleet.vulnerability(item).publishedAt),
-  worked('vulnerability', 'withdrawn', ({ fleet, item }) => fleet.vulnerability(item).withdrawn),
+  ...(
+    'severity cvss epss exploited exploited_since exploit ransomware fix_available affected_assets package published ' +
+    'withdrawn'
+  )
+    .split(' ')
+    .map(ofVulnerability),
 ];
 
-function livePackage(fleet: FleetReading, index: number): string[] {
-  const pair = fleet.pair(index);
-  return pair.carriers.length === 0 ? [] : [pair.package];
-}
+const ofPatch = (name: string): Column<FleetPatch> => recorded('patch', name);
 
-const openStatuses = ['open', 'restart_pending', 'reboot_pending'] as const;
-
-/** Assets with a finding of it that is open. */
-function openAssets(fleet: FleetReading, vulnerability: number): number {
-  const all = assetSet();
-  try {
-    for (const pair of fleet.pairsOfVulnerability(vulnerability)) {
-      const byStatus = fleet.byStatus(pair);
-      for (const status of openStatuses) {
-        const assets = byStatus.get(status);
-        if (assets !== undefined) addAll(all, assets);
-      }
-    }
-    return all.size;
-  } finally {
-    all.dispose();
-  }
-}
-
-const dayOf = (day: string | null): number | null => (day === null ? null : (parseDate(day)?.from ?? null));
-
-/** The qualitative scale of CVSS 3.1 and 4.0 (specification, section 5 and 6): by the base score. */
-export function severityOf(baseScore: number | null): string | null {
-  if (baseScore === null) return null;
-  if (baseScore === 0) return 'none';
-  if (baseScore < 4) return 'low';
-  if (baseScore < 7) return 'medium';
-  return baseScore < 9 ? 'high' : 'critical';
-}
-
-const ofPatch = (name: string, of: (patch: PatchItem) => ColumnValue): Column<PatchItem> =>
-  worked('patch', name, ({ item }) => of(item));
-
-const patchColumns: readonly Column<PatchItem>[] = [
-  ofPatch('id', (patch) => patch.id),
-  ofPatch('kind', (patch) => patch.kind),
-  ofPatch('title', (patch) => patch.title),
-  ofPatch('package', (patch) => patch.package),
-  ofPatch('version', (patch) => patch.version),
-  ofPatch('ecosystem', (patch) => patch.ecosystem),
-  ofPatch('release', (patch) => patch.release),
-  ofPatch('affected_assets', (patch) => patch.assets),
+const patchColumns: readonly Column<FleetPatch>[] = [
+  ...'id kind title package version ecosystem release affected_assets'.split(' ').map(ofPatch),
   {
     name: 'findings',
     title: 'Findings',
     type: 'number',
     decimals: 0,
     description: 'Findings that it would close',
-    of: ({ item }) => item.findings,
+    of: ({ item }) => item.findings(),
   },
   {
     name: 'vulnerability',
     title: 'Vulnerabilities',
     type: 'list',
-    description: 'Vulnerabilities that it fixes',
-    of: ({ item }) => item.vulnerabilities,
+    description: 'Vulnerabilities that it fixes on assets of the fleet',
+    of: ({ fleet, item }) => vulnerabilitiesOf(fleet, item),
   },
-  ofPatch('needs_reboot', (patch) => patch.needsReboot),
-  ofPatch('superseded', (patch) => patch.superseded),
-  ofPatch('published', (patch) => patch.publishedAt),
+  ...'needs_reboot superseded published suspect reliability'.split(' ').map(ofPatch),
 ];
+
+function vulnerabilitiesOf(fleet: FleetReading, patch: FleetPatch): string[] {
+  const found = new Set<number>();
+  for (const pair of patch.pairs())
+    if (!patch.closedOn(pair).isEmpty) found.add(fleet.pair(pair).vulnerability);
+  return [...found].map((index) => fleet.vulnerability(index).id).sort();
+}
 
 /** All columns, in the order to offer them. Of assets, also on findings, there are `attribute.NAME` and `cloud.NAME` besides. */
 export const columns: { readonly [S in Subject]: readonly Column<Items[S]>[] } = {
