@@ -41,9 +41,22 @@ export function judgedFactOf(facts: Iterable<string>): string | null {
   return null;
 }
 
-/** For the API: what a tag depends on in the end. */
+/** Graphs do not change, so what is found once of one is so for good. */
+const known = new WeakMap<TagGraph, ReadonlySet<string>>();
+
+/** The names of the last tags. */
+export function lastTags(graph: TagGraph): ReadonlySet<string> {
+  let last = known.get(graph);
+  if (last === undefined) {
+    last = new Set(strataOf(graph).last);
+    known.set(graph, last);
+  }
+  return last;
+}
+
+/** Whether a tag asks for what is judged, itself or by a tag that it needs. */
 export function isLast(graph: TagGraph, name: string): boolean {
-  return strataOf(graph).last.includes(name);
+  return lastTags(graph).has(name);
 }
 
 /** The tags that a query over assets asks for, of those that there are. */
@@ -59,7 +72,7 @@ export function tagsOfQuery(query: Query, graph: TagGraph): Set<string> {
 export function whyLast(graph: TagGraph, name: string): string {
   const path: string[] = [];
   const seen = new Set<string>();
-  const last = new Set(strataOf(graph).last);
+  const last = lastTags(graph);
   let at: string | undefined = name;
   while (at !== undefined && !seen.has(at)) {
     seen.add(at);
