@@ -67,10 +67,11 @@ export function composeReport(
   }
   if (differs('host')) {
     empty = false;
-    const { mitigations, ...host } = inventory.host;
+    const { mitigations, cloud, ...host } = inventory.host;
     report.host = {
       ...host,
       ...(mitigations === undefined ? {} : { mitigations: [...mitigations] }),
+      ...(cloud === undefined ? {} : { cloud: { ...cloud } }),
       addresses: [...host.addresses],
       kernels: [...host.kernels],
       reboot_required_by: [...host.reboot_required_by],

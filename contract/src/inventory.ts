@@ -96,6 +96,16 @@ export const HostFacts = Type.Object(
       { maxItems: 5_000 },
     ),
     mitigations: Type.Optional(Type.Array(ReportedMitigation, { maxItems: 200 })),
+    cloud: Type.Optional(
+      Type.Record(
+        Type.String({ pattern: '^[a-z][a-z0-9_]{0,31}$' }),
+        Type.String({ minLength: 1, maxLength: 256 }),
+        {
+          maxProperties: 16,
+          additionalProperties: false,
+        },
+      ),
+    ),
   },
   closed,
 );

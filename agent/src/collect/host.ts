@@ -8,6 +8,7 @@ import { toIso } from '../clock.ts';
 import { readBootId, readProcessStat } from '../process.ts';
 import { runCommand } from '../run-command.ts';
 import { readTextIfThere } from '../state-dir.ts';
+import { collectCloud } from './cloud.ts';
 import { collectUnits } from './units.ts';
 
 /** Ticks per second in /proc; USER_HZ is 100 on every architecture of Debian. */
@@ -124,6 +125,7 @@ export async function collectHost(
   const bootId = readBootId();
   const required = rebootWishes.map(readTextIfThere).find((text) => text !== null) ?? null;
   const [units, machine] = await Promise.all([collectUnits(), readMachine()]);
+  const cloud = collectCloud();
   return {
     hostname: hostname().slice(0, 255),
     ...readOsRelease('/'),
@@ -141,5 +143,6 @@ export async function collectHost(
         : parseRebootPackages(readTextIfThere('/run/reboot-required.pkgs') ?? '').slice(0, 512),
     held: fromPackages.held.slice(0, 10_000),
     units,
+    ...(cloud === null ? {} : { cloud }),
   };
 }

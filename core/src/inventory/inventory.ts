@@ -73,6 +73,11 @@ export interface HostFacts {
   }[];
   /** Mitigations that the agent has carried out here, as they stand now; absent when there is none. */
   readonly mitigations?: readonly ReportedMitigation[];
+  /**
+   * What the cloud says of the host, as far as it stands on the host: `provider` (`aws`, `azure`, `gcp`, `openstack`), `region`,
+   * `zone`, `instance_type`, `instance_id`, `account`, `image`. Empty: it is in no cloud. Absent: the agent cannot tell.
+   */
+  readonly cloud?: Readonly<Record<string, string>>;
 }
 
 /** What a mitigation comes to on a host, from what the host is now; see core/src/mitigation/judge.ts. */
