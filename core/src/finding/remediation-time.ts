@@ -1,5 +1,5 @@
 /**
- * How long findings take to be remediated, and how many are open day by day.
+ * How long findings take to be remediated. How many are open day by day is in burn-down.ts.
  *
  * A mean over closed findings alone is too short: those that nobody fixes are not in it. Here an open finding counts for as
  * long as it has been open (it is *right-censored*), by the product-limit estimate:
@@ -32,8 +32,10 @@ export type ClosedHow =
 export interface FindingInterval {
   readonly openedAt: number;
   readonly closed: { readonly at: number; readonly how: ClosedHow } | null;
-  /** An earlier interval of the same finding was closed. */
+  /** The same finding was remediated before. */
   readonly reopened?: boolean;
+  /** How many findings are so; 1 unless given. */
+  readonly findings?: number;
   /**
    * When it came under observation, where that is later than its opening: such a finding is only known because it was still
    * open then, so it says nothing of younger ages (late entry, left truncation).
@@ -135,6 +137,7 @@ interface Observation {
   readonly entry: number;
   readonly exit: number;
   readonly remediated: boolean;
+  readonly findings: number;
 }
 
 /**
@@ -155,22 +158,23 @@ export function estimateRemediation(
   const observations: Observation[] = [];
   for (const interval of intervals) {
     const defect = intervalDefect(interval);
+    const { openedAt, observedFrom = openedAt, findings = 1 } = interval;
     if (defect !== null) {
-      refused[defect] += 1;
+      refused[defect] += findings;
       continue;
     }
-    const { openedAt, observedFrom = openedAt } = interval;
     if (openedAt > now || observedFrom > now) {
-      counts.notYet += 1;
+      counts.notYet += findings;
       continue;
     }
     const closed = interval.closed !== null && interval.closed.at <= now ? interval.closed : null;
     const remediated = closed !== null && isRemediation(closed.how);
-    counts[remediated ? 'remediated' : closed === null ? 'open' : 'closedOtherwise'] += 1;
+    counts[remediated ? 'remediated' : closed === null ? 'open' : 'closedOtherwise'] += findings;
     observations.push({
       entry: observedFrom > openedAt ? observedFrom - openedAt : -1,
       exit: (closed?.at ?? now) - openedAt,
       remediated,
+      findings,
     });
   }
   const curve = productLimit(observations, quantiles[confidence]);
@@ -187,21 +191,23 @@ export function estimateRemediation(
 }
 
 function productLimit(observations: readonly Observation[], quantile: number): RemediationPoint[] {
-  const entries = observations.map((one) => one.entry).toSorted((a, b) => a - b);
+  const entries = observations.toSorted((a, b) => a.entry - b.entry);
   const exits = observations.toSorted((a, b) => a.exit - b.exit);
   const curve: RemediationPoint[] = [];
-  let entered = 0;
-  let left = 0;
+  // How far both lists are read, and how many findings that is.
+  let [entered, enteredFindings, left, leftFindings] = [0, 0, 0, 0];
   let share = 1;
   let sum = 0; // Greenwood's
   while (left < exits.length) {
     const age = exits[left]?.exit ?? 0;
-    while (entered < entries.length && (entries[entered] ?? 0) < age) entered += 1;
-    const atRisk = entered - left;
+    for (; entered < entries.length && (entries[entered]?.entry ?? 0) < age; entered++)
+      enteredFindings += entries[entered]?.findings ?? 0;
+    const atRisk = enteredFindings - leftFindings;
     let remediated = 0;
-    while (left < exits.length && exits[left]?.exit === age) {
-      if (exits[left]?.remediated === true) remediated += 1;
-      left += 1;
+    for (; left < exits.length && exits[left]?.exit === age; left++) {
+      const findings = exits[left]?.findings ?? 0;
+      if (exits[left]?.remediated === true) remediated += findings;
+      leftFindings += findings;
     }
     if (remediated === 0) continue;
     if (share > 0 && remediated < atRisk) {
@@ -260,11 +266,16 @@ function restrictedMean(
 }
 
 function closedOnly(observations: readonly Observation[]): RemediationEstimate['closedOnly'] {
-  const ages = observations.flatMap((one) => (one.remediated ? [one.exit / dayMilliseconds] : []));
+  const remediated = observations.filter((one) => one.remediated).toSorted((a, b) => a.exit - b.exit);
+  const many = remediated.reduce((sum, one) => sum + one.findings, 0);
+  if (many === 0) return null;
   // Of an even number the lower one, as the curve's median is the first age by which half is remediated.
-  const middle = ages.toSorted((a, b) => a - b)[Math.ceil(ages.length / 2) - 1];
-  if (middle === undefined) return null;
-  return { meanDays: ages.reduce((sum, age) => sum + age, 0) / ages.length, medianDays: middle };
+  let before = 0;
+  const middle = remediated.find((one) => (before += one.findings) >= many / 2);
+  return {
+    meanDays: remediated.reduce((sum, one) => sum + one.exit * one.findings, 0) / many / dayMilliseconds,
+    medianDays: (middle?.exit ?? 0) / dayMilliseconds,
+  };
 }
 
 const rounded = (days: number): string =>
@@ -286,95 +297,46 @@ export function remediationSentence(estimate: RemediationEstimate): string {
   return `Half of the findings are remediated within ${rounded(median.days)} (${percent} % interval: from ${from} to ${to}). ${beside}`;
 }
 
-// ---------------------------------------------------------------------------------------------------------------------
-
-/** The first instant of the day after the one that holds `at`, in whatever zone the caller means. */
-export type NextDay = (at: number) => number;
-
-export const nextDayInUtc: NextDay = (at) => (Math.floor(at / dayMilliseconds) + 1) * dayMilliseconds;
-
-export interface BurnDownDay {
-  /** Milliseconds since 1970; `to` does not belong to the day. */
-  readonly from: number;
-  readonly to: number;
-  /** At the end of the day, or at `now` when the day is not over. */
-  readonly open: number;
-  readonly over: boolean;
-  readonly opened: number;
-  readonly reopened: number;
-  readonly remediated: number;
-  readonly closedOtherwise: number;
-}
-
-export interface BurnDown {
-  readonly days: readonly BurnDownDay[];
-  /** Open just before the first day. */
-  readonly openBefore: number;
-  readonly refused: number;
-}
-
-const mostDays = 3660;
+/** Findings by the age at which they were last observed, for more of them than there is room for: see `RemediationTally`. */
+const tallyMilliseconds = 60_000;
 
 /**
- * Open findings at the end of each day of a period, with what was opened and closed in it: `open` is the day before's, plus
- * opened and reopened, minus remediated and otherwise closed. What happened after `now` has not happened, and no day begins
- * after it. When a finding came under observation does not matter here.
- *
- * @param period.from start of the first day; `to` does not belong to the period. At most 3,660 days.
- * @param nextDay where days end; UTC unless given
+ * Findings counted one by one for one estimate: what it keeps grows with the ages that there are, in whole minutes, and not
+ * with the findings.
  */
-export function burnDown(
-  intervals: Iterable<FindingInterval>,
-  period: { readonly from: number; readonly to: number },
-  now: number,
-  nextDay: NextDay = nextDayInUtc,
-): BurnDown {
-  const ends: number[] = [];
-  for (let at = period.from; at < period.to && at <= now;) {
-    const end = nextDay(at);
-    if (!(end > at) || ends.length === mostDays)
-      throw new Error(`a day must end after it begins, and a period has at most ${mostDays} days`);
-    ends.push(end);
-    at = end;
+export class RemediationTally {
+  private readonly now: number;
+  /** By age in minutes, and whether it was remediated, is open, or closed otherwise. */
+  private readonly ages = new Map<number, number>();
+  private readonly others: FindingInterval[] = [];
+
+  constructor(now: number) {
+    this.now = now;
   }
-  const tallies = ends.map(() => ({ opened: 0, reopened: 0, remediated: 0, closedOtherwise: 0 }));
-  const last = ends.at(-1) ?? period.from;
-  let openBefore = 0;
-  let refused = 0;
-  const count = (at: number, what: keyof BurnDownTally, step: 1 | -1): void => {
-    if (at > now || at >= last) return;
-    if (at < period.from) openBefore += step;
-    const tally = at < period.from ? undefined : tallies[firstAfter(ends, at)];
-    if (tally !== undefined) tally[what] += 1;
-  };
-  for (const interval of intervals) {
-    const defect = intervalDefect(interval);
-    if (defect !== null && defect !== 'closed_before_observed') {
-      refused += 1;
-      continue;
+
+  add(interval: FindingInterval): void {
+    const { openedAt, observedFrom = openedAt, findings = 1 } = interval;
+    if (intervalDefect(interval) !== null || openedAt > this.now || observedFrom > openedAt) {
+      this.others.push(interval);
+      return;
     }
-    const { closed } = interval;
-    count(interval.openedAt, interval.reopened === true ? 'reopened' : 'opened', 1);
-    if (closed !== null) count(closed.at, isRemediation(closed.how) ? 'remediated' : 'closedOtherwise', -1);
+    const closed = interval.closed !== null && interval.closed.at <= this.now ? interval.closed : null;
+    const end = closed === null ? 0 : isRemediation(closed.how) ? 1 : 2;
+    const key = Math.floor(((closed?.at ?? this.now) - openedAt) / tallyMilliseconds) * 3 + end;
+    this.ages.set(key, (this.ages.get(key) ?? 0) + findings);
   }
-  let open = openBefore;
-  const days = tallies.map((tally, index): BurnDownDay => {
-    const to = ends[index] ?? last;
-    open += tally.opened + tally.reopened - tally.remediated - tally.closedOtherwise;
-    return { from: ends[index - 1] ?? period.from, to, open, over: to <= now, ...tally };
-  });
-  return { days, openBefore, refused };
-}
 
-type BurnDownTally = Pick<BurnDownDay, 'opened' | 'reopened' | 'remediated' | 'closedOtherwise'>;
-
-/** Index of the first end after `at`; ends are ascending. */
-function firstAfter(ends: readonly number[], at: number): number {
-  let [low, high] = [0, ends.length];
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if ((ends[middle] ?? 0) > at) high = middle;
-    else low = middle + 1;
+  estimate(options: Parameters<typeof estimateRemediation>[2] = {}): RemediationEstimate {
+    return estimateRemediation(this.intervals(), this.now, options);
   }
-  return low;
+
+  private *intervals(): Generator<FindingInterval> {
+    yield* this.others;
+    for (const [key, findings] of this.ages) {
+      const end = key % 3;
+      const openedAt = this.now - ((key - end) / 3) * tallyMilliseconds;
+      const how = end === 1 ? 'fixed' : 'withdrawn';
+      yield { openedAt, closed: end === 0 ? null : { at: this.now, how }, findings };
+    }
+  }
 }
