@@ -108,14 +108,16 @@ function* judgedAssets(
   const { field } = leaf.predicate;
   let value: number | null = null;
   const record: QueryRecord = { field: () => value, related: () => null };
-  const found: number[] = [];
-  for (const id of scope) {
+  const ids = scope.toUint32Array();
+  let found = 0;
+  for (const id of ids) {
     if (field === 'criticality') value = fleet.criticality(id).level;
     else value = countOf(fleet, id, field === 'risk' ? fleet.risk(id) : fleet.openFindings(id), now);
-    if (test(record)) found.push(id);
+    // What is found is written over what has been read.
+    if (test(record)) ids[found++] = id;
     if (pace.spent(0.3)) yield;
   }
-  return assetSet(found);
+  return assetSet(ids.subarray(0, found));
 }
 
 function* relatedAssets(

@@ -3,7 +3,7 @@
  * open, asset by asset.
  */
 import type { Plan } from '../../query/plan.ts';
-import { addAll, assetSet, difference, intersection, union } from '../asset-set.ts';
+import { addAll, addIds, assetSet, difference, intersection, union } from '../asset-set.ts';
 import type { AssetSet, ReadonlyAssetSet } from '../asset-set.ts';
 import type { FindingPair } from '../reading.ts';
 import { isLocal } from './asset-plan.ts';
@@ -69,7 +69,7 @@ class FoundFindings {
     if (assets.length === 0) return;
     const set = this.#sets.get(pair);
     if (set === undefined) this.#sets.set(pair, assetSet(assets));
-    else set.addMany(assets);
+    else addIds(set, Uint32Array.from(assets));
   }
 }
 
@@ -207,7 +207,7 @@ class PairByPair {
     const isIn = (plan: Plan, asset: number): boolean => this.#selected(plan).has(asset);
     const found = new FoundFindings();
     const assets = union([...undecided.values()].map((each) => each.assets));
-    for (const asset of assets) {
+    for (const asset of assets.toUint32Array()) {
       for (const finding of fleet.findingsOf(asset)) {
         const { index } = finding.pair;
         const open = undecided.get(index);
