@@ -26,6 +26,10 @@ export const permissions = [
   /** Tokens for tools. */
   'token.write',
   'people.write',
+  /** Accepting risk: findings that are left unfixed on purpose. */
+  'risk.accept',
+  /** Rules for criticality and for when findings are due. */
+  'rule.write',
 ] as const;
 export type Permission = (typeof permissions)[number];
 

@@ -2,6 +2,7 @@ import { Explanation, ExplanationQuery } from '@fixpoint/contract/explanation.ts
 import { Finding, FindingQuery } from '@fixpoint/contract/finding.ts';
 import { List } from '@fixpoint/contract/list.ts';
 import { send, type Room } from '../app.ts';
+import { withAcceptances } from './accepted.ts';
 import { explanation } from './explain.ts';
 import { saysStaleness } from '../feed-sync/stale-header.ts';
 import { listFindings } from './list.ts';
@@ -19,8 +20,13 @@ export const routes: Room = (app, context) => {
         response: { 200: List(Finding) },
       },
     },
-    async (request, reply) =>
-      send(reply, await context.db.transaction().execute((trx) => listFindings(trx, request.query))),
+    async (request, reply) => {
+      const page = send(
+        reply,
+        await context.db.transaction().execute((trx) => listFindings(trx, request.query)),
+      );
+      return { ...page, items: await withAcceptances(context, page.items) };
+    },
   );
   app.get(
     '/api/v1/explanation',
