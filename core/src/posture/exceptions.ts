@@ -1,6 +1,6 @@
 /**
  * What sets a few assets apart, so that what they have installed does not say by itself what they are exposed to: kernels that
- * wait for a boot, replaced code that still runs, mitigations in force, findings that were remediated before.
+ * wait for a boot, replaced code that still runs, mitigations in force, findings that are back.
  */
 import { productOf } from '../knowledge/ecosystem.ts';
 import { assetSet, type AssetSet, type ReadonlyAssetSet } from './asset-set.ts';
@@ -12,7 +12,6 @@ export interface AssetExceptions {
   readonly nextKernel: number | null;
   readonly stale: readonly StaleSoftware[];
   readonly mitigations: readonly string[];
-  readonly remediatedBefore: ReadonlySet<string>;
 }
 
 const none: AssetExceptions = {
@@ -20,7 +19,6 @@ const none: AssetExceptions = {
   nextKernel: null,
   stale: [],
   mitigations: [],
-  remediatedBefore: new Set(),
 };
 
 export class Exceptions {
@@ -30,6 +28,8 @@ export class Exceptions {
   /** By software and kind. */
   readonly #stale = new Map<number, Map<StaleSoftware['kind'], AssetSet>>();
   readonly #mitigated = new Map<string, AssetSet>();
+  /** By finding, `VULNERABILITY\tPACKAGE`: assets on which it was remediated once. */
+  readonly #remediated = new Map<string, AssetSet>();
   #blocking = new Map<string, BlockingMitigation[]>();
   /** Assets that cannot be counted by what they have installed alone. */
   readonly apart = assetSet();
@@ -41,15 +41,14 @@ export class Exceptions {
   put(facts: AssetFacts): void {
     this.drop(facts.id);
     const { id, inert, nextKernel, stale, mitigations, remediatedBefore } = facts;
-    const isPlain =
-      nextKernel === null && stale.length === 0 && mitigations.length === 0 && remediatedBefore.length === 0;
+    const isPlain = nextKernel === null && stale.length === 0 && mitigations.length === 0;
+    for (const key of remediatedBefore) added(this.#remediated, key, id);
     if (facts.retired || (isPlain && inert.length === 0)) return;
     this.#byAsset.set(id, {
       inert,
       nextKernel,
       stale,
       mitigations,
-      remediatedBefore: new Set(remediatedBefore),
     });
     if (nextKernel !== null) added(this.nextKernels, nextKernel, id);
     for (const one of stale) {
@@ -59,6 +58,11 @@ export class Exceptions {
     }
     for (const key of mitigations) added(this.#mitigated, key, id);
     if (nextKernel !== null || stale.length > 0) this.apart.add(id);
+  }
+
+  /** Whether a finding was remediated on the asset before. */
+  isBack(asset: number, vulnerability: string, name: string): boolean {
+    return this.#remediated.get(`${vulnerability}\t${name}`)?.has(asset) === true;
   }
 
   drop(asset: number): void {

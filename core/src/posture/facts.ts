@@ -57,7 +57,7 @@ export interface AssetFacts {
   readonly stale: readonly StaleSoftware[];
   /** Mitigations in force, `ID@DIGEST`. */
   readonly mitigations: readonly string[];
-  /** Findings that were remediated once, `VULNERABILITY\tPACKAGE`, of those whose software the asset has again. */
+  /** Findings that were remediated, `VULNERABILITY\tPACKAGE`. History is only added to: what was said before stays. */
   readonly remediatedBefore: readonly string[];
 }
 

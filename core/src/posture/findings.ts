@@ -226,7 +226,7 @@ export function findingsOf(sources: FindingSources, asset: number): FleetFinding
         spokesman,
         software: [...software].sort((a, b) => a - b),
         firstSeenAt: firstSeen,
-        reopened: own.remediatedBefore.has(`${id}\t${pair.package}`),
+        reopened: exceptions.isBack(asset, id, pair.package),
         acceptance,
       };
     });

@@ -41,7 +41,7 @@ export async function loadFleet(client: PoolClient, trx: Transact, now: number):
   for await (const vulnerabilities of readVulnerabilities(trx, everyVulnerability(fleet)))
     fleet.apply({ vulnerabilities }, later);
   let waiting: AssetFacts[] = [];
-  await eachAsset(client, null, (facts) => {
+  await eachAsset(client, null, null, (facts) => {
     waiting.push(facts);
     if (waiting.length < assetsAtOnce) return;
     fleet.apply({ assets: waiting }, later);
@@ -71,12 +71,16 @@ export interface LoadedChange {
   readonly removed: ReadonlyMap<number, readonly number[]>;
 }
 
-/** What the fleet has to take in for these rows of the feed, as of the snapshot of the client's transaction. */
+/**
+ * What the fleet has to take in for these rows of the feed, as of the snapshot of the client's transaction. All of it happened
+ * after `since`, by the clocks of the servers.
+ */
 export async function loadChange(
   client: PoolClient,
   trx: Transact,
   fleet: Fleet,
   rows: readonly Changed[],
+  since: Date,
 ): Promise<LoadedChange> {
   const idsOf = (kind: Changed['kind']): number[] | null => {
     const ofKind = rows.filter((row) => row.kind === kind);
@@ -101,7 +105,7 @@ export async function loadChange(
   if (kinds.has('asset')) {
     const transactions = new Set(rows.flatMap(({ kind, xid }) => (kind === 'asset' ? [xid] : [])));
     removed = await removedSoftware(client, [...transactions]);
-    await eachAsset(client, idsOf('asset'), (facts) => {
+    await eachAsset(client, idsOf('asset'), since, (facts) => {
       assets.push(facts);
     });
   }

@@ -27,6 +27,9 @@ const contactOverlapMilliseconds = 3_000;
 /** Rows of the feed are kept for a day (background/schedules.ts): who is behind by more than this begins anew. */
 const keptMilliseconds = 12 * 3_600_000;
 
+/** No transaction that changes an asset takes as long, and no clock of a server is so far off. */
+const transactionMilliseconds = 3_600_000;
+
 const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve));
 const after = (milliseconds: number) => new Promise<void>((resolve) => setTimeout(resolve, milliseconds));
 
@@ -271,7 +274,16 @@ class FollowingPosture implements Posture {
     const since = this.#snapshotHeld();
     const { found, loaded } = await inOneState(client, async (trx) => {
       const changes = await this.#changes(client, since);
-      return { found: changes, loaded: await loadChange(client, trx, fleet, changes.rows) };
+      return {
+        found: changes,
+        loaded: await loadChange(
+          client,
+          trx,
+          fleet,
+          changes.rows,
+          new Date(this.#asOf.getTime() - transactionMilliseconds),
+        ),
+      };
     });
     const now = this.#context.clock.now().getTime();
     await this.#alone(() => {

@@ -30,13 +30,17 @@ type HostColumns = readonly [
   Readonly<Record<string, string>> | null,
 ];
 
-/** Calls back with assets in the order of their ids; `ids` null: all of them. */
+/**
+ * Calls back with assets in the order of their ids; `ids` null: all of them. What was remediated on them is read from `since`
+ * on: what came before is known already.
+ */
 export async function eachAsset(
   client: PoolClient,
   ids: readonly number[] | null,
+  since: Date | null,
   visit: (facts: AssetFacts) => void | Promise<void>,
 ): Promise<void> {
-  const remediated = await remediatedBefore(client, ids);
+  const remediated = await remediatedBefore(client, ids, since);
   const some = ids === null ? 'true' : `a.id = any('{${ids.map(Math.trunc).join()}}')`;
   await eachCopiedRow(
     client,
@@ -109,22 +113,19 @@ function uuidOf(bytes: Buffer): string {
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
 }
 
-/**
- * Findings that were remediated, by asset. Of vulnerabilities that no software of that package has any more, nothing can be
- * back.
- */
+/** Findings that were remediated on these assets since then. */
 async function remediatedBefore(
   client: PoolClient,
   ids: readonly number[] | null,
+  since: Date | null,
 ): Promise<Map<number, string[]>> {
   const { rows } = await client.query<{ asset_id: number; findings: string[] }>(
     `select h.asset_id, array_agg(distinct h.vulnerability || chr(9) || s.package) as findings
      from exposure_history h join software s on s.id = h.software_id
-     where ($1::integer[] is null or h.asset_id = any($1)) and h.evidence->>'reason' = any($2)
-       and exists (select from software_verdict v join software o on o.id = v.software_id
-         where v.vulnerability = h.vulnerability and o.package = s.package and o.id <> h.software_id)
+     where ($1::integer[] is null or h.asset_id = any($1)) and ($2::timestamptz is null or h.closed_at >= $2)
+       and h.evidence->>'reason' = any($3)
      group by h.asset_id`,
-    [ids, remediatedReasons],
+    [ids, since, remediatedReasons],
   );
   return new Map(rows.map((row) => [row.asset_id, row.findings]));
 }
