@@ -108,6 +108,13 @@ export class AssetTable implements AssetReading {
   readonly #lists = columns(listReaders, () => new ListColumn());
   readonly #keyed = columns(keyedReaders, () => new KeyedColumn());
   readonly #addresses = new AddressColumn();
+  /** All that count live assets only. */
+  readonly #listing = [
+    ...[...this.#texts.values(), ...this.#lists.values(), ...this.#keyed.values()].map(
+      ({ column }) => column,
+    ),
+    this.#addresses,
+  ];
   // Milliseconds since 1970; NaN: not known.
   #enrolled = new Float64Array(0);
   #booted = new Float64Array(0);
@@ -175,7 +182,7 @@ export class AssetTable implements AssetReading {
     this.#uids.put(id, facts.uid);
     const wasLive = this.#live.has(id);
     const stays = wasLive && !retired;
-    if (wasLive && retired) for (const column of this.#columns()) column.unlist(id);
+    if (wasLive && retired) for (const column of this.#listing) column.unlist(id);
     const changed = new Set<string>();
     const note = (field: string, isChanged: boolean): void => {
       if (isChanged) changed.add(field);
@@ -199,7 +206,7 @@ export class AssetTable implements AssetReading {
     if (retired) this.#live.delete(id);
     else {
       this.#live.add(id);
-      for (const column of this.#columns()) column.list(id);
+      for (const column of this.#listing) column.list(id);
     }
     return everything;
   }
@@ -312,11 +319,6 @@ export class AssetTable implements AssetReading {
   /** Live assets of which the field is known. */
   #knownOf(field: string): ReadonlyAssetSet {
     return ['kernel', 'machine', 'reboot_required'].includes(field) ? this.#reported : this.#live;
-  }
-
-  #columns(): { list(id: number): void; unlist(id: number): void }[] {
-    const entries = [...this.#texts.values(), ...this.#lists.values(), ...this.#keyed.values()];
-    return [...entries.map(({ column }) => column), this.#addresses];
   }
 
   #reserve(id: number): void {

@@ -38,8 +38,9 @@ export class KeyedColumn {
         this.#put(id, key, null, listed);
         changed.push(key);
       }
-    for (const [key, text] of Object.entries(texts ?? {}))
-      if (this.#put(id, key, text, listed)) changed.push(key);
+    if (texts !== null)
+      for (const [key, text] of Object.entries(texts))
+        if (this.#put(id, key, text, listed)) changed.push(key);
     if (before === now) return changed;
     this.#keySets.put(id, now, listed);
     if (listed) this.#setKnown(id, now !== null);
@@ -110,8 +111,11 @@ export class KeyedColumn {
     return changed;
   }
 
-  #keysOf(id: number): Key[] {
-    return keysIn(this.#keySets.textOf(id)).flatMap((key) => this.#keys.get(key) ?? []);
+  *#keysOf(id: number): Generator<Key> {
+    for (const key of keysIn(this.#keySets.textOf(id))) {
+      const entry = this.#keys.get(key);
+      if (entry !== undefined) yield entry;
+    }
   }
 
   #setKnown(id: number, isKnown: boolean): void {
@@ -122,10 +126,7 @@ export class KeyedColumn {
 
 /** Each key with the separator behind it, so that no key and one empty key are two things. */
 function setOfKeys(keys: readonly string[]): string {
-  return keys
-    .toSorted()
-    .map((key) => `${key}${separator}`)
-    .join('');
+  return keys.length === 0 ? '' : keys.join(separator) + separator;
 }
 
 function keysIn(set: string | null): string[] {

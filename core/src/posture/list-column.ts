@@ -9,10 +9,16 @@ import { CodedColumn } from './coded-column.ts';
 import { TextDictionary } from './text-dictionary.ts';
 import type { OwnTruths } from './scan.ts';
 
+/** PostgreSQL holds no text with it. */
+const separator = '\0';
+const mostRecent = 4096;
+
 export class ListColumn {
   /** Each is used once by every list that it is in. */
   readonly #values = new TextDictionary();
   readonly #lists = new CodedColumn();
+  /** Lists as they were written lately: most hosts report one that another has reported. */
+  readonly #recent = new Map<string, string>();
 
   /** In the order of code units; null: none. */
   valuesOf(id: number): string[] | null {
@@ -25,15 +31,11 @@ export class ListColumn {
 
   /** Gives an asset its list; `listed`: it is, before and after. Whether that is another one. */
   put(id: number, texts: readonly string[] | null, listed: boolean): boolean {
-    let list: string | null = null;
-    if (texts !== null) {
-      const distinct = [...new Set(texts)];
-      const known = packed(distinct.map((text) => this.#values.find(text)));
-      // A list with something new in it (0) is none that there is.
-      list = this.#lists.has(known) ? known : packed(distinct.map((text) => this.#values.take(text)));
+    const { changed, gone } = this.#lists.put(id, texts === null ? null : this.#listOf(texts), listed);
+    if (gone !== null) {
+      for (const number of numbersIn(gone)) this.#values.release(number);
+      this.#recent.clear();
     }
-    const { changed, gone } = this.#lists.put(id, list, listed);
-    if (gone !== null) for (const number of numbersIn(gone)) this.#values.release(number);
     return changed;
   }
 
@@ -86,20 +88,42 @@ export class ListColumn {
     };
     return this.#lists.truths(askList, ask(null), within, known);
   }
-}
 
-/**
- * Ascending numbers as a text of UTF-16 units: one for a number below 2^15, else two, of which the first has the high bit set.
- * The engine stores a text whose units are all below 256 in one byte each.
- */
-function packed(numbers: number[]): string {
-  let text = '';
-  for (const number of numbers.sort((a, b) => a - b))
-    text +=
-      number < 0x8000
-        ? String.fromCharCode(number)
-        : String.fromCharCode(0x8000 | (number >>> 16), number & 0xffff);
-  return text;
+  #listOf(texts: readonly string[]): string {
+    if (texts.length === 0) return '';
+    const written = texts.join(separator);
+    const recent = this.#recent.get(written);
+    if (recent !== undefined) return recent;
+    const known = this.#packed(texts, (text) => this.#values.find(text));
+    // A list with something new in it (0) is none that there is.
+    const list = this.#lists.has(known)
+      ? known
+      : this.#packed([...new Set(texts)], (text) => this.#values.take(text));
+    if (this.#recent.size === mostRecent) this.#recent.clear();
+    this.#recent.set(written, list);
+    return list;
+  }
+
+  /**
+   * Their numbers, ascending and each once, as a text of UTF-16 units: one for a number below 2^15, else two, of which the first
+   * has the high bit set. The engine stores a text whose units are all below 256 in one byte each.
+   */
+  #packed(texts: readonly string[], numberOf: (text: string) => number): string {
+    const numbers = new Uint32Array(texts.length);
+    for (let at = 0; at < numbers.length; at++) numbers[at] = numberOf(texts[at] ?? '');
+    numbers.sort();
+    const units: number[] = [];
+    let list = '';
+    for (let at = 0; at < numbers.length; at++) {
+      const number = numbers[at] ?? 0;
+      if (at > 0 && number === numbers[at - 1]) continue;
+      if (number < 0x8000) units.push(number);
+      else units.push(0x8000 | (number >>> 16), number & 0xffff);
+      // As many as a function surely takes.
+      if (units.length > 4000) list += String.fromCharCode(...units.splice(0));
+    }
+    return list + String.fromCharCode(...units);
+  }
 }
 
 function unitsAt(list: string, at: number): number {

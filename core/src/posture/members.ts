@@ -2,7 +2,7 @@
  * The assets of one value: most values of a name or an instance id have one asset, and a bitmap takes some three hundred
  * bytes whatever is in it. So: one id (0 for nobody), a few ids in no order, or a set.
  */
-import { assetSet, union, type AssetSet, type ReadonlyAssetSet } from './asset-set.ts';
+import { addIds, assetSet, union, type AssetSet, type ReadonlyAssetSet } from './asset-set.ts';
 
 export type Members = number | number[] | AssetSet;
 
@@ -53,7 +53,7 @@ export class Gathering {
   /** A new set. */
   all(): AssetSet {
     const found = this.#sets.length === 0 ? assetSet() : union(this.#sets);
-    if (this.#ids.length > 0) found.addMany(Uint32Array.from(this.#ids).sort());
+    if (this.#ids.length > 0) addIds(found, Uint32Array.from(this.#ids).sort());
     return found;
   }
 }
