@@ -3,6 +3,7 @@ import { routes as acceptance } from './acceptance/routes.ts';
 import { routes as asset } from './asset/routes.ts';
 import { routes as audit } from './audit/routes.ts';
 import { routes as auth } from './auth/routes.ts';
+import { routes as criticality } from './criticality/routes.ts';
 import { routes as deployment } from './deployment/routes.ts';
 import { routes as distribution } from './distribution/routes.ts';
 import { routes as feedSync } from './feed-sync/routes.ts';
@@ -15,6 +16,7 @@ import { routes as patchJob } from './patch-job/routes.ts';
 import { routes as patch } from './patch/routes.ts';
 import { routes as report } from './report/routes.ts';
 import { routes as search } from './search/routes.ts';
+import { routes as sla } from './sla/routes.ts';
 import { routes as tag } from './tag/routes.ts';
 import { routes as vulnerability } from './vulnerability/routes.ts';
 
@@ -32,6 +34,8 @@ export const rooms: readonly Room[] = [
   mitigation,
   vulnerability,
   acceptance,
+  criticality,
+  sla,
   search,
   report,
   patchJob,

@@ -2,7 +2,14 @@ import type { Kysely } from 'kysely';
 import type { Transact } from '../context.ts';
 import type { Database } from '../database/tables.ts';
 import { answer, refuse, type Answer } from '../refusal.ts';
-import { assetsByIds, assetsNamed, stampContact, type AssetRow } from './store.ts';
+import {
+  assetsByIds,
+  assetsNamed,
+  lockAsset,
+  stampContact,
+  updateAsset,
+  type AssetRow,
+} from './store.ts';
 
 /** What other rooms ask of this one. Enrolment, sessions, check-in, inventory and lists are in files of their own. */
 
@@ -72,4 +79,25 @@ function some(names: readonly string[]): string {
 /** Whole rows, without an order. Ids that there are not are missing from the answer. */
 export async function assetRows(db: Kysely<Database>, ids: readonly number[]): Promise<AssetRow[]> {
   return ids.length === 0 ? [] : await assetsByIds(db, ids);
+}
+
+/** What a person says of an asset: how critical it is (null: by the rules), and its attributes. For the room criticality. */
+export { assetsWithTooManyAttributes, updateAttributes } from './store.ts';
+
+/** Sets an asset's criticality; what it was before. */
+export async function setCriticality(
+  trx: Transact,
+  assetId: number,
+  criticality: number | null,
+): Promise<Answer<number | null>> {
+  const row = await lockAsset(trx, assetId);
+  if (row.retired_at !== null)
+    return refuse(
+      409,
+      'asset_retired',
+      `${row.hostname} is retired`,
+      'name one that is managed: fixpoint asset list',
+    );
+  await updateAsset(trx, assetId, { criticality_set: criticality });
+  return answer(row.criticality_set);
 }

@@ -190,3 +190,48 @@ export async function stampContacts(
       where asset_contact.last_seen_at < excluded.last_seen_at
   `.execute(db);
 }
+
+/** Assets that would have more attributes than this with the change. */
+export async function assetsWithTooManyAttributes(
+  trx: Transact,
+  ids: readonly number[],
+  change: AttributeChange,
+  most: number,
+): Promise<string[]> {
+  const { rows } = await sql<{ hostname: string }>`
+    select hostname from asset where id = any(${[...ids]}::integer[])
+      and (select count(*) from jsonb_object_keys(${changed(change)})) > ${most} order by hostname limit 5`.execute(
+    trx,
+  );
+  return rows.map((row) => row.hostname);
+}
+
+interface AttributeChange {
+  readonly set: Readonly<Record<string, string>>;
+  readonly remove: readonly string[];
+}
+const changed = ({ set, remove }: AttributeChange) =>
+  sql`((attributes - ${[...remove]}::text[]) || ${JSON.stringify(set)}::jsonb)`;
+
+/** Which assets have other attributes now, with those they had. */
+export async function updateAttributes(
+  trx: Transact,
+  ids: readonly number[],
+  change: AttributeChange,
+): Promise<
+  { uid: string; hostname: string; before: Record<string, string>; after: Record<string, string> }[]
+> {
+  const { rows } = await sql<{
+    uid: string;
+    hostname: string;
+    before: Record<string, string>;
+    after: Record<string, string>;
+  }>`
+    with wanted as materialized (
+      select id, attributes as before, ${changed(change)} as after from asset
+      where id = any(${[...ids]}::integer[]) and retired_at is null order by id for no key update
+    )
+    update asset a set attributes = w.after from wanted w where a.id = w.id and w.after is distinct from w.before
+    returning a.uid, a.hostname, w.before, w.after`.execute(trx);
+  return rows;
+}
