@@ -10,7 +10,7 @@ import { Gathering } from './members.ts';
 import { scanned, type OwnTruths } from './scan.ts';
 
 /** So few assets are asked one by one. */
-const fewAssets = 256;
+const fewAssets = 64;
 /** PostgreSQL holds no text with it. */
 const separator = '\0';
 
@@ -102,7 +102,7 @@ function rangesOf(
   condition: Assertion,
 ): { holding: AddressRange[]; open: AddressRange[] } {
   const starts = new Set([0n]);
-  // IPv6 addresses that would be read as IPv4 ones are in no list of IPv6 addresses, so they cannot stand for a range.
+  // These are read as IPv4 addresses, so none of them may stand for others; the index holds none of them.
   if (family === 6) for (const bound of [mapped, mappedEnd]) starts.add(bound);
   for (const operand of operandsOf(condition)) {
     if (operand.kind !== 'address' || operand.family !== family) continue;
@@ -113,7 +113,6 @@ function rangesOf(
   const sorted = [...starts].filter((start) => start < end).toSorted((a, b) => (a < b ? -1 : Number(a > b)));
   const result: { holding: AddressRange[]; open: AddressRange[] } = { holding: [], open: [] };
   for (const [index, start] of sorted.entries()) {
-    if (family === 6 && start >= mapped && start < mappedEnd) continue;
     const truth = ask(textOf(family, start));
     if (truth === false) continue;
     const last = (sorted[index + 1] ?? end) - 1n;

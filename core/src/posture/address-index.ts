@@ -159,7 +159,7 @@ function orderOf(words: readonly Words[], count: number): Words {
         const bucket = (((column[place] ?? 0) >>> shift) & 0xff) + 1;
         starts[bucket] = (starts[bucket] ?? 0) + 1;
       }
-      if (starts.includes(count, 1)) continue;
+      if (starts.includes(count)) continue;
       for (let bucket = 1; bucket < starts.length; bucket++)
         starts[bucket] = (starts[bucket] ?? 0) + (starts[bucket - 1] ?? 0);
       for (const place of order) {

@@ -34,6 +34,7 @@ const pools = {
     '2001:db8::1',
     'FE80::1%eth0',
     '::ffff:10.0.0.9',
+    '::1:0:0:0',
     'no address',
   ],
   unit: ['nginx.service', 'postgresql.service', 'cron.service'],
@@ -69,7 +70,7 @@ const profile = fc.record({
   arch: fc.constantFrom(...pools.arch),
   agentVersion: fc.constantFrom(...pools.agent_version),
   enrolledAt: fc.constantFrom(now - 100 * hour, now - 2 * hour),
-  retired: fc.boolean(),
+  retired: fc.constantFrom(false, false, false, true),
   criticalitySet: fc.constantFrom(null, 1, 5),
   attributes: words(),
   host: fc.option(host),
@@ -144,7 +145,7 @@ const address = fc.oneof(
   one(
     '10.0.0.1..10.255.0.0',
     '0::..fe80::1',
-    '0:0:0:0:0:fffe:ffff:ffff..::1:0:0:0',
+    'in ("::fffe:ffff:ffff", "::/64")',
     'in (10.0.0.0/24, fe80::/10)',
     'not in (192.0.2.1, 2001:db8::1)',
   ),
@@ -171,17 +172,19 @@ const conditions: Record<string, fc.Arbitrary<string>> = {
   last_seen: moment,
 };
 
-const question = fc.constantFrom(...storedFields).chain((field) => {
-  const keyed = field === 'attribute' || field === 'cloud';
-  const key = keyed
-    ? fc.constantFrom<string | null>('role', 'team.name', '__proto__', 'not-there')
-    : fc.constant(null);
-  const condition = fc.oneof(
-    { weight: 6, arbitrary: conditions[field] ?? one() },
-    { weight: 1, arbitrary: one('is unknown', 'is known') },
-  );
-  return fc.record({ field: fc.constant(field), key, condition });
-});
+const question = fc
+  .constantFrom(...storedFields, 'attribute', 'cloud', 'address', 'kernel')
+  .chain((field) => {
+    const keyed = field === 'attribute' || field === 'cloud';
+    const key = keyed
+      ? fc.constantFrom<string | null>('role', 'team.name', '__proto__', 'not-there')
+      : fc.constant(null);
+    const condition = fc.oneof(
+      { weight: 6, arbitrary: conditions[field] ?? one() },
+      { weight: 1, arbitrary: one('is unknown', 'is known') },
+    );
+    return fc.record({ field: fc.constant(field), key, condition });
+  });
 type Question = typeof question extends fc.Arbitrary<infer T> ? T : never;
 
 function parsed({ field, key, condition }: Question) {
@@ -201,13 +204,13 @@ const step = (assets: number): fc.Arbitrary<Step> =>
       weight: 1,
       arbitrary: fc.record({
         id: fc.integer({ min: 1, max: assets }),
-        seenBefore: fc.constantFrom(0, 60_000, 2 * hour),
+        seenBefore: fc.constantFrom(0, 100_000, 2 * hour),
         next: fc.constantFrom(10, 60),
       }),
     },
   );
 
-const history = fc.integer({ min: 1, max: 400 }).chain((assets) =>
+const history = fc.oneof(fc.integer({ min: 1, max: 12 }), fc.constant(300)).chain((assets) =>
   fc.record({
     assets: fc.constant(assets),
     profiles: fc.array(profile, { minLength: 6, maxLength: 6 }),

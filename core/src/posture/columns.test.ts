@@ -80,6 +80,14 @@ describe('lists', () => {
   });
 });
 
+test('an asset that loses a key is known not to have it', () => {
+  const column = new KeyedColumn();
+  for (const id of [1, 2]) column.put(id, { role: 'web' }, true);
+  column.put(1, {}, true);
+  const truths = column.truths('role', (fact) => fact === 'web', assetSet([1, 2]));
+  expect([truths.holds.toArray(), truths.fails.toArray()]).toEqual([[2], [1]]);
+});
+
 test('a key that nobody has any more is forgotten', () => {
   const column = new KeyedColumn();
   expect(column.put(1, { role: 'web', '': 'x' }, true)).toBeNull();
