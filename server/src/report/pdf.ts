@@ -37,8 +37,11 @@ export interface PdfReport {
 }
 
 /** Lays the document out; what is returned can be read to its end at once. */
-export async function pdfOf({ report, counts, querySince }: PdfReport): Promise<PDFKit.PDFDocument> {
-  const { rows, more } = await firstRows(report, exportLimits.pdf);
+export async function pdfOf(
+  { report, counts, querySince }: PdfReport,
+  limit: number = exportLimits.pdf,
+): Promise<PDFKit.PDFDocument> {
+  const { rows, more } = await firstRows(report, limit);
   const doc = new Pdf({
     size: 'A4',
     layout: 'landscape',

@@ -7,11 +7,14 @@ import {
   ReportCopyRequest,
   ReportCounts,
   ReportCountsQuery,
+  ReportExportQuery,
+  ReportItemsQuery,
   ReportList,
   ReportQuery,
   ReportRequest,
   ReportTemplates,
 } from '@fixpoint/contract/report.ts';
+import { SearchResult } from '@fixpoint/contract/search.ts';
 import { send, type Room } from '../app.ts';
 import {
   archiveReport,
@@ -23,6 +26,7 @@ import {
   showReport,
   type Caller,
 } from './commands.ts';
+import { exportReport, reportItems } from './export.ts';
 import { reportTemplates } from './templates.ts';
 
 const tags = ['report'];
@@ -33,7 +37,18 @@ function callerOf({ identity }: FastifyRequest): Caller {
   return { actor: identity.actor, permissions: identity.permissions };
 }
 
+/** Lays out one PDF after the other: each takes seconds of the processor and hundreds of megabytes. */
+function oneAtATime(): <T>(work: () => Promise<T>) => Promise<T> {
+  let last: Promise<unknown> = Promise.resolve();
+  return async (work) => {
+    const mine = last.then(work, work);
+    last = mine.catch(() => {});
+    return await mine;
+  };
+}
+
 export const routes: Room = (app, context) => {
+  const inTurn = oneAtATime();
   app.get(
     '/api/v1/reports',
     {
@@ -115,6 +130,46 @@ export const routes: Room = (app, context) => {
     },
     async (request, reply) =>
       send(reply, await copyReport(context, callerOf(request), request.params.id, request.body.name), 201),
+  );
+  app.get(
+    '/api/v1/reports/:id/items',
+    {
+      config: { permission: 'read' },
+      schema: {
+        tags,
+        summary: 'What a report finds now',
+        params,
+        querystring: ReportItemsQuery,
+        response: { 200: SearchResult },
+      },
+    },
+    async (request, reply) =>
+      send(reply, await reportItems(context, callerOf(request), request.params.id, request.query)),
+  );
+  app.get(
+    '/api/v1/reports/:id/export',
+    {
+      config: { permission: 'read', rateLimit: { max: 30, timeWindow: 60_000 } },
+      schema: {
+        tags,
+        summary: 'What a report finds now, as a file',
+        params,
+        querystring: ReportExportQuery,
+        produces: ['text/csv', 'application/json', 'application/pdf'],
+      },
+    },
+    async (request, reply) => {
+      const { format } = request.query;
+      const exporting = async () => await exportReport(context, callerOf(request), request.params.id, format);
+      const { body, contentType, fileName } = send(
+        reply,
+        await (format === 'pdf' ? inTurn(exporting) : exporting()),
+      );
+      return reply
+        .header('content-disposition', `attachment; filename="${fileName}"`)
+        .type(contentType)
+        .send(body);
+    },
   );
   app.get(
     '/api/v1/reports/:id/counts',

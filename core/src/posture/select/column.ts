@@ -110,7 +110,11 @@ export function recorded<Item>(subject: Subject, name: string): Column<Item> {
 
 export function shown(value: FactValue, type: ColumnType): ColumnValue {
   if (value === null) return null;
-  if (isList(value)) return value.flatMap((each) => (each === null ? [] : [textOf(each)]));
+  if (isList(value)) {
+    if (type === 'list') return value.flatMap((each) => (each === null ? [] : [textOf(each)]));
+    // Of a field with one value an empty list: it is known that there is none.
+    return shown(value[0] ?? null, type);
+  }
   if (type === 'date') return typeof value === 'number' ? value : (parseDate(textOf(value))?.from ?? null);
   if (typeof value === 'object') return value.text;
   return value;

@@ -63,6 +63,7 @@ describe('a row', () => {
           last_seen: '2026-03-02T10:00:00',
           risk: 612.3456,
           reachable: null,
+          booted: [],
           attribute: `role is ${String(key)}`,
         })[name],
       related: () => null,
@@ -81,6 +82,7 @@ describe('a row', () => {
     expect(read('last_seen')).toBe('2026-03-02T10:00:00.000Z');
     expect(read('risk')).toBe(612.3);
     expect(read('reachable')).toBeNull();
+    expect(read('booted')).toBeNull();
     expect(read('attribute.role')).toBe('role is role');
   });
   it('of a finding reads the columns of its asset', () => {
