@@ -105,7 +105,7 @@ export const FindingMitigation = Type.Object(
 );
 export type FindingMitigation = Static<typeof FindingMitigation>;
 
-/** GET /api/v1/findings?asset=&vulnerability=&package=&status=&tag=&limit=&after= → List(Finding), most dangerous first */
+/** GET /api/v1/findings?query=&asset=&vulnerability=&package=&status=&tag=&limit=&after= → List(Finding), most dangerous first */
 export const FindingQuery = Type.Object(
   {
     ...ListQuery,
@@ -115,6 +115,8 @@ export const FindingQuery = Type.Object(
     /** Comma-separated statuses; without it everything that is not fixed. */
     status: Type.Optional(Type.String({ maxLength: 255 })),
     tag: Type.Optional(Type.String({ maxLength: 255 })),
+    /** Over findings that are not fixed; all that is given must hold. */
+    query: Type.Optional(Type.String({ maxLength: 20_000 })),
   },
   closed,
 );
@@ -145,6 +147,8 @@ export const Finding = Type.Object(
     missing_patch: orNull(MissingPatch),
     /** What is known against it besides a patch, what blocks it first. Empty for a fixed one. */
     mitigations: Type.Array(FindingMitigation),
+    /** 0–100, likelihood and impact together (docs/risk.md): the order of lists. */
+    risk_score: Type.Number({ minimum: 0, maximum: 100 }),
     /** Base score of the vector that speaks for it on this system (core/src/knowledge/score.ts), and who scored it. */
     cvss: orNull(Type.Number()),
     cvss_scorer: orNull(Type.String()),

@@ -74,6 +74,8 @@ export const bodies: Readonly<Record<string, () => object>> = {
     at: '2026-03-02T10:00:00.000Z',
   }),
   'POST /api/v1/assets/:id/retire': () => ({ reason: 'gone' }),
+  'POST /api/v1/query/check': () => ({ subject: 'asset', text: 'os = debian' }),
+  'POST /api/v1/query/complete': () => ({ subject: 'asset', text: 'os = deb', at: 8 }),
   'POST /api/v1/tags': () => ({ name: 'new', description: 'a tag' }),
   'PUT /api/v1/tags/:name/assets': () => ({ assets: ['web-1'] }),
   'DELETE /api/v1/tags/:name/assets': () => ({ assets: ['web-1'] }),

@@ -34,13 +34,14 @@ export function exposedRows(scope: RawBuilder<unknown>, only?: RawBuilder<unknow
 }
 
 interface FindingScope {
+  /** All that the assets have is read, and then what is not asked for is left out: for few assets, and many vulnerabilities. */
+  readonly byAsset?: true;
   readonly assetIds?: readonly number[];
   readonly vulnerabilities?: readonly string[];
   readonly package?: string;
 }
 
 export interface FindingFilter extends FindingScope {
-  readonly statuses?: readonly string[];
   readonly limit: number;
   readonly offset: number;
 }
@@ -99,7 +100,7 @@ function findingsExpression(filter: FindingScope): RawBuilder<unknown> {
       ? sql`true`
       : sql`(s.package = ${filter.package} or s.source = ${filter.package} or s.name = ${filter.package})`;
   const carriers =
-    filter.vulnerabilities === undefined
+    filter.vulnerabilities === undefined || filter.byAsset === true
       ? undefined
       : sql`array(select software_id from software_verdict where vulnerability = any(${filter.vulnerabilities}))`;
   return sql`exposed as (${exposedRows(assetScope(filter), carriers)}),
@@ -130,23 +131,35 @@ function findingsExpression(filter: FindingScope): RawBuilder<unknown> {
     )`;
 }
 
-const statusFilter = (filter: FindingFilter) =>
-  filter.statuses === undefined ? sql`true` : sql`f.status = any(${filter.statuses})`;
-
-/** Findings that are not fixed, derived from what counts as exposed and what that software is vulnerable to. */
-export async function exposedFindings(trx: Transact, filter: FindingFilter): Promise<FindingRow[]> {
-  const rows = await sql<FindingRow>`
-    with ${findingsExpression(filter)}
-    select f.*, w.fix_state, w.fixed_version, w.evidence, null::timestamptz as fixed_at, a.uid, a.hostname, a.os,
-      a.os_release, coalesce(t.title, v.title) as title, c.cvss, t.epss, t.exploited, t.ransomware,
-      count(*) over () as total
-    from f join asset a on a.id = f.asset_id
-      join software_verdict w on w.software_id = f.spokesman and w.vulnerability = f.vulnerability ${danger}
-    where ${statusFilter(filter)}
-    ${mostDangerousFirst}
-    limit ${filter.limit} offset ${filter.offset}`.execute(trx);
-  return rows.rows;
+/** Which finding is meant. */
+export interface FindingKey {
+  readonly asset: number;
+  readonly vulnerability: string;
+  readonly package: string;
 }
+
+/** These findings, in this order; those that are not there (any more) are left out. */
+export async function findingsCalled(trx: Transact, keys: readonly FindingKey[]): Promise<FindingRow[]> {
+  if (keys.length === 0) return [];
+  const scope: FindingScope = {
+    byAsset: true,
+    assetIds: [...new Set(keys.map(({ asset }) => asset))],
+    vulnerabilities: [...new Set(keys.map(({ vulnerability }) => vulnerability))],
+  };
+  const { rows } = await sql<FindingRow>`
+    with ${findingsExpression(scope)}
+    select f.*, w.fix_state, w.fixed_version, w.evidence, null::timestamptz as fixed_at, a.uid, a.hostname, a.os,
+      a.os_release, coalesce(t.title, v.title) as title, c.cvss, t.epss, t.exploited, t.ransomware, '0' as total
+    from f join asset a on a.id = f.asset_id
+      join software_verdict w on w.software_id = f.spokesman and w.vulnerability = f.vulnerability ${danger}`.execute(
+    trx,
+  );
+  const byKey = new Map(rows.map((row) => [keyText(row.asset_id, row.vulnerability, row.package), row]));
+  return keys.flatMap((key) => byKey.get(keyText(key.asset, key.vulnerability, key.package)) ?? []);
+}
+
+const keyText = (asset: number, vulnerability: string, name: string): string =>
+  `${String(asset)}\t${vulnerability}\t${name}`;
 
 export interface BareFinding {
   readonly asset_id: number;
@@ -204,15 +217,6 @@ export async function fixedFindings(trx: Transact, filter: FindingFilter): Promi
     ${mostDangerousFirst}
     limit ${filter.limit} offset ${filter.offset}`.execute(trx);
   return rows.rows;
-}
-
-/** Number of findings that are not fixed; for pages past the end, which have no row to carry it. */
-export async function countFindings(trx: Transact, filter: FindingFilter): Promise<number> {
-  const rows = await sql<{ findings: string }>`
-    with ${findingsExpression(filter)} select count(*) as findings from f where ${statusFilter(filter)}`.execute(
-    trx,
-  );
-  return Number(rows.rows[0]?.findings ?? 0);
 }
 
 /** Findings of each asset by status, for lists of assets. */

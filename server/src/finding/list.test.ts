@@ -45,8 +45,9 @@ describe('findings', () => {
     const scored = page.items.filter((one: { cvss: number | null }) => one.cvss !== null);
     expect(scored.length).toBeGreaterThan(0);
     for (const one of scored) expect(one.cvss_scorer).toEqual(expect.any(String));
-    const likelihood = page.items.map((one: { epss: number | null }) => one.epss ?? -1);
-    expect(likelihood).toEqual(likelihood.toSorted((a: number, b: number) => b - a));
+    const scores = page.items.map((one: { risk_score: number }) => one.risk_score);
+    expect(scores).toEqual(scores.toSorted((a: number, b: number) => b - a));
+    expect(scores[0]).toBeGreaterThan(scores.at(-1));
   });
 
   test('a fix that no repository of the asset offers is a patch all the same, and says so', async () => {
@@ -78,8 +79,34 @@ describe('findings', () => {
     expect(seen).toHaveLength(all.total);
   });
 
+  test('a query and the filters must all hold', async () => {
+    const total = async (query: string) => (await get(`/api/v1/findings?limit=1&${query}`)).json().total;
+    const all = await total('');
+    expect(await total('asset=old-1')).toBe(await total('query=asset.hostname%20%3D%20old-1'));
+    const openssl = await total('package=openssl');
+    expect(openssl).toBeLessThan(all);
+    expect(await total('package=libssl3')).toBe(openssl);
+    const severe = await total('package=openssl&query=cvss%20%3E%3D%207');
+    expect(severe).toBeGreaterThan(0);
+    expect(severe).toBeLessThan(openssl);
+    const [first] = (await get('/api/v1/findings?package=openssl&query=cvss%20%3E%3D%207')).json().items;
+    expect(first.cvss).toBeGreaterThanOrEqual(7);
+    expect(await total('status=mitigated')).toBe(0);
+  });
+
+  test('one is found by an alias of its vulnerability', async () => {
+    const byId = (await get('/api/v1/findings?vulnerability=CVE-2025-15467')).json();
+    expect(byId.total).toBeGreaterThan(0);
+    const { aliases } = (await get('/api/v1/vulnerabilities/CVE-2025-15467')).json();
+    for (const alias of aliases)
+      expect((await get(`/api/v1/findings?vulnerability=${alias}`)).json().total).toBe(byId.total);
+  });
+
   test.each([
     ['status=fixd', 400, 'unknown_status'],
+    ['tag=nobody', 404, 'tag_unknown'],
+    ['query=cvss%20%3E%20high', 400, 'value_wrong_type'],
+    ['query=exploited&status=fixed', 400, 'fixed_not_by_query'],
     ['after=-3', 400, 'cursor_invalid'],
     ['asset=nobody', 404, 'asset_unknown'],
     ['limit=0', 400, 'validation_failed'],

@@ -4,24 +4,19 @@ import { summariseDanger } from '@fixpoint/core/knowledge/danger.ts';
 import { isEcosystem, productOf } from '@fixpoint/core/knowledge/ecosystem.ts';
 import { correlate } from '@fixpoint/core/match/correlate.ts';
 import { offeredVersions } from '@fixpoint/core/match/offered.ts';
-import { assetRows, assetsByReference, type AssetRow } from '../asset/commands.ts';
+import { vulnerabilityScore } from '@fixpoint/core/risk/vulnerability-score.ts';
+import type { ServerContext } from '../app.ts';
+import { assetRows, type AssetRow } from '../asset/commands.ts';
 import type { Transact } from '../context.ts';
 import { readOffset } from '../cursor.ts';
 import { dangersOf } from '../knowledge/danger.ts';
-import { vulnerabilitiesCalled } from '../knowledge/commands.ts';
 import { answer, refuse, type Answer } from '../refusal.ts';
 import { patchAnswer } from './patch-answer.ts';
 import { newestPatches } from '../patch/commands.ts';
-import { assetsOfTags } from '../tag/commands.ts';
 import { softwareOf, type SoftwareRow } from '../software/commands.ts';
 import { mitigatedSentence, mitigationsFor } from './mitigated.ts';
-import {
-  countFindings,
-  exposedFindings,
-  fixedFindings,
-  type FindingFilter,
-  type FindingRow,
-} from './derived.ts';
+import { findingsCalled, fixedFindings, type FindingRow } from './derived.ts';
+import { pageOfFindings } from './page.ts';
 
 /** Findings as people see them: with the patch that closes each on its asset. */
 
@@ -31,14 +26,18 @@ export interface FindingPage {
   readonly next: string | null;
 }
 
-const notFixed = new Set<string>(findingStatuses.filter((status) => status !== 'fixed'));
+const exposed = findingStatuses.filter((status) => status !== 'fixed');
 
-/** One page of findings, most dangerous first. `after` is the `next` of the page before. */
+/**
+ * One page of findings, most dangerous first. Which they are, their order and number is of the read model; their evidence, patch
+ * and mitigations are read for the page. `after` is the `next` of the page before: when the fleet changes in between, a
+ * finding may be on two pages or on none.
+ */
 export async function listFindings(
-  trx: Transact,
+  context: Pick<ServerContext, 'db' | 'clock' | 'posture'>,
   query: Static<typeof FindingQuery>,
 ): Promise<Answer<FindingPage>> {
-  const statuses = query.status?.split(',').map((s) => s.trim()) ?? [...notFixed];
+  const statuses = query.status?.split(',').map((s) => s.trim()) ?? [...exposed];
   const unknown = statuses.find((s) => !findingStatuses.some((known) => known === s));
   if (unknown !== undefined) {
     return refuse(
@@ -48,57 +47,40 @@ export async function listFindings(
       `use one or more of: ${findingStatuses.join(', ')}`,
     );
   }
+  const withFixed = statuses.includes('fixed');
+  if (withFixed && query.query !== undefined) {
+    return refuse(
+      400,
+      'fixed_not_by_query',
+      'findings that are fixed cannot be asked for by a query',
+      'leave the query away, and use asset, vulnerability, package and tag; or leave the status fixed away',
+    );
+  }
   const cursor = readOffset(query.after);
   if (!cursor.ok) return cursor;
   const { offset } = cursor;
-  let assetIds: number[] | undefined;
-  if (query.asset !== undefined) {
-    const assets = await assetsByReference(trx, [query.asset]);
-    if (!assets.ok) return assets;
-    assetIds = assets.value.map((asset) => asset.id);
-  }
-  if (query.tag !== undefined) {
-    const tagged = await assetsOfTags(trx, [query.tag]);
-    if (!tagged.ok) return tagged;
-    const members = new Set(tagged.value);
-    assetIds = assetIds === undefined ? tagged.value : assetIds.filter((id) => members.has(id));
-  }
   const limit = query.limit ?? 100;
-  const filter: FindingFilter = {
-    limit,
-    offset,
-    ...(assetIds === undefined ? {} : { assetIds }),
-    ...(query.vulnerability === undefined
-      ? {}
-      : {
-          vulnerabilities: [query.vulnerability, ...(await vulnerabilitiesCalled(trx, query.vulnerability))],
-        }),
-    ...(query.package === undefined ? {} : { package: query.package }),
-  };
-  const exposed = statuses.filter((s) => notFixed.has(s));
-  const rows: FindingRow[] = [];
-  let total = 0;
-  if (exposed.length > 0) {
-    const page = await exposedFindings(trx, { ...filter, statuses: exposed });
-    rows.push(...page);
-    total += Number(page[0]?.total ?? (await countFindings(trx, { ...filter, statuses: exposed })));
-  }
-  if (statuses.includes('fixed')) {
-    const rest = limit - rows.length;
-    const page = await fixedFindings(trx, {
-      ...filter,
-      limit: Math.max(rest, 1),
-      offset: Math.max(0, offset - total),
-    });
-    if (rest > 0) rows.push(...page);
-    total += Number(page[0]?.total ?? 0);
-  }
-  const items = await present(trx, rows);
-  return answer({
-    items,
-    total,
-    next: offset + rows.length < total && rows.length > 0 ? String(offset + rows.length) : null,
+  const selected = await pageOfFindings(context, query, { statuses, offset, limit });
+  if (!selected.ok) return selected;
+  const { keys, scope } = selected.value;
+  let { total } = selected.value;
+  const { rows, items } = await context.db.transaction().execute(async (trx) => {
+    const found = await findingsCalled(trx, keys);
+    if (withFixed) {
+      const rest = limit - keys.length;
+      const page = await fixedFindings(trx, {
+        ...scope,
+        limit: Math.max(rest, 1),
+        offset: Math.max(0, offset - total),
+      });
+      if (rest > 0) found.push(...page);
+      total += Number(page[0]?.total ?? 0);
+    }
+    return { rows: found, items: await present(trx, found) };
   });
+  // What has gone since it was selected is not on the page, and counts as shown.
+  const reached = offset + Math.max(rows.length, keys.length);
+  return answer({ items, total, next: reached < total && reached > offset ? String(reached) : null });
 }
 
 async function present(trx: Transact, rows: readonly FindingRow[]): Promise<Finding[]> {
@@ -147,6 +129,7 @@ async function present(trx: Transact, rows: readonly FindingRow[]): Promise<Find
         row.status === 'fixed' || patch === null ? null : patchAnswer(patch, newest.get(patch.id) ?? null),
       missing_patch: row.status === 'fixed' ? null : missing,
       mitigations,
+      risk_score: vulnerabilityScore(danger).score,
       cvss: danger.score?.chosen.score.baseScore ?? null,
       cvss_scorer: danger.score?.chosen.score.scorer ?? null,
       danger_disagreements: [...danger.disagreements],

@@ -21,10 +21,7 @@ export const routes: Room = (app, context) => {
       },
     },
     async (request, reply) => {
-      const page = send(
-        reply,
-        await context.db.transaction().execute((trx) => listFindings(trx, request.query)),
-      );
+      const page = send(reply, await listFindings(context, request.query));
       return { ...page, items: await withAcceptances(context, page.items) };
     },
   );

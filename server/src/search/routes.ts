@@ -13,6 +13,9 @@ import {
   QueryCompletions,
   QueryFields,
   QueryFieldsQuery,
+  SearchQuery,
+  SearchResult,
+  SubjectName,
 } from '@fixpoint/contract/search.ts';
 import { send, type Room } from '../app.ts';
 import { affectedAssets } from './affected.ts';
@@ -22,6 +25,7 @@ import { Dashboards } from './dashboard.ts';
 import { queryFields } from './fields.ts';
 import { postureView } from './posture-state.ts';
 import { checkQuery } from './query.ts';
+import { search } from './search.ts';
 
 const tags = ['search'];
 const postureTags = ['posture'];
@@ -29,6 +33,20 @@ const postureTags = ['posture'];
 export const routes: Room = (app, context) => {
   const dashboards = new Dashboards(context);
 
+  app.get(
+    '/api/v1/search/:subject',
+    {
+      config: { permission: 'read' },
+      schema: {
+        tags,
+        summary: 'Assets, findings, vulnerabilities or patches that a query finds, as rows of columns',
+        params: Type.Object({ subject: SubjectName }),
+        querystring: SearchQuery,
+        response: { 200: SearchResult },
+      },
+    },
+    async (request, reply) => send(reply, await search(context, request.params.subject, request.query)),
+  );
   app.post(
     '/api/v1/query/check',
     {

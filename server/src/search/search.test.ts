@@ -4,7 +4,7 @@ import { loadCarriedKnowledge } from '../knowledge/carried.ts';
 import { rooms } from '../rooms.ts';
 import { testApp, type TestApp } from '../test-app.ts';
 
-/** Dashboards, blast radius and risk over HTTP, from the read model as it follows the database. */
+/** Searches, dashboards, blast radius and risk over HTTP, from the read model as it follows the database. */
 
 let app: TestApp;
 let operator: { authorization: string };
@@ -162,4 +162,95 @@ test('values that the fleet has are offered', async () => {
   expect(await offered('asset', 'hostname = old')).toEqual(expect.arrayContaining(['old-1', 'old-2']));
   expect(await offered('finding', 'package.name = lib')).toEqual(['libssl3']);
   expect(await offered('finding', 'vulnerability = CVE-2025-154')).toContain('CVE-2025-15467');
+});
+
+describe('search', () => {
+  const search = async (subject: string, parts: Record<string, string> = {}) =>
+    await get(`search/${subject}?${new URLSearchParams(parts).toString()}`);
+
+  test('assets, as the usual columns in the usual order', async () => {
+    const found = (await search('asset', { query: 'hostname=old-*' })).json();
+    expect(found).toMatchObject({
+      query: 'hostname = old-*',
+      words: 'Assets where the hostname is like old-*.',
+      total: 2,
+      next: null,
+      sort: [
+        { by: 'risk', descending: true },
+        { by: 'hostname', descending: false },
+      ],
+    });
+    expect(found.columns.map((one: { name: string }) => one.name)).toContain('risk');
+    expect(found.items.map((one: { values: { hostname: string } }) => one.values.hostname)).toEqual([
+      'old-1',
+      'old-2',
+    ]);
+    expect(found.items[0].of.asset).toMatch(/^[0-9a-f-]{36}$/);
+  });
+
+  test('columns and order as they are asked for', async () => {
+    const found = (
+      await search('finding', {
+        query: 'asset.hostname = old-1',
+        columns: 'cvss,vulnerability',
+        sort: '-cvss,vulnerability',
+      })
+    ).json();
+    const rows: { cvss: number | null; vulnerability: string }[] = found.items.map(
+      (one: { values: { cvss: number | null; vulnerability: string } }) => one.values,
+    );
+    expect(rows.length).toBeGreaterThan(10);
+    expect(Object.keys(rows[0] ?? {})).toEqual(['cvss', 'vulnerability']);
+    const known = rows.flatMap(({ cvss }) => cvss ?? []);
+    expect(known).toEqual(known.toSorted((a, b) => b - a));
+    expect(rows.slice(known.length).every(({ cvss }) => cvss === null)).toBe(true);
+  });
+
+  test('page after page gives all of it once; the cursor is of this query and order', async () => {
+    const seen: string[] = [];
+    let after = '';
+    let total = 0;
+    do {
+      const page = (
+        await search('finding', { limit: '17', columns: 'title', ...(after === '' ? {} : { after }) })
+      ).json();
+      for (const { of } of page.items) seen.push(`${of.asset} ${of.vulnerability} ${of.package}`);
+      ({ total } = page);
+      after = page.next ?? '';
+    } while (after !== '');
+    expect(new Set(seen).size).toBe(total);
+    expect(seen).toHaveLength(total);
+    const first = (await search('finding', { limit: '5' })).json();
+    const other = await search('finding', { limit: '5', after: first.next, sort: 'vulnerability' });
+    expect(other.json().error.code).toBe('cursor_invalid');
+    expect((await search('finding', { after: 'x' })).json().error.code).toBe('cursor_invalid');
+  });
+
+  test('vulnerabilities and patches', async () => {
+    const vulnerabilities = (
+      await search('vulnerability', { query: 'affected_assets >= 2 and package = openssl' })
+    ).json();
+    expect(vulnerabilities.total).toBeGreaterThan(5);
+    const scores = vulnerabilities.items.map((one: { values: { score: number } }) => one.values.score);
+    expect(scores).toEqual(scores.toSorted((a: number, b: number) => b - a));
+    const patches = (await search('patch', { query: 'package = openssl and not superseded' })).json();
+    expect(patches.items.map((one: { of: { patch: string } }) => one.of.patch)).toEqual([
+      'debian:12/openssl@3.0.22-1~deb12u2',
+    ]);
+    expect(patches.items[0].values).toMatchObject({ affected_assets: 2 });
+  });
+
+  test.each([
+    [{ query: 'hostnme = x' }, 'unknown_field', { path: 'querystring/query', at: 0, length: 7 }],
+    [
+      { columns: 'hostname,rsik' },
+      'column_unknown',
+      { path: 'querystring/columns', at: 9, suggestions: ['risk'] },
+    ],
+    [{ sort: 'hostname, -rsik' }, 'column_unknown', { path: 'querystring/sort', at: 11 }],
+  ])('%o is refused with its place', async (parts, code, problem) => {
+    const refused = await search('asset', parts);
+    expect(refused.statusCode).toBe(400);
+    expect(refused.json().error).toMatchObject({ code, problems: [problem] });
+  });
 });
