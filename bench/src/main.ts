@@ -4,6 +4,7 @@ import { cpus, release } from 'node:os';
 const suites: Readonly<Record<string, () => Promise<() => Promise<void>>>> = {
   match: async () => (await import('./match.ts')).benchMatch,
   scan: async () => (await import('./scan.ts')).benchScan,
+  posture: async () => (await import('./posture/posture.ts')).benchPosture,
   knowledge: async () => (await import('./knowledge.ts')).benchKnowledge,
 };
 

@@ -76,6 +76,9 @@ export async function writeFleet(pool: Pool, size: FleetSize): Promise<void> {
     await client.query('drop index asset_software');
     await writeSoftware(client, size);
     await writeAssets(client, size);
+    await client.query(
+      'insert into asset_contact (asset_id, last_seen_at, next_check_in_seconds) select id, now(), 60 from asset',
+    );
     await client.query('create index asset_software on asset using gin (software)');
     await writeTags(client, size);
     await client.query('analyze');
@@ -235,7 +238,7 @@ async function writeAssets(client: PoolClient, size: FleetSize): Promise<void> {
     });
   await copy(
     client,
-    `asset (uid, hostname, mode, os, os_release, arch, public_key, agent_version, enrolled_at, enrolled_by, last_seen_at,
+    `asset (uid, hostname, mode, os, os_release, arch, public_key, agent_version, enrolled_at, enrolled_by,
       attributes, software, since, digests, inventory_at, host)`,
     (function* () {
       for (let i = 1; i <= size.assets; i++) {
@@ -253,7 +256,7 @@ async function writeAssets(client: PoolClient, size: FleetSize): Promise<void> {
           `${['web', 'db', 'app', 'cache'][i % 4]}-${i}`,
           'manage\tdebian\t12\tamd64',
           `key-${i}`,
-          '0.1.0\t2026-01-01\tbench\t2026-11-20',
+          '0.1.0\t2026-01-01\tbench',
           JSON.stringify({
             team: `team-${Math.floor(random() ** 2 * teams)}`,
             stage: i % 5 === 0 ? 'production' : 'test',

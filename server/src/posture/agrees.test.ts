@@ -4,21 +4,18 @@
  * that PostgreSQL derives by itself.
  */
 import fc from 'fast-check';
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { readAll } from '@fixpoint/core/posture/fleet-double.ts';
-import { Fleet } from '@fixpoint/core/posture/fleet.ts';
+import { afterAll, beforeAll, test } from 'vitest';
 import { assetSet, serialise } from '@fixpoint/core/posture/asset-set.ts';
 import type { Residue } from '@fixpoint/core/inventory/inventory.ts';
 import { AgentDouble, debianPackage, type HostDouble } from '../deployment/agent-double.ts';
 import { debianTracker } from '../feed/debian-tracker/debian-tracker.ts';
 import { cisaKev } from '../feed/cisa-kev/cisa-kev.ts';
 import { madeUpFile } from '../feed/recorded.ts';
-import { everyFinding } from '../finding/derived.ts';
 import { importFeed } from '../knowledge/import.ts';
 import { retireAsset } from '../asset/list.ts';
 import { rooms } from '../rooms.ts';
 import { testApp, type TestApp } from '../test-app.ts';
-import { inOneState, loadFleet } from './load.ts';
+import { expectAgreement } from './agrees-double.ts';
 import { openPosture } from './open.ts';
 import type { Posture } from './posture.ts';
 
@@ -304,34 +301,7 @@ class World {
   }
 
   async compare(): Promise<void> {
-    const fleet = await this.posture.fresh();
-    if (!(fleet instanceof Fleet)) throw new Error('another model');
-    const client = await app.database.pool.connect();
-    try {
-      await inOneState(client, async (trx) => {
-        const anew = await loadFleet(client, trx, app.clock.now().getTime());
-        expect(readAll(fleet)).toEqual(readAll(anew));
-        const derived = await everyFinding(trx, { assetIds: fleet.assets.live.toArray() });
-        const bySql = derived.map((one) =>
-          [one.asset_id, one.vulnerability, one.package, one.status].join(' '),
-        );
-        const byModel = fleet.assets.live.toArray().flatMap((id) =>
-          fleet.findingsOf(id).map(({ pair, status }) => {
-            const { id: vulnerability } = fleet.vulnerability(pair.vulnerability);
-            return [id, vulnerability, pair.package, status].join(' ');
-          }),
-        );
-        // PostgreSQL knows nothing of acceptances, which are queries.
-        const plain = (text: string) => text.replace(/ \w+$/, '');
-        const accepted = new Set(byModel.filter((text) => text.endsWith(' accepted')).map(plain));
-        const open = (list: readonly string[]) =>
-          list.filter((text) => !accepted.has(plain(text))).toSorted();
-        expect(open(byModel)).toEqual(open(bySql));
-        expect(byModel.map(plain).toSorted()).toEqual(bySql.map(plain).toSorted());
-      });
-    } finally {
-      client.release();
-    }
+    await expectAgreement(app.database.pool, await this.posture.fresh(), app.clock.now());
   }
 }
 

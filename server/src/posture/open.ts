@@ -3,7 +3,8 @@ import type { CountableFleet, FleetReading } from '@fixpoint/core/posture/readin
 import type { Sliced } from '@fixpoint/core/posture/select/selection.ts';
 import type { Pool, PoolClient } from 'pg';
 import type { Context } from '../context.ts';
-import { listen } from './listen.ts';
+import { listen } from '../database/listen.ts';
+
 import { inOneState, loadChange, loadFleet, type Changed } from './load.ts';
 import type { Posture, PostureState } from './posture.ts';
 import { contactsSince } from './read-assets.ts';
@@ -132,7 +133,15 @@ class FollowingPosture implements Posture {
   async start(): Promise<void> {
     await this.#catchUp();
     await this.settled();
-    const listener = listen(this.#pool, 'fleet_change', this.#context.log, () => void this.#follow());
+    const follow = () => void this.#follow();
+    const listener = listen(this.#pool, {
+      channel: 'fleet_change',
+      log: this.#context.log,
+      begun: follow,
+      heard: follow,
+      // What is told meanwhile is found by the timer below.
+      lost: () => {},
+    });
     const timers = [
       setInterval(() => void this.#follow(), followMilliseconds),
       setInterval(() => void this.#hear(), contactMilliseconds),
