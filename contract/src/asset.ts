@@ -9,12 +9,16 @@ const time = Type.String({ format: 'date-time' });
 const orNull = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T) =>
   Type.Union([schema, Type.Null()]);
 
-/** GET /api/v1/assets?tag=&hostname=&limit=&after= → List(Asset) */
+/** GET /api/v1/assets?query=&sort=&tag=&hostname=&limit=&after= → List(Asset); with query or sort without retired ones */
 export const AssetQuery = Type.Object(
   {
     ...ListQuery,
     tag: Type.Optional(Type.String({ maxLength: 255 })),
     hostname: Type.Optional(Type.String({ maxLength: 255 })),
+    /** Over assets; all that is given must hold. */
+    query: Type.Optional(Type.String({ maxLength: 20_000 })),
+    /** `risk`: the greatest first. */
+    sort: Type.Optional(oneOf(['hostname', 'risk'] as const)),
   },
   closed,
 );
@@ -29,6 +33,10 @@ export const Asset = Type.Object(
     agent_version: Type.String(),
     tags: Type.Array(Type.String()),
     criticality: Type.Integer({ minimum: 1, maximum: 5 }),
+    /** Who or what says so, in words. */
+    criticality_why: Type.String(),
+    /** 0–1000; see GET /api/v1/assets/:id/risk. 0 for one that is retired. */
+    risk: Type.Number({ minimum: 0, maximum: 1000 }),
     enrolled_at: time,
     last_seen_at: orNull(time),
     /** `silent` when it missed three check-ins in a row. */
@@ -64,27 +72,3 @@ export const AssetDetail = Type.Object(
   closed,
 );
 export type AssetDetail = Static<typeof AssetDetail>;
-
-/** GET /api/v1/tags → List(Tag); POST /api/v1/tags; PUT /api/v1/tags/:name/assets { assets: [id or hostname] } adds; DELETE the same removes */
-export const TagRequest = Type.Object(
-  {
-    name: Type.String({ pattern: '^[a-z0-9][a-z0-9._/-]{0,62}$' }),
-    description: Type.Optional(Type.String({ maxLength: 500 })),
-  },
-  closed,
-);
-export const TagMembers = Type.Object(
-  { assets: Type.Array(Type.String({ maxLength: 255 }), { minItems: 1, maxItems: 10_000 }) },
-  closed,
-);
-export const Tag = Type.Object(
-  {
-    name: Type.String(),
-    description: Type.String(),
-    assets: Type.Integer(),
-    created_by: Type.String(),
-    created_at: time,
-  },
-  closed,
-);
-export type Tag = Static<typeof Tag>;

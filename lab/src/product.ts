@@ -8,7 +8,7 @@ import { createServer } from 'node:net';
 import { resolve } from 'node:path';
 import { Type } from 'typebox';
 import { TokenCreated } from '@fixpoint/contract/access.ts';
-import { Tag } from '@fixpoint/contract/asset.ts';
+import { Tag } from '@fixpoint/contract/tag.ts';
 import { List } from '@fixpoint/contract/list.ts';
 import { readAptSources } from './apt-sources.ts';
 import { waitFor } from './clock.ts';

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { Tag } from '@fixpoint/contract/asset.ts';
+import { Tag } from '@fixpoint/contract/tag.ts';
 import { ask, tell } from '../http-client.ts';
 import {
   fetchList,

@@ -16,6 +16,7 @@ export const auditEvents = [
   'asset.inventory_changed',
   'asset.order_refused',
   'tag.created',
+  'tag.changed',
   'tag.deleted',
   'tag.assets_added',
   'tag.assets_removed',

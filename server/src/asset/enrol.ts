@@ -16,7 +16,7 @@ import {
 } from '../auth/commands.ts';
 import type { Transact } from '../context.ts';
 import { answer, refuse, type Answer, type Refusal } from '../refusal.ts';
-import { tagEnrolledAsset } from '../tag/commands.ts';
+import { tagEnrolledAsset } from '../tag/members.ts';
 import { transact } from '../transact.ts';
 import { isSignedBy } from './signature.ts';
 import { assetByPublicKey, assetKey, insertAsset, updateAsset, type AssetRow } from './store.ts';
@@ -123,7 +123,9 @@ async function store(
   } else {
     await updateAsset(trx, assetId, { ...facts, retired_at: null });
   }
-  events.push(...(await tagEnrolledAsset(trx, { kind: 'agent', name: uid }, { assetId, uid }, grant.tags)));
+  events.push(
+    ...(await tagEnrolledAsset(trx, context, { kind: 'agent', name: uid }, { assetId, uid }, grant.tags)),
+  );
   await appendAudits(trx, context, events);
   return uid;
 }

@@ -1,28 +1,28 @@
 import { compareText } from '@fixpoint/core/knowledge/compare-text.ts';
-import type { Asset, AssetDetail } from '@fixpoint/contract/asset.ts';
+import type { Static } from 'typebox';
+import type { Asset, AssetDetail, AssetQuery } from '@fixpoint/contract/asset.ts';
 import type { Actor } from '@fixpoint/core/audit/events.ts';
 import type { Context, Transact } from '../context.ts';
 import { appendAudit } from '../audit/commands.ts';
 import { hasActiveTask } from '../deployment/commands.ts';
 import { findingCounts, undeterminedOfAsset } from '../finding/commands.ts';
 import { answer, refuse, type Answer } from '../refusal.ts';
-import { assetsOfTags, tagsOfAssets } from '../tag/commands.ts';
+import { criticalityWords } from '../search/asset-risk.ts';
+import { assetsOfTags } from '../tag/members.ts';
+import type { ServerContext } from '../app.ts';
 import { transact } from '../transact.ts';
 import { assetsByReference } from './commands.ts';
 import { contactOf } from './contact.ts';
 import { packagesOf } from './inventory.ts';
+import { selectedAssets } from './selected.ts';
 import { assetsByIds, countAssets, listAssets, lockAsset, updateAsset, type ListedAsset } from './store.ts';
 
-/** A page of assets, by host name. */
+/** A page of assets, by host name or risk. */
 export async function assetPage(
-  context: Pick<Context, 'db' | 'clock'>,
-  query: {
-    readonly limit?: number | undefined;
-    readonly after?: string | undefined;
-    readonly tag?: string | undefined;
-    readonly hostname?: string | undefined;
-  },
+  context: Pick<ServerContext, 'db' | 'clock' | 'posture'>,
+  query: Static<typeof AssetQuery>,
 ): Promise<Answer<{ items: Asset[]; total: number; next: string | null }>> {
+  if (query.query !== undefined || query.sort !== undefined) return await selectedPage(context, query);
   const after = query.after === undefined ? null : readCursor(query.after);
   if (query.after !== undefined && after === null) {
     return refuse(
@@ -32,19 +32,62 @@ export async function assetPage(
       'pass next of the page before, or nothing',
     );
   }
-  return await transact(context.db, async (trx) => {
-    const tagged = query.tag === undefined ? null : await assetsOfTags(trx, [query.tag]);
-    if (tagged !== null && !tagged.ok) return tagged;
+  const tagged = query.tag === undefined ? null : await assetsOfTags(context, [query.tag]);
+  if (tagged !== null && !tagged.ok) return tagged;
+  const { last, ...page } = await transact(context.db, async (trx) => {
     const filter = { assetIds: tagged?.value ?? null, hostname: query.hostname ?? null };
     const limit = query.limit ?? 100;
     const rows = await listAssets(trx, filter, after, limit + 1);
-    const page = rows.slice(0, limit);
-    const last = page.at(-1);
-    return answer({
-      items: await views(trx, context, page),
+    const shown = rows.slice(0, limit);
+    return {
+      rows: shown,
+      items: await views(trx, context, shown),
       total: await countAssets(trx, filter),
-      next: rows.length > limit && last !== undefined ? writeCursor(last) : null,
-    });
+      last: rows.length > limit ? shown.at(-1) : undefined,
+    };
+  });
+  return answer({
+    items: await judged(context, page.rows, page.items),
+    total: page.total,
+    next: last === undefined ? null : writeCursor(last),
+  });
+}
+
+async function selectedPage(
+  context: Pick<ServerContext, 'db' | 'clock' | 'posture'>,
+  query: Static<typeof AssetQuery>,
+): Promise<Answer<{ items: Asset[]; total: number; next: string | null }>> {
+  const selected = await selectedAssets(context, query);
+  if (!selected.ok) return selected;
+  const { ids, total, next } = selected.value;
+  const place = new Map(ids.map((id, at) => [id, at]));
+  const page = await transact(context.db, async (trx) => {
+    const found = await listAssets(trx, { assetIds: ids, hostname: null }, null, ids.length);
+    const rows = found.toSorted((a, b) => (place.get(a.id) ?? 0) - (place.get(b.id) ?? 0));
+    return { rows, items: await views(trx, context, rows) };
+  });
+  return answer({ items: await judged(context, page.rows, page.items), total, next });
+}
+
+type StoredAsset = Omit<Asset, 'tags' | 'criticality' | 'criticality_why' | 'risk'>;
+
+/** With what the read model knows of them. It is asked outside of transactions, as it needs a connection of its own. */
+async function judged(
+  context: Pick<ServerContext, 'posture'>,
+  rows: readonly { readonly id: number; readonly uid: string }[],
+  stored: readonly StoredAsset[],
+): Promise<Asset[]> {
+  const idOf = new Map(rows.map((row) => [row.uid, row.id]));
+  const fleet = await context.posture.fresh();
+  return stored.map((view) => {
+    const id = idOf.get(view.id) ?? 0;
+    return {
+      ...view,
+      tags: fleet.tagsOf(id),
+      criticality: fleet.criticality(id).level,
+      criticality_why: criticalityWords(fleet, id),
+      risk: fleet.risk(id),
+    };
   });
 }
 
@@ -52,9 +95,8 @@ async function views(
   trx: Transact,
   context: Pick<Context, 'clock'>,
   rows: readonly ListedAsset[],
-): Promise<Asset[]> {
+): Promise<StoredAsset[]> {
   const ids = rows.map((row) => row.id);
-  const tags = await tagsOfAssets(trx, ids);
   const counts = await findingCounts(trx, ids);
   const now = context.clock.now();
   return rows.map((row) => {
@@ -67,8 +109,6 @@ async function views(
       os_release: row.os_release,
       arch: row.arch,
       agent_version: row.agent_version,
-      tags: tags.get(row.id) ?? [],
-      criticality: row.criticality_set ?? 3,
       enrolled_at: row.enrolled_at.toISOString(),
       last_seen_at: row.last_seen_at?.toISOString() ?? null,
       contact: contactOf(row, now),
@@ -97,10 +137,27 @@ const notAboutReading: ReadonlySet<string> = new Set(['orders_not_supported', 'r
 
 /** One asset, by id or host name, with all that it reported. */
 export async function assetDetail(
-  context: Pick<Context, 'db' | 'clock'>,
+  context: Pick<ServerContext, 'db' | 'clock' | 'posture'>,
   reference: string,
 ): Promise<Answer<AssetDetail>> {
-  return await transact(context.db, async (trx) => {
+  const found = await storedDetail(context, reference);
+  if (!found.ok) return found;
+  const { row, asset, ...rest } = found.value;
+  const [view] = await judged(context, [row], [asset]);
+  if (view === undefined) throw new Error('an asset has no view');
+  return answer({ asset: view, ...rest });
+}
+
+type StoredDetail = Omit<AssetDetail, 'asset'> & {
+  readonly row: ListedAsset;
+  readonly asset: StoredAsset;
+};
+
+async function storedDetail(
+  context: Pick<Context, 'db' | 'clock'>,
+  reference: string,
+): Promise<Answer<StoredDetail>> {
+  return await transact(context.db, async (trx): Promise<Answer<StoredDetail>> => {
     const found = await assetsByReference(trx, [reference]);
     if (!found.ok) return found;
     const ids = found.value.map((asset) => asset.id);
@@ -112,6 +169,7 @@ export async function assetDetail(
     if (whole === undefined) throw new Error('an asset that was found is gone');
     const packages = await packagesOf(trx, whole.software);
     return answer({
+      row,
       asset: view,
       host: whole.host,
       packages: packages.toSorted((a, b) => compareText(a.name, b.name) || compareText(a.arch, b.arch)),

@@ -11,7 +11,7 @@ import type { ServerContext } from '../app.ts';
 import { appendAudit } from '../audit/commands.ts';
 import type { Context, Transact } from '../context.ts';
 import { answer, refuse, type Answer } from '../refusal.ts';
-import { knownTags } from '../tag/commands.ts';
+import { listTagsCalled } from '../tag/members.ts';
 import { transact } from '../transact.ts';
 import {
   allTokens,
@@ -91,7 +91,7 @@ export async function createEnrolmentToken(
   const secret = newSecret(context);
   const now = context.clock.now();
   return await transact(context.db, async (trx) => {
-    const tags = await knownTags(trx, request.tags);
+    const tags = await listTagsCalled(trx, request.tags);
     if (!tags.ok) return tags;
     const row = await insertToken(trx, {
       id: context.random.uuid(),

@@ -7,6 +7,7 @@ import { alertOfStaleFeeds } from '../feed-sync/commands.ts';
 import { syncParts } from '../feed-sync/parts.ts';
 import { raiseAlert } from '../notify/commands.ts';
 import { countReports } from '../report/count.ts';
+import { writeDownMembers } from '../tag/members.ts';
 import { transact } from '../transact.ts';
 import type { Background } from './background.ts';
 
@@ -20,6 +21,13 @@ interface Schedule {
 }
 
 const schedules: readonly Schedule[] = [
+  {
+    name: 'tag-members',
+    cron: '* * * * *',
+    work: async (context) => {
+      await writeDownMembers(context);
+    },
+  },
   { name: 'feed-staleness', cron: '23 * * * *', work: (context) => alertOfStaleFeeds(syncParts(context)) },
   { name: 'report-counts', cron: '2 * * * *', work: countReports },
   { name: 'acceptance-ends', cron: '*/5 * * * *', work: tellOfEndingAcceptances },

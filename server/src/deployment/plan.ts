@@ -47,14 +47,15 @@ export interface PlanWithAssets {
 
 /**
  * Makes the plan of a job from what is known right now. Writes nothing. To make a deployment of it, lock the assets first
- * (`lockTarget`), so that no other deployment begins a task on one of them in between.
+ * (`lockTarget`), so that no other deployment begins a task on one of them in between. `tagged`: the assets in its tags.
  */
 export async function planJob(
   trx: Transact,
   context: Pick<Context, 'clock'>,
   job: PatchJob,
+  tagged: readonly number[],
 ): Promise<Answer<PlanWithAssets>> {
-  const target = await targetOfDefinition(trx, job.definition);
+  const target = await targetOfDefinition(trx, job.definition, tagged);
   if (!target.ok) return target;
   const wanted = splitPatches(job.definition.patches);
   const { patches, sources, ...known } = await patchesOfJob(trx, wanted.packages);

@@ -14,7 +14,7 @@ import { send, type Room } from '../app.ts';
 import { transact } from '../transact.ts';
 import { actOnDeployment } from './act.ts';
 import { reportRefusal, reportTaskEvents } from './report.ts';
-import { previewJob, startDeployment } from './start.ts';
+import { previewJob, startDeployment, taggedByJob } from './start.ts';
 import { deploymentDetail, deploymentTasks, listDeployments, taskDetail } from './view.ts';
 
 const closed = { additionalProperties: false } as const;
@@ -39,8 +39,11 @@ export const routes: Room = (app, context) => {
         response: { 200: Plan },
       },
     },
-    async (request, reply) =>
-      send(reply, await transact(context.db, (trx) => previewJob(trx, context, request.params.id))),
+    async (request, reply) => {
+      const { id } = request.params;
+      const tagged = send(reply, await taggedByJob(context, id));
+      return send(reply, await transact(context.db, (trx) => previewJob(trx, context, id, tagged)));
+    },
   );
   app.post(
     '/api/v1/jobs/:id/start',
@@ -54,14 +57,17 @@ export const routes: Room = (app, context) => {
         response: { 201: Deployment },
       },
     },
-    async (request, reply) =>
-      send(
+    async (request, reply) => {
+      const { id } = request.params;
+      const tagged = send(reply, await taggedByJob(context, id));
+      return send(
         reply,
         await transact(context.db, (trx) =>
-          startDeployment(trx, context, request.actor, request.params.id, request.body),
+          startDeployment(trx, context, request.actor, id, request.body, tagged),
         ),
         201,
-      ),
+      );
+    },
   );
   app.get(
     '/api/v1/deployments',

@@ -1,24 +1,39 @@
 import type { Deployment, Plan } from '@fixpoint/contract/patch-job.ts';
 import type { Actor } from '@fixpoint/core/audit/events.ts';
+import type { ServerContext } from '../app.ts';
 import { appendAudits } from '../audit/commands.ts';
 import type { Context, Transact } from '../context.ts';
 import { findingsOfAssets } from '../finding/commands.ts';
 import { getJob, jobToStart, targetOfDefinition } from '../patch-job/commands.ts';
 import { answer, refuse, type Answer } from '../refusal.ts';
+import { assetsOfTags } from '../tag/members.ts';
 import { concernedBy, planJob } from './plan.ts';
 import { insertDeployment, insertTasks, lockAssets } from './store.ts';
 import { findingOf } from './verification.ts';
 import { deploymentView } from './view.ts';
+
+/**
+ * The assets in the tags that a job is for: the read model is asked before the transaction that plans, since it needs a connection
+ * of its own. The definition of a job does not change.
+ */
+export async function taggedByJob(
+  context: Pick<ServerContext, 'db' | 'posture'>,
+  jobId: string,
+): Promise<Answer<number[]>> {
+  const job = await getJob(context.db, jobId);
+  return job.ok ? await assetsOfTags(context, job.value.definition.target.tags) : job;
+}
 
 /** The plan that a start would freeze now. Nothing is stored. */
 export async function previewJob(
   trx: Transact,
   context: Pick<Context, 'clock'>,
   jobId: string,
+  tagged: readonly number[],
 ): Promise<Answer<Plan>> {
   const job = await getJob(trx, jobId);
   if (!job.ok) return job;
-  const planned = await planJob(trx, context, job.value);
+  const planned = await planJob(trx, context, job.value, tagged);
   return planned.ok ? answer(planned.value.plan) : planned;
 }
 
@@ -32,14 +47,15 @@ export async function startDeployment(
   actor: Actor,
   jobId: string,
   request: { readonly plan_digest?: string | undefined; readonly reason?: string | undefined },
+  tagged: readonly number[],
 ): Promise<Answer<Deployment>> {
   const job = await jobToStart(trx, jobId);
   if (!job.ok) return job;
-  const target = await targetOfDefinition(trx, job.value.definition);
+  const target = await targetOfDefinition(trx, job.value.definition, tagged);
   if (!target.ok) return target;
   // no other deployment may give one of these assets a task while the plan says that they are free
   await lockAssets(trx, target.value.assetIds);
-  const planned = await planJob(trx, context, job.value);
+  const planned = await planJob(trx, context, job.value, tagged);
   if (!planned.ok) return planned;
   const { plan, assetIdOf } = planned.value;
   if (request.plan_digest !== undefined && request.plan_digest !== plan.digest) {

@@ -10,7 +10,7 @@ import { readCursor, writeCursor } from '../cursor.ts';
 import { mitigationsById } from '../mitigation/commands.ts';
 import { patchFacts } from '../patch/commands.ts';
 import { answer, refuse, type Answer } from '../refusal.ts';
-import { assetsOfTags } from '../tag/commands.ts';
+import { knownTags } from '../tag/members.ts';
 import { findJob, insertJob, jobPage, lockJob, setArchived, type JobRow } from './store.ts';
 
 /** Stores a patch job after checking everything that it refers to. */
@@ -53,7 +53,7 @@ export async function createJob(
       'create the job with units: restart',
     );
   }
-  const target = await targetOfDefinition(trx, definition);
+  const target = await targetOfDefinition(trx, definition, []);
   if (!target.ok) return target;
   const id = context.random.uuid();
   const at = context.clock.now();
@@ -126,19 +126,23 @@ export interface Target {
   readonly excluded: ReadonlySet<number>;
 }
 
-/** The assets that a definition's target stands for right now. Unknown tags and assets are refused. */
+/**
+ * The assets that a definition's target stands for right now. Unknown tags and assets are refused. `tagged`: those in its tags
+ * (`assetsOfTags`), which is asked before the transaction begins.
+ */
 export async function targetOfDefinition(
   trx: Transact,
   definition: PatchJobDefinition,
+  tagged: readonly number[],
 ): Promise<Answer<Target>> {
   const { tags, assets, exclude } = definition.target;
-  const byTag = await assetsOfTags(trx, tags);
-  if (!byTag.ok) return byTag;
+  const known = await knownTags(trx, tags);
+  if (!known.ok) return known;
   const named = await assetsByReference(trx, assets);
   if (!named.ok) return named;
   const excluded = await assetsByReference(trx, exclude);
   if (!excluded.ok) return excluded;
-  const ids = new Set([...byTag.value, ...named.value.map((asset) => asset.id)]);
+  const ids = new Set([...tagged, ...named.value.map((asset) => asset.id)]);
   return answer({
     assetIds: [...ids].sort((a, b) => a - b),
     excluded: new Set(excluded.value.map((asset) => asset.id)),

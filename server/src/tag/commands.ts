@@ -1,114 +1,223 @@
-import { assetSet, deserialise, serialise } from '@fixpoint/core/posture/asset-set.ts';
-import type { Kysely } from 'kysely';
-import type { Tag } from '@fixpoint/contract/asset.ts';
+import { assetSet, serialise } from '@fixpoint/core/posture/asset-set.ts';
 import type { Actor } from '@fixpoint/core/audit/events.ts';
+import type { TagDefinition } from '@fixpoint/core/tag/definition.ts';
+import { tagGraph } from '@fixpoint/core/tag/dependencies.ts';
+import { definitionsAfter } from '@fixpoint/core/tag/preview.ts';
+import type { Tag, TagChangeRequest, TagNeed, TagRequest } from '@fixpoint/contract/tag.ts';
+import type { ServerContext } from '../app.ts';
 import { assetsByReference } from '../asset/commands.ts';
-import { appendAudit, type NewAuditEvent } from '../audit/commands.ts';
+import { appendAudit } from '../audit/commands.ts';
 import type { Context, Transact } from '../context.ts';
-import type { Database } from '../database/tables.ts';
 import { answer, refuse, type Answer } from '../refusal.ts';
 import { transact } from '../transact.ts';
+import { judgeTogether, neededRefusal, needsOf, readDefinition, storedDefinition } from './definitions.ts';
+import { notAList, unknownTag } from './members.ts';
+import { tagView, viewIn } from './reads.ts';
 import {
-  countTags,
+  allTags,
   deleteMembers,
   deleteTag,
   insertMembers,
   insertTag,
-  listTags,
+  lockDefinitions,
   lockTag,
-  membersOf,
-  tagsNamed,
-  type TagRow,
+  tagUsers,
+  updateTag,
+  type TagDefinitionRow,
 } from './store.ts';
 
-const view = (row: TagRow, assets: number = membersOf([row]).length): Tag => ({
-  name: row.name,
-  description: row.description,
-  assets,
-  created_by: row.created_by,
-  created_at: row.created_at.toISOString(),
+type Rooms = Pick<ServerContext, 'db' | 'clock' | 'random' | 'posture'>;
+
+const taken = (name: string) =>
+  refuse(409, 'tag_exists', `there is a tag ${name} already`, 'change it, or take another name');
+
+/** What stands on the trail of a tag. */
+const told = ({ name, description, parent, kind, rule, ranges }: TagDefinitionRow) => ({
+  name,
+  description,
+  parent,
+  kind,
+  ...(rule === null ? {} : { rule }),
+  ...(ranges === null ? {} : { ranges }),
 });
 
-const unknownTag = (names: readonly string[]) =>
-  refuse(
-    404,
-    'tag_unknown',
-    `there is no tag ${names
-      .slice(0, 5)
-      .map((name) => name.slice(0, 63))
-      .join(', ')}`,
-    'list them: fixpoint tag list; make one: fixpoint tag create NAME',
-  );
-
-export async function createTag(
-  context: Context,
-  actor: Actor,
-  request: { readonly name: string; readonly description?: string | undefined },
-): Promise<Answer<Tag>> {
-  return await transact(context.db, async (trx) => {
+export async function createTag(context: Rooms, actor: Actor, request: TagRequest): Promise<Answer<Tag>> {
+  const { name, description = '', parent = null, rule, ranges, assets } = request;
+  const isList = rule === undefined && ranges === undefined;
+  const read = readDefinition({ name, description, parent, rule, ranges, assets: isList ? [] : assets });
+  if (!read.ok) return read;
+  const created = await transact(context.db, async (trx): Promise<Answer<TagDefinitionRow>> => {
+    await lockDefinitions(trx);
+    const rows = await allTags(trx);
+    if (rows.some((row) => row.name === name)) return taken(name);
+    const listed = await assetsByReference(trx, assets ?? []);
+    if (!listed.ok) return listed;
+    const judged = await judge(trx, rows, { kind: 'save', definition: read.value.definition });
+    if (!judged.ok) return judged;
+    const now = context.clock.now();
     const row = await insertTag(trx, {
       id: context.random.uuid(),
-      name: request.name,
-      description: request.description ?? '',
-      kind: 'list',
-      members: Buffer.from(serialise(assetSet())),
-      members_at: context.clock.now(),
-      updated_at: context.clock.now(),
+      name,
+      description,
+      parent,
+      kind: read.value.definition.members.kind,
+      rule: rule ?? null,
+      ranges: ranges ?? null,
+      members: Buffer.from(serialise(assetSet(listed.value.map(({ id }) => id)))),
+      members_at: now,
       created_by: actor.name,
-      created_at: context.clock.now(),
+      created_at: now,
+      updated_at: now,
     });
-    if (row === null) {
-      return refuse(
-        409,
-        'tag_exists',
-        `there is a tag ${request.name} already`,
-        'add assets to it, or take another name',
-      );
-    }
+    if (row === null) return taken(name);
     await appendAudit(trx, context, {
       actor,
       event: 'tag.created',
       subjectKind: 'tag',
-      subject: row.name,
-      after: { description: row.description },
+      subject: name,
+      after: {
+        ...told(row),
+        ...(listed.value.length === 0
+          ? {}
+          : { assets: listed.value.map(({ uid, hostname }) => ({ id: uid, hostname })) }),
+      },
     });
-    return answer(view(row, 0));
+    return answer(row);
   });
+  return await viewed(context, created);
 }
 
-export async function removeTag(context: Context, actor: Actor, name: string): Promise<Answer<Tag>> {
-  return await transact(context.db, async (trx) => {
-    const row = await lockTag(trx, name);
-    if (row === null) return unknownTag([name]);
-    const assets = membersOf([row]);
+/** Changes what a tag is. What is not given stays. */
+export async function changeTag(
+  context: Rooms,
+  actor: Actor,
+  name: string,
+  request: TagChangeRequest,
+): Promise<Answer<Tag>> {
+  const changed = await transact(context.db, async (trx): Promise<Answer<TagDefinitionRow>> => {
+    await lockDefinitions(trx);
+    const rows = await allTags(trx);
+    const row = rows.find((each) => each.name === name);
+    if (row === undefined)
+      return unknownTag(
+        [name],
+        rows.map((each) => each.name),
+      );
+    const merged = mergedRequest(row, request);
+    if (!merged.ok) return merged;
+    const wanted = merged.value;
+    const read = readDefinition(wanted);
+    if (!read.ok) return read;
+    const isRenamed = wanted.name !== name;
+    if (isRenamed) {
+      if (rows.some((each) => each.name === wanted.name)) return taken(wanted.name);
+      const needs = await needsAmong(trx, rows, name);
+      // Those nested in it follow its name.
+      const naming = needs.filter(({ kind }) => kind !== 'nested_tag');
+      if (naming.length > 0) return neededRefusal(name, naming, 'renamed');
+    }
+    const judged = await judge(trx, rows, { kind: 'save', definition: read.value.definition }, name);
+    if (!judged.ok) return judged;
+    const { members } = read.value.definition;
+    const saved = await updateTag(trx, row.id, {
+      name: wanted.name,
+      description: wanted.description,
+      parent: wanted.parent,
+      kind: members.kind,
+      rule: members.kind === 'rule' ? members.text : null,
+      ranges: members.kind === 'ranges' ? (wanted.ranges ?? []) : null,
+      updated_at: context.clock.now(),
+    });
+    await appendAudit(trx, context, {
+      actor,
+      event: 'tag.changed',
+      subjectKind: 'tag',
+      subject: wanted.name,
+      before: told(row),
+      after: told(saved),
+    });
+    return answer(saved);
+  });
+  return await viewed(context, changed);
+}
+
+/** A stored tag with what is to be different. A list stays one, and nothing else becomes one: who is in it would be lost. */
+export function mergedRequest(
+  row: Pick<TagDefinitionRow, 'name' | 'description' | 'parent' | 'kind' | 'rule' | 'ranges'>,
+  request: TagChangeRequest,
+): Answer<{
+  name: string;
+  description: string;
+  parent: string | null;
+  rule?: string;
+  ranges?: string[];
+  assets?: string[];
+}> {
+  const { name = row.name, description = row.description, parent = row.parent, rule, ranges } = request;
+  const shared = { name, description, parent };
+  const given = { ...(rule === undefined ? {} : { rule }), ...(ranges === undefined ? {} : { ranges }) };
+  const isGiven = rule !== undefined || ranges !== undefined;
+  if (row.kind === 'list') {
+    if (isGiven)
+      return refuse(
+        409,
+        'tag_is_a_list',
+        `the tag ${row.name} is a list of assets, and a rule would put others in their place`,
+        `make a tag of the rule and nest it in this one: fixpoint tag create OTHER --parent ${row.name}`,
+      );
+    return answer({ ...shared, assets: [] });
+  }
+  if (isGiven) return answer({ ...shared, ...given });
+  return answer({ ...shared, ...(row.rule === null ? { ranges: row.ranges ?? [] } : { rule: row.rule }) });
+}
+
+export async function removeTag(context: Rooms, actor: Actor, name: string): Promise<Answer<Tag>> {
+  const before = (await context.posture.fresh()).tag(name)?.holds.size ?? 0;
+  return await transact(context.db, async (trx): Promise<Answer<Tag>> => {
+    await lockDefinitions(trx);
+    const rows = await allTags(trx);
+    const row = rows.find((each) => each.name === name);
+    if (row === undefined)
+      return unknownTag(
+        [name],
+        rows.map((each) => each.name),
+      );
+    const needs = await needsAmong(trx, rows, name);
+    if (needs.length > 0) return neededRefusal(name, needs, 'deleted');
     await deleteTag(trx, row.id);
     await appendAudit(trx, context, {
       actor,
       event: 'tag.deleted',
       subjectKind: 'tag',
       subject: name,
-      before: { description: row.description, assets: assets.length },
+      before: { ...told(row), assets: before },
     });
-    return answer(view(row, assets.length));
+    return answer(tagView(row, before));
   });
 }
 
-/** Adds assets to a tag, or takes them out. Those that are in, or out, already are no error. */
+/** Adds assets to a list, or takes them out. Those that are in, or out, already are no error. */
 export async function changeMembers(
-  context: Context,
+  context: Rooms,
   actor: Actor,
   change: { readonly tag: string; readonly assets: readonly string[]; readonly action: 'add' | 'remove' },
 ): Promise<Answer<Tag>> {
-  return await transact(context.db, async (trx) => {
+  const changed = await transact(context.db, async (trx): Promise<Answer<TagDefinitionRow>> => {
     const row = await lockTag(trx, change.tag);
-    if (row === null) return unknownTag([change.tag]);
+    if (row === null)
+      return unknownTag(
+        [change.tag],
+        (await allTags(trx)).map(({ name }) => name),
+      );
+    if (row.kind !== 'list') return notAList(row);
     const assets = await assetsByReference(trx, change.assets);
     if (!assets.ok) return assets;
     const ids = assets.value.map((asset) => asset.id);
-    const changed = new Set(await (change.action === 'add' ? insertMembers : deleteMembers)(trx, row, ids));
-    if (changed.size > 0) {
+    const write = change.action === 'add' ? insertMembers : deleteMembers;
+    const moved = new Set(await write(trx, row, ids, context.clock.now()));
+    if (moved.size > 0) {
       const named = assets.value
-        .filter((asset) => changed.has(asset.id))
+        .filter((asset) => moved.has(asset.id))
         .map(({ uid, hostname }) => ({ id: uid, hostname }));
       await appendAudit(trx, context, {
         actor,
@@ -118,75 +227,42 @@ export async function changeMembers(
         [change.action === 'add' ? 'after' : 'before']: { assets: named },
       });
     }
-    const [now] = await tagsNamed(trx, [row.name]);
-    return answer(view(now ?? row));
+    return answer(row);
   });
+  return await viewed(context, changed);
 }
 
-/** Puts an asset that has just enrolled into the tags of its token; what that changed is for the caller to append. A tag that was deleted since is left out. */
-export async function tagEnrolledAsset(
+async function viewed(
+  context: Pick<Context, 'db'> & Pick<ServerContext, 'posture'>,
+  row: Answer<TagDefinitionRow>,
+): Promise<Answer<Tag>> {
+  return row.ok ? answer(viewIn(await context.posture.fresh(), row.value)) : row;
+}
+
+/** Judges a change with all other definitions. `from`: the name that the tag has had. */
+async function judge(
   trx: Transact,
-  actor: Actor,
-  asset: { readonly assetId: number; readonly uid: string },
-  names: readonly string[],
-): Promise<NewAuditEvent[]> {
-  const events: NewAuditEvent[] = [];
-  for (const name of names) {
-    const row = await lockTag(trx, name);
-    if (row === null) continue;
-    if ((await insertMembers(trx, row, [asset.assetId])).length === 0) continue;
-    events.push({
-      actor,
-      event: 'tag.assets_added',
-      subjectKind: 'tag',
-      subject: row.name,
-      reason: 'by the enrolment token',
-      after: { assets: [{ id: asset.uid }] },
-    });
-  }
-  return events;
+  rows: readonly TagDefinitionRow[],
+  change: { readonly kind: 'save'; readonly definition: TagDefinition },
+  from = change.definition.name,
+): Promise<Answer<unknown>> {
+  const { name } = change.definition;
+  const before = rows.map(storedDefinition);
+  const renamed =
+    name === from
+      ? before
+      : before
+          .filter((each) => each.name !== from)
+          .map((each) => (each.parent === from ? { ...each, parent: name } : each));
+  return judgeTogether(before, definitionsAfter(renamed, change), name, await tagUsers(trx));
 }
 
-/** The assets that are in any of these tags, retired ones included. */
-export async function assetsOfTags(
-  db: Kysely<Database>,
-  names: readonly string[],
-): Promise<Answer<number[]>> {
-  const known = await knownTags(db, names);
-  if (!known.ok) return known;
-  return answer(membersOf(known.value));
-}
-
-/** The tags of these names, or a refusal that names those that there are not. */
-export async function knownTags(db: Kysely<Database>, names: readonly string[]): Promise<Answer<TagRow[]>> {
-  const rows = await tagsNamed(db, names);
-  const unknown = names.filter((name) => !rows.some((row) => row.name === name));
-  return unknown.length > 0 ? unknownTag(unknown) : answer(rows);
-}
-
-/** Names of the tags of each of these assets, in order. */
-export async function tagsOfAssets(
-  db: Kysely<Database>,
-  assetIds: readonly number[],
-): Promise<Map<number, string[]>> {
-  const tags = new Map<number, string[]>(assetIds.map((id) => [id, []]));
-  for (const row of await listTags(db, null, 100_000)) {
-    const members = deserialise(row.members);
-    for (const [id, names] of tags) if (members.has(id)) names.push(row.name);
-  }
-  return tags;
-}
-
-export async function tagPage(
-  context: Pick<Context, 'db'>,
-  query: { readonly limit?: number | undefined; readonly after?: string | undefined },
-): Promise<{ items: Tag[]; total: number; next: string | null }> {
-  const limit = query.limit ?? 100;
-  const rows = await listTags(context.db, query.after ?? null, limit + 1);
-  const items = rows.slice(0, limit).map((row) => view(row));
-  return {
-    items,
-    total: await countTags(context.db),
-    next: rows.length > limit ? (items.at(-1)?.name ?? null) : null,
-  };
+async function needsAmong(
+  trx: Transact,
+  rows: readonly TagDefinitionRow[],
+  name: string,
+): Promise<TagNeed[]> {
+  const built = tagGraph(rows.map(storedDefinition));
+  if (!built.ok) throw new Error(`the stored tags make no sense together: ${built.message}`);
+  return needsOf(name, built.graph, await tagUsers(trx));
 }
