@@ -49,7 +49,7 @@ test.each([1, 4] as const)(
           check();
         }
       }),
-      { numRuns: 12 },
+      { numRuns: 8 },
     );
   },
 );

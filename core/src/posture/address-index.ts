@@ -85,6 +85,7 @@ export class AddressIndex {
   }
 
   #assetsBetween(from: number, to: number): AssetSet {
+    if (to - from === this.#count) return this.#inColumns.clone();
     if (to - from <= sortable) return assetSet(this.#assets.slice(from, Math.max(from, to)).sort());
     const marks = new Uint8Array((this.#inColumns.maximum() || 0) + 1);
     for (let place = from; place < to; place++) marks[this.#assets[place] ?? 0] = 1;

@@ -317,7 +317,7 @@ describe('after any history of assets and contacts', () => {
           }
         },
       ),
-      { numRuns: 150 },
+      { numRuns: 80 },
     );
   });
 
@@ -380,7 +380,7 @@ describe('after any history of assets and contacts', () => {
           [...new Set(live.flatMap((each) => Object.keys(each.host?.cloud ?? {})))].toSorted(),
         );
       }),
-      { numRuns: 40 },
+      { numRuns: 25 },
     );
   });
 });

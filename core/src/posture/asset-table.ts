@@ -188,7 +188,7 @@ export class AssetTable implements AssetReading {
       if (isChanged) changed.add(field);
     };
     for (const [field, { reader, column }] of this.#texts)
-      note(field, column.put(id, reader.read(facts), stays).changed);
+      note(field, column.put(id, reader.read(facts), stays));
     for (const [field, { reader, column }] of this.#lists)
       note(field, column.put(id, host === null ? null : reader(host), stays));
     for (const [field, { reader, column }] of this.#keyed) {

@@ -14,6 +14,12 @@ export class CodedColumn {
   readonly #codes = new Codes();
   /** By code: of the assets that are listed. */
   readonly #members: Members[] = [];
+  readonly #forgotten: (text: string) => void;
+
+  /** `forgotten` is told of each text that no asset has any more. */
+  constructor(forgotten: (text: string) => void = () => {}) {
+    this.#forgotten = forgotten;
+  }
 
   /** How many texts there are, also of assets that are not listed. */
   get distinct(): number {
@@ -28,23 +34,19 @@ export class CodedColumn {
     return this.#texts.find(text) !== 0;
   }
 
-  /** Gives an asset its text; `listed`: it is, before and after. Answers what it had before. */
-  put(
-    id: number,
-    text: string | null,
-    listed: boolean,
-  ): { readonly changed: boolean; readonly gone: string | null } {
+  /** Gives an asset its text; `listed`: it is, before and after. Whether that is another one. */
+  put(id: number, text: string | null, listed: boolean): boolean {
     const before = this.#codes.get(id);
     const former = this.#texts.text(before);
-    if (former === text) return { changed: false, gone: null };
+    if (former === text) return false;
     const code = text === null ? 0 : this.#texts.take(text);
     this.#codes.set(id, code);
     if (listed) {
       this.#leave(before, id);
       this.#enter(code, id);
     }
-    const isGone = before !== 0 && this.#texts.release(before);
-    return { changed: true, gone: isGone ? former : null };
+    if (former !== null && this.#texts.release(before)) this.#forgotten(former);
+    return true;
   }
 
   /** The asset counts from now on. */

@@ -11,6 +11,8 @@ const thin = 16;
 export class Codes {
   #sparse: Map<number, number> | null = new Map();
   #dense: Dense = new Uint8Array(0);
+  /** That the column can hold: 2^8 - 1, 2^16 - 1 or 2^32 - 1. */
+  #greatest = 0xff;
   #greatestId = 0;
 
   get(id: number): number {
@@ -32,15 +34,20 @@ export class Codes {
   }
 
   #put(id: number, code: number): void {
-    const length = id < this.#dense.length ? this.#dense.length : Math.max(id + 1, this.#dense.length * 2);
-    const wide = code > 0xffff || this.#dense instanceof Uint32Array;
-    const middle = code > 0xff || this.#dense instanceof Uint16Array;
-    const fits = length === this.#dense.length && code < 2 ** (8 * this.#dense.BYTES_PER_ELEMENT);
-    if (!fits) {
-      const next = wide ? new Uint32Array(length) : middle ? new Uint16Array(length) : new Uint8Array(length);
-      next.set(this.#dense);
-      this.#dense = next;
-    }
+    if (id >= this.#dense.length || code > this.#greatest) this.#grow(id, code);
     this.#dense[id] = code;
+  }
+
+  #grow(id: number, code: number): void {
+    const length = id < this.#dense.length ? this.#dense.length : Math.max(id + 1, this.#dense.length * 2);
+    while (code > this.#greatest) this.#greatest = (this.#greatest + 1) ** 2 - 1;
+    const column =
+      this.#greatest === 0xff
+        ? new Uint8Array(length)
+        : this.#greatest === 0xffff
+          ? new Uint16Array(length)
+          : new Uint32Array(length);
+    column.set(this.#dense);
+    this.#dense = column;
   }
 }

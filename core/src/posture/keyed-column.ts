@@ -101,7 +101,7 @@ export class KeyedColumn {
       entry = { column: new CodedColumn(), assets: assetSet() };
       this.#keys.set(key, entry);
     }
-    const { changed } = entry.column.put(id, text, listed);
+    const changed = entry.column.put(id, text, listed);
     if (listed && text !== null) entry.assets.add(id);
     else entry.assets.delete(id);
     if (entry.column.distinct === 0) {

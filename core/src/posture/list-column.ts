@@ -16,7 +16,10 @@ const mostRecent = 4096;
 export class ListColumn {
   /** Each is used once by every list that it is in. */
   readonly #values = new TextDictionary();
-  readonly #lists = new CodedColumn();
+  readonly #lists = new CodedColumn((list) => {
+    for (const number of numbersIn(list)) this.#values.release(number);
+    this.#recent.clear();
+  });
   /** Lists as they were written lately: most hosts report one that another has reported. */
   readonly #recent = new Map<string, string>();
 
@@ -31,12 +34,7 @@ export class ListColumn {
 
   /** Gives an asset its list; `listed`: it is, before and after. Whether that is another one. */
   put(id: number, texts: readonly string[] | null, listed: boolean): boolean {
-    const { changed, gone } = this.#lists.put(id, texts === null ? null : this.#listOf(texts), listed);
-    if (gone !== null) {
-      for (const number of numbersIn(gone)) this.#values.release(number);
-      this.#recent.clear();
-    }
-    return changed;
+    return this.#lists.put(id, texts === null ? null : this.#listOf(texts), listed);
   }
 
   list(id: number): void {

@@ -11,6 +11,7 @@ export class TextDictionary {
   readonly #texts: (string | undefined)[] = [undefined];
   #uses: Uint32Array<ArrayBuffer> = new Uint32Array(8);
   readonly #free: number[] = [];
+  #latest = 0;
 
   /** How many texts there are. */
   get size(): number {
@@ -34,7 +35,8 @@ export class TextDictionary {
 
   /** The number of a text, which is used once more now. */
   take(text: string): number {
-    let number = this.#numbers.get(text);
+    // Much is the same from one asset to the next, and to compare costs less than to look up.
+    let number = text === this.#texts[this.#latest] ? this.#latest : this.#numbers.get(text);
     if (number === undefined) {
       number = this.#free.pop() ?? this.#texts.length;
       this.#texts[number] = text;
@@ -42,6 +44,7 @@ export class TextDictionary {
       this.#numbers.set(text, number);
     }
     this.#uses[number] = (this.#uses[number] ?? 0) + 1;
+    this.#latest = number;
     return number;
   }
 
