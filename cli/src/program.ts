@@ -59,6 +59,15 @@ const nouns: Readonly<Record<string, Noun>> = {
   job: { summary: 'what is wanted to be deployed, and where', load: () => import('./commands/job.ts') },
   deployment: { summary: 'runs of patch jobs', load: () => import('./commands/deployment.ts') },
   task: { summary: "one asset's part of a deployment", load: () => import('./commands/task.ts') },
+  criticality: {
+    summary: 'how much depends on assets, by rules',
+    load: () => import('./commands/criticality.ts'),
+  },
+  sla: { summary: 'by when findings are due, by rules', load: () => import('./commands/sla.ts') },
+  acceptance: {
+    summary: 'risk that is accepted for a time',
+    load: () => import('./commands/acceptance.ts'),
+  },
   audit: { summary: 'who did what, when and why', load: () => import('./commands/audit.ts') },
   alert: { summary: 'what needs a person', load: () => import('./commands/alert.ts') },
   feed: { summary: 'sources of knowledge', load: () => import('./commands/feed.ts') },

@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { Type } from 'typebox';
 import { Asset, AssetDetail } from '@fixpoint/contract/asset.ts';
 import { ask } from '../http-client.ts';
+import { registerForAssets } from './criticality.ts';
 import {
   fetchList,
   forList,
@@ -64,6 +65,8 @@ export function register(noun: Command): void {
       if (options.json === true) printJson(retired);
       else print(`Retired ${reference} (${retired.id}); its agent is answered no more, its history stays.`);
     });
+
+  registerForAssets(noun);
 }
 
 function describe({ asset, host, packages, candidates, residue }: AssetDetail): string {
