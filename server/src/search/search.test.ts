@@ -129,6 +129,29 @@ test('who has a vulnerability, page by page and within a scope', async () => {
   expect((await get('vulnerabilities/CVE-1900-1/assets')).statusCode).toBe(404);
 });
 
+test('the list of assets takes a query, and is in the order of risk', async () => {
+  const found = (await get('assets?query=os%20%3D%20debian&sort=risk')).json();
+  expect(found.total).toBe(3);
+  const risks = found.items.map((one: { risk: number }) => one.risk);
+  expect(risks).toEqual(risks.toSorted((a: number, b: number) => b - a));
+  expect(found.items.at(-1)).toMatchObject({
+    hostname: 'fixed-1',
+    criticality: 3,
+    criticality_why: expect.any(String),
+  });
+  const [second] = (await get('assets?sort=risk&limit=1&after=1')).json().items;
+  expect(second).toEqual(found.items[1]);
+  expect(
+    (await get('assets?query=hostname%20%3D%20old-*&tag=web'))
+      .json()
+      .items.map((one: { hostname: string }) => one.hostname),
+  ).toEqual(['old-1', 'old-2']);
+  expect((await get('assets?query=nonsense%20%3D%201')).json().error.problems[0].path).toBe(
+    'querystring/query',
+  );
+  expect((await get('assets?sort=colour')).statusCode).toBe(400);
+});
+
 test('the risk of an asset with its factors', async () => {
   const risk = (await get('assets/old-1/risk')).json();
   expect(risk.criticality).toEqual({ level: 3, why: expect.any(String) });
