@@ -254,6 +254,7 @@ class VersionPatch implements FleetPatch {
     const having = this.#assetsHaving(pair);
     if (having.isEmpty) return having;
     const affected = this.#fleet.affected(index);
+    if (having === affected) return having;
     const both = intersection(having, affected);
     if (both.size !== having.size) return both;
     both.dispose();
@@ -272,7 +273,9 @@ class VersionPatch implements FleetPatch {
     const key = `${closed.join()}-${left.join()}`;
     let set = this.#having.get(key);
     if (set === undefined) {
-      const all = union(this.#installed(closed));
+      const installed = this.#installed(closed);
+      const [only] = installed;
+      const all = installed.length === 1 && only !== undefined ? only : union(installed);
       set = left.length === 0 ? all : difference(all, union(this.#installed(left)));
       this.#having.set(key, set);
     }
@@ -299,10 +302,10 @@ class VersionPatch implements FleetPatch {
     let left = setsInSlice;
     for (const pair of this.pairs()) {
       const closed = this.closedOn(pair);
+      left -= seen.has(closed) ? 0.1 : 1;
       findings += closed.size;
       if (!seen.has(closed)) addAll(assets, closed);
       seen.add(closed);
-      left -= 1;
       if (left > 0) continue;
       left = setsInSlice;
       yield;

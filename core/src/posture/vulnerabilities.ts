@@ -21,6 +21,8 @@ export class Vulnerabilities {
   readonly #indexes = new Map<string, number>();
   readonly #aliases = new Map<string, number>();
   readonly #dangers: FleetDanger[] = [];
+  /** By vulnerability: how dangerous it is without a system in mind, once that was asked for. */
+  readonly #general: (Omit<FleetDanger, 'ecosystem'> | null)[] = [];
   /** By vulnerability: its dangers. */
   readonly #dangersOf: number[][] = [];
 
@@ -42,7 +44,7 @@ export class Vulnerabilities {
 
   /** Without a system in mind. */
   dangerOf(index: number): Omit<FleetDanger, 'ecosystem'> {
-    return judged(index, this.facts(index), null);
+    return (this.#general[index] ??= judged(index, this.facts(index), null));
   }
 
   /** By id or alias, in any case. */
@@ -58,6 +60,7 @@ export class Vulnerabilities {
     if (known !== undefined) return known;
     const index = this.#facts.length;
     this.#facts.push(nothingKnown(id));
+    this.#general.push(null);
     this.#dangersOf.push([]);
     this.#indexes.set(name, index);
     return index;
@@ -78,6 +81,7 @@ export class Vulnerabilities {
     for (const alias of this.facts(index).aliases)
       if (this.#aliases.get(alias.toUpperCase()) === index) this.#aliases.delete(alias.toUpperCase());
     this.#facts[index] = facts;
+    this.#general[index] = null;
     for (const alias of facts.aliases) this.#aliases.set(alias.toUpperCase(), index);
     const changed: number[] = [];
     for (const danger of this.#dangersOf[index] ?? []) {

@@ -47,7 +47,7 @@ export class Pace {
   }
 }
 
-/** What a set operation costs, in units: one for each container of 65,536 ids that it may have. */
+/** What a set operation costs, in units: something for itself, and something for each container of 65,536 ids that it may have. */
 export function unitsOf(set: ReadonlyAssetSet): number {
-  return 2 + set.size / 20_000;
+  return 10 + set.size / 5_000;
 }

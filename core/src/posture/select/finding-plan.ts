@@ -33,11 +33,12 @@ function* oneByOne({ fleet, now, within, tagNames, pace }: Asking, part: Plan): 
   const test = compilePlan(part, now, tagNames);
   const found = new FoundFindings();
   for (const asset of within) {
-    for (const finding of fleet.findingsOf(asset)) {
+    const findings = fleet.findingsOf(asset);
+    if (pace.spent(20 + 2 * findings.length)) yield;
+    for (const finding of findings) {
       if (test(findingRecord(fleet, finding, now))) found.add(finding.pair.index, asset);
-      if (pace.spent(3)) yield;
+      if (pace.spent(1)) yield;
     }
-    if (pace.spent(10)) yield;
   }
   return found.sets();
 }
@@ -83,6 +84,8 @@ class PairByPair {
   /** Answers to plans over assets, which many pairs leave the same. */
   readonly #assets = new Map<Plan, ReadonlyAssetSet>();
   readonly #byRest = new Map<string, ReadonlyAssetSet>();
+  /** By what is left: of the assets of a pair those that are meant. Pairs of one software have the very same set. */
+  readonly #common = new Map<string, Map<ReadonlyAssetSet, ReadonlyAssetSet>>();
 
   constructor(asking: Asking) {
     this.#asking = asking;
@@ -104,7 +107,7 @@ class PairByPair {
         if (!this.#assets.has(plan)) this.#assets.set(plan, yield* this.#asking.assets(plan));
       const base = this.#affected(pair.index);
       if (base.isEmpty) continue;
-      if (pace.spent(unitsOf(base))) yield;
+      if (rest.kind !== 'all' && pace.spent(unitsOf(base) * costOf(rest))) yield;
       const most = this.#setOf(rest, pair, base, true);
       if (most.isEmpty) continue;
       if (!asksSingle(rest)) {
@@ -128,7 +131,7 @@ class PairByPair {
   #affected(pair: number): ReadonlyAssetSet {
     const { fleet, within, whole } = this.#asking;
     const affected = fleet.affected(pair);
-    return this.#asking === whole ? affected : intersection(affected, within);
+    return this.#asking === whole ? affected : this.#commonOnce('', affected, within);
   }
 
   /** Of `base` those of which what is left is true; `single`: taking that for true which only the finding itself can say. */
@@ -139,7 +142,7 @@ class PairByPair {
       case 'none':
         return assetSet();
       case 'assets':
-        return commonOf(base, this.#selected(rest.plan));
+        return this.#commonOnce(rest.key, base, this.#selected(rest.plan));
       case 'status':
         return this.#inStatus(pair, rest.statuses, base);
       case 'one':
@@ -147,13 +150,21 @@ class PairByPair {
         return rest.within === null ? base : this.#inStatus(pair, [rest.within], base);
       case 'and':
       case 'or': {
-        if (asksAssetsOnly(rest)) return commonOf(base, this.#combined(rest));
+        if (asksAssetsOnly(rest)) return this.#commonOnce(rest.key, base, this.#combined(rest));
         const sets = rest.parts.map((each) => this.#setOf(each, pair, base, single));
         return rest.kind === 'and' ? commonOf(base, ...sets) : union(sets);
       }
       default:
         return rest satisfies never;
     }
+  }
+
+  #commonOnce(key: string, base: ReadonlyAssetSet, assets: ReadonlyAssetSet): ReadonlyAssetSet {
+    let byBase = this.#common.get(key);
+    if (byBase === undefined) this.#common.set(key, (byBase = new Map()));
+    let common = byBase.get(base);
+    if (common === undefined) byBase.set(base, (common = commonOf(base, assets)));
+    return common;
   }
 
   /** The assets of what asks for assets only, whatever the pair. */
@@ -208,14 +219,15 @@ class PairByPair {
     const found = new FoundFindings();
     const assets = union([...undecided.values()].map((each) => each.assets));
     for (const asset of assets.toUint32Array()) {
-      for (const finding of fleet.findingsOf(asset)) {
+      const findings = fleet.findingsOf(asset);
+      if (pace.spent(20 + 2 * findings.length)) yield;
+      for (const finding of findings) {
         const { index } = finding.pair;
         const open = undecided.get(index);
         if (open === undefined || !open.assets.has(asset)) continue;
         if (restHolds(open.rest, finding, isIn)) found.add(index, asset);
-        if (pace.spent(2)) yield;
+        if (pace.spent(1)) yield;
       }
-      if (pace.spent(10)) yield;
     }
     for (const [pair, more] of found.sets()) {
       const least = selected.get(pair);
@@ -232,6 +244,14 @@ function commonOf(base: ReadonlyAssetSet, ...sets: readonly ReadonlyAssetSet[]):
   if (both.size !== base.size) return both;
   both.dispose();
   return base;
+}
+
+/** In set operations. */
+function costOf(rest: Rest): number {
+  if (asksAssetsOnly(rest)) return 1;
+  if (rest.kind === 'and' || rest.kind === 'or')
+    return rest.parts.reduce((sum, each) => sum + costOf(each), 0);
+  return rest.kind === 'status' ? 5 : 1;
 }
 
 function asksSingle(rest: Rest): boolean {

@@ -171,41 +171,61 @@ function* byPairs(
       continue;
     }
     const wanted = { offset: skip, limit: limit - page.length };
-    const members = new Set(group.pairs);
-    const assets = union(group.pairs.flatMap((index) => byPair.get(index) ?? []));
-    const found = yield* ofAssets(fleet, assets, byRisk, wanted, (finding) =>
-      members.has(finding.pair.index) ? (byPair.get(finding.pair.index) ?? null) : null,
-    );
-    page.push(...found);
+    page.push(...(yield* ofAssets(fleet, { byPair, pairs: group.pairs }, byRisk, wanted)));
     skip = 0;
   }
   return page;
 }
 
-/** Every finding has an asset, and every asset of these has one at least: so many assets hold the page. */
+interface Selected {
+  readonly byPair: FindingSelection['byPair'];
+  /** Those of its pairs that are meant. */
+  readonly pairs: readonly number[];
+}
+
+/** Up to so many pairs it takes less to look into their sets than to make all findings of an asset. */
+const fewPairs = 500;
+
+/**
+ * By their asset, of one asset by `rank` and then by pair. Every finding has an asset, and every asset of these has one at
+ * least: so many assets hold the page.
+ */
 function* ofAssets(
   fleet: FleetReading,
-  assets: ReadonlyAssetSet,
+  { byPair, pairs }: Selected,
   order: AssetOrder,
   { offset, limit }: Page,
-  /** The selected assets of a finding's pair; null when none of its findings is meant. */
-  selected: (finding: FleetFinding) => ReadonlyAssetSet | null,
-  inAsset: (a: FleetFinding, b: FleetFinding) => number = () => 0,
+  rank: (pair: number) => number = () => 0,
 ): Sliced<FleetFinding[]> {
   const pace = new Pace();
   const page: FleetFinding[] = [];
+  const members = new Set(pairs);
+  const assets = union(pairs.flatMap((pair) => byPair.get(pair) ?? []));
   let skip = offset;
   for (const asset of yield* assetsInOrder(fleet, assets, order, { offset: 0, limit: offset + limit })) {
-    const own = fleet
-      .findingsOf(asset)
-      .filter((finding) => selected(finding)?.has(asset) === true)
-      .toSorted((a, b) => inAsset(a, b) || a.pair.index - b.pair.index);
-    for (const finding of own) {
-      if (skip > 0) skip -= 1;
-      else page.push(finding);
-      if (page.length === limit) return page;
+    const isMeant = (pair: number): boolean => byPair.get(pair)?.has(asset) === true;
+    let findings: readonly FleetFinding[] | null = null;
+    if (pairs.length > fewPairs || skip === 0) {
+      findings = fleet.findingsOf(asset);
+      if (pace.spent(20 + 2 * findings.length)) yield;
+    } else if (pace.spent(pairs.length / 10)) yield;
+    const own =
+      findings === null
+        ? pairs.filter(isMeant)
+        : findings.map(({ pair }) => pair.index).filter((pair) => members.has(pair) && isMeant(pair));
+    if (own.length <= skip) {
+      skip -= own.length;
+      continue;
     }
-    if (pace.spent(30)) yield;
+    const ranks = new Map(own.map((pair) => [pair, rank(pair)]));
+    own.sort((a, b) => (ranks.get(b) ?? 0) - (ranks.get(a) ?? 0) || a - b);
+    const byIndex = new Map((findings ?? fleet.findingsOf(asset)).map((each) => [each.pair.index, each]));
+    for (const pair of own.slice(skip, skip + limit - page.length)) {
+      const finding = byIndex.get(pair);
+      if (finding !== undefined) page.push(finding);
+    }
+    skip = 0;
+    if (page.length === limit) break;
   }
   return page;
 }
@@ -217,15 +237,8 @@ function* byAssets(
   order: AssetOrder,
   page: Page,
 ): Sliced<FleetFinding[]> {
-  const scoreOf = ({ pair }: FleetFinding): number => fleet.danger(pair.danger).score.score;
-  return yield* ofAssets(
-    fleet,
-    union([...byPair.values()]),
-    order,
-    page,
-    (finding) => byPair.get(finding.pair.index) ?? null,
-    (a, b) => scoreOf(b) - scoreOf(a),
-  );
+  const rank = (pair: number): number => fleet.danger(fleet.pair(pair).danger).score.score;
+  return yield* ofAssets(fleet, { byPair, pairs: [...byPair.keys()] }, order, page, rank);
 }
 
 interface Keyed {
@@ -253,13 +266,14 @@ function* bySingle(
   );
   for (const asset of union([...byPair.values()]).toUint32Array()) {
     const risk = fleet.risk(asset);
-    for (const finding of fleet.findingsOf(asset)) {
+    const findings = fleet.findingsOf(asset);
+    if (pace.spent(20 + 2 * findings.length)) yield;
+    for (const finding of findings) {
       if (byPair.get(finding.pair.index)?.has(asset) !== true) continue;
       const value = by === 'due' ? numberFact(dueFact(fleet, finding, now)) : finding.firstSeenAt;
       firsts.offer({ finding, key: ascending(value, descending), risk });
       if (pace.spent(by === 'due' ? 4 : 1)) yield;
     }
-    if (pace.spent(10)) yield;
   }
   return firsts
     .inOrder()

@@ -57,7 +57,7 @@ export function* selectVulnerabilities(
   const root = rootOf(query, 'vulnerability');
   const selector = new Selector(fleet, now, undefined, options);
   const test = yield* selector.vulnerabilityTest(root);
-  const units = asksAffected(root) ? 10 : 0.5;
+  const units = asksAffected(root) ? 300 : 10;
   const found: number[] = [];
   for (let index = 0; index < fleet.vulnerabilities; index++) {
     if (test(index)) found.push(index);
