@@ -10,7 +10,9 @@ import { basename, join } from 'node:path';
 import { pino } from 'pino';
 import { sql } from 'kysely';
 import type { FeedId } from '@fixpoint/core/knowledge/facts.ts';
-import type { Context, Transact } from '@fixpoint/server/context.ts';
+import type { Context } from '@fixpoint/server/context.ts';
+import { openPosture } from '@fixpoint/server/posture/open.ts';
+import type { Posture } from '@fixpoint/server/posture/posture.ts';
 import { systemClock } from '@fixpoint/server/clock.ts';
 import { openCluster } from '@fixpoint/server/database/cluster.ts';
 import { connect } from '@fixpoint/server/database/database.ts';
@@ -45,7 +47,13 @@ export async function benchKnowledge(): Promise<void> {
     const { pool, db, close } = connect({ url: cluster.url, log });
     try {
       await migrate(pool, { log });
-      await measure({ db, clock: systemClock, random: systemRandom, log }, folder);
+      const base = { db, clock: systemClock, random: systemRandom, log };
+      const posture = openPosture(base, pool);
+      try {
+        await measure({ ...base, posture }, folder);
+      } finally {
+        await posture.stop();
+      }
     } finally {
       await close();
     }
@@ -55,7 +63,10 @@ export async function benchKnowledge(): Promise<void> {
   }
 }
 
-async function measure(context: Context, folder: string): Promise<void> {
+/** Whoever reads findings asks the read model. */
+type Measured = Context & { readonly posture: Posture };
+
+async function measure(context: Measured, folder: string): Promise<void> {
   const script = join(import.meta.dirname, 'knowledge-files.ts');
   const written = timeProcess(
     { program: process.execPath, arguments: [script, folder] },
@@ -152,7 +163,7 @@ async function makeFleet(context: Context): Promise<void> {
   await sql`analyze`.execute(context.db);
 }
 
-async function measureNewAdvisory(context: Context): Promise<void> {
+async function measureNewAdvisory(context: Measured): Promise<void> {
   await makeFleet(context);
   const { rows } = await sql<{ software: string; names: string }>`
     select count(*) as software, count(distinct source) as names from software`.execute(context.db);
@@ -169,9 +180,7 @@ async function measureNewAdvisory(context: Context): Promise<void> {
     const started = performance.now();
     await take(context, 'debian-osv', advisory(id, target.source), false);
     imports.push(performance.now() - started);
-    const page = await context.db
-      .transaction()
-      .execute((trx: Transact) => listFindings(trx, { vulnerability: id, limit: 10 }));
+    const page = await listFindings(context, { vulnerability: id, limit: 10 });
     if (!page.ok || page.value.total === 0) throw new Error(`${id} is not visible`);
     times.push(performance.now() - started);
   }
