@@ -22,6 +22,12 @@ const closings: Readonly<Record<string, ClosedHow>> = {
   no_longer_vulnerable: 'no_longer_vulnerable',
 };
 
+/** The reasons that remediate. */
+export const remediatingReasons: readonly string[] = Object.keys(closings).filter((reason) => {
+  const how = closings[reason];
+  return how !== undefined && isRemediation(how);
+});
+
 /** How an exposure ended, by the `reason` of its evidence. One that is not known here remediates nothing. */
 export function closedHow(reason: string | null): ClosedHow {
   return (reason === null ? undefined : closings[reason]) ?? 'no_longer_vulnerable';
