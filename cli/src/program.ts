@@ -52,6 +52,10 @@ const nouns: Readonly<Record<string, Noun>> = {
     load: () => import('./commands/explain.ts'),
   },
   patch: { summary: 'what can be deployed', load: () => import('./commands/patch.ts') },
+  remediation: {
+    summary: 'how long findings take to be remediated, and how many are open',
+    load: () => import('./commands/remediation.ts'),
+  },
   mitigation: {
     summary: 'what helps where there is no patch',
     load: () => import('./commands/mitigation.ts'),

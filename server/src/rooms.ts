@@ -14,6 +14,7 @@ import { routes as mitigation } from './mitigation/routes.ts';
 import { routes as notify } from './notify/routes.ts';
 import { routes as patchJob } from './patch-job/routes.ts';
 import { routes as patch } from './patch/routes.ts';
+import { routes as remediation } from './remediation/routes.ts';
 import { routes as report } from './report/routes.ts';
 import { routes as search } from './search/routes.ts';
 import { routes as sla } from './sla/routes.ts';
@@ -38,6 +39,7 @@ export const rooms: readonly Room[] = [
   sla,
   search,
   report,
+  remediation,
   patchJob,
   deployment,
   notify,
