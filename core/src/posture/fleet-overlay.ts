@@ -23,6 +23,7 @@ export function delegate(
     affectedBy: (vulnerability) => fleet.affectedBy(vulnerability),
     byStatus: (pair) => fleet.byStatus(pair),
     findingsOf: (asset) => fleet.findingsOf(asset),
+    exposedSince: (from) => fleet.exposedSince(from),
     risk: (asset) => fleet.risk(asset),
     openFindings: (asset) => fleet.openFindings(asset),
     risksSettled: fleet.risksSettled,

@@ -13,12 +13,14 @@ import { AssetTable } from './asset-table.ts';
 import { addAll, assetSet, intersection, union, type AssetSet, type ReadonlyAssetSet } from './asset-set.ts';
 import { Carriers } from './carriers.ts';
 import { Exceptions } from './exceptions.ts';
+import { exposedSince } from './exposed-since.ts';
 import { ExposureRows } from './exposure-rows.ts';
 import type { AssetFacts, FleetChange, SoftwareFacts, VulnerabilityFacts } from './facts.ts';
 import { acceptedStatusesOf, affectedByPairs, exposedTo, findingsOf } from './findings.ts';
 import type {
   AssetReading,
   ExposedFindingStatus,
+  ExposedSince,
   FindingPair,
   FleetDanger,
   FleetFinding,
@@ -335,6 +337,10 @@ export class Fleet implements FleetReading {
 
   findingsOf(asset: number): FleetFinding[] {
     return this.#table.live.has(asset) ? findingsOf(this.#sources, asset) : [];
+  }
+
+  exposedSince(from: number): Sliced<ExposedSince> {
+    return exposedSince(this.#sources, from);
   }
 
   /** Findings of live assets by pair and status. */

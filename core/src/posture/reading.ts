@@ -116,6 +116,14 @@ export interface FleetFinding {
   readonly acceptance: string | null;
 }
 
+/** No asset is in both; those in neither have to be looked at. */
+export interface ExposedSince {
+  /** Live assets on which all that can open a finding came before the moment. */
+  readonly earlier: ReadonlyAssetSet;
+  /** Those on which all of it came at the moment or later. */
+  readonly later: ReadonlyAssetSet;
+}
+
 export interface FleetReading {
   /** Raised with every change. */
   readonly version: number;
@@ -148,6 +156,8 @@ export interface FleetReading {
   byStatus(pair: number): ReadonlyMap<ExposedFindingStatus, ReadonlyAssetSet>;
   /** All findings of an asset that are not fixed, by pair index. Empty for one that is retired. */
   findingsOf(asset: number): FleetFinding[];
+  /** When software that assets are exposed to came there, before a moment or later (milliseconds since 1970). */
+  exposedSince(from: number): Sliced<ExposedSince>;
 
   // Assets, judged -----------------------------------------------------------------------------------------------------
   readonly tags: TagGraph;

@@ -5,12 +5,13 @@
 import type { Plan } from '../../query/plan.ts';
 import { addAll, addIds, assetSet, difference, intersection, union } from '../asset-set.ts';
 import type { AssetSet, ReadonlyAssetSet } from '../asset-set.ts';
-import type { FindingPair } from '../reading.ts';
+import type { ExposedSince, FindingPair } from '../reading.ts';
 import { isLocal } from './asset-plan.ts';
 import { unitsOf, type Asking, type FindingSets } from './asking.ts';
 import {
   asksAssetsOnly,
   assetPlansOf,
+  momentsOf,
   reduceOf,
   restHolds,
   restKey,
@@ -74,6 +75,11 @@ class FoundFindings {
   }
 }
 
+interface Since extends ExposedSince {
+  readonly notEarlier: ReadonlyAssetSet;
+  readonly notLater: ReadonlyAssetSet;
+}
+
 interface Undecided {
   readonly rest: Rest;
   readonly assets: ReadonlyAssetSet;
@@ -86,6 +92,9 @@ class PairByPair {
   readonly #byRest = new Map<string, ReadonlyAssetSet>();
   /** By what is left: of the assets of a pair those that are meant. Pairs of one software have the very same set. */
   readonly #common = new Map<string, Map<ReadonlyAssetSet, ReadonlyAssetSet>>();
+
+  /** By moment: what assets had before it. */
+  readonly #since = new Map<number, Since>();
 
   constructor(asking: Asking) {
     this.#asking = asking;
@@ -105,6 +114,8 @@ class PairByPair {
       if (rest === null) continue;
       for (const plan of assetPlansOf(rest))
         if (!this.#assets.has(plan)) this.#assets.set(plan, yield* this.#asking.assets(plan));
+      for (const from of momentsOf(rest))
+        if (!this.#since.has(from)) this.#since.set(from, yield* this.#moment(from));
       const base = this.#affected(pair.index);
       if (base.isEmpty) continue;
       if (rest.kind !== 'all' && pace.spent(unitsOf(base) * costOf(rest))) yield;
@@ -145,6 +156,8 @@ class PairByPair {
         return this.#commonOnce(rest.key, base, this.#selected(rest.plan));
       case 'status':
         return this.#inStatus(pair, rest.statuses, base);
+      case 'seen':
+        return this.#seen(rest, base, single);
       case 'one':
         if (!single) return assetSet();
         return rest.within === null ? base : this.#inStatus(pair, [rest.within], base);
@@ -157,6 +170,32 @@ class PairByPair {
       default:
         return rest satisfies never;
     }
+  }
+
+  *#moment(from: number): Sliced<Since> {
+    const { fleet } = this.#asking;
+    const { earlier, later } = yield* fleet.exposedSince(from);
+    const { live } = fleet.assets;
+    return { earlier, later, notEarlier: difference(live, earlier), notLater: difference(live, later) };
+  }
+
+  /** Of `base` those that were first seen so or, for `most`, may have been. */
+  #seen(
+    { from, later, verdictsBefore }: Extract<Rest, { kind: 'seen' }>,
+    base: ReadonlyAssetSet,
+    most: boolean,
+  ): ReadonlyAssetSet {
+    const since = this.#since.get(from);
+    if (since === undefined) throw new Error('a moment was not looked at before it was needed');
+    const common = (name: keyof Since): ReadonlyAssetSet =>
+      this.#commonOnce(`${name} ${String(from)}`, base, since[name]);
+    // Whatever came later is seen later; what came before is seen before only if its verdict was there by then.
+    if (later) {
+      if (!most) return common('later');
+      return verdictsBefore ? common('notEarlier') : base;
+    }
+    if (most) return common('notLater');
+    return verdictsBefore ? common('earlier') : assetSet();
   }
 
   #commonOnce(key: string, base: ReadonlyAssetSet, assets: ReadonlyAssetSet): ReadonlyAssetSet {
@@ -256,7 +295,7 @@ function costOf(rest: Rest): number {
 
 function asksSingle(rest: Rest): boolean {
   if (rest.kind === 'and' || rest.kind === 'or') return rest.parts.some(asksSingle);
-  return rest.kind === 'one';
+  return rest.kind === 'one' || rest.kind === 'seen';
 }
 
 /** Of a plan that asks for the vulnerability beside other things, only its pairs come into question. Null: any. */

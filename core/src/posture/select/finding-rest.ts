@@ -4,7 +4,8 @@
  * or for what only the single finding has.
  */
 import type { QueryRecord } from '../../query/evaluate.ts';
-import { keyOf, type Plan } from '../../query/plan.ts';
+import { keyOf, type Assertion, type Plan } from '../../query/plan.ts';
+import type { Operand } from '../../query/query.ts';
 import type { SoftwareFacts } from '../facts.ts';
 import { fleetPatches } from '../patches.ts';
 import type { Carrying, ExposedFindingStatus, FindingPair, FleetFinding } from '../reading.ts';
@@ -31,6 +32,17 @@ export type Rest =
   /** The asset is one of which the plan is true. */
   | { readonly kind: 'assets'; readonly key: string; readonly plan: Plan }
   | { readonly kind: 'status'; readonly key: string; readonly statuses: readonly ExposedFindingStatus[] }
+  /**
+   * First seen at `from` (milliseconds since 1970) or later or, without `later`, before. `verdicts`: whether all software of
+   * the pair is known to be vulnerable since before that; then it is its coming to the asset that counts.
+   */
+  | {
+      readonly kind: 'seen';
+      readonly key: string;
+      readonly from: number;
+      readonly later: boolean;
+      readonly verdictsBefore: boolean;
+    }
   /** To be asked of each finding; `within`: only those in this status can be meant, where it is given. */
   | {
       readonly kind: 'one';
@@ -96,7 +108,7 @@ export function restKey(rest: Rest): string {
 function leafReduce(asking: Asking, leaf: LeafPlan): Reduce {
   const { fleet, now, tagNames } = asking;
   const test = compileLeaf(leaf, now, tagNames);
-  const { field, condition } = leaf.predicate;
+  const { field } = leaf.predicate;
   if (pairFields.has(field)) {
     const ofDanger: Rest[] = [];
     return (pair) => {
@@ -135,7 +147,7 @@ function leafReduce(asking: Asking, leaf: LeafPlan): Reduce {
       return (pair) => (canBe(pair.danger) ? one : never);
     }
     case 'first_seen':
-      return (pair) => seenSince(pair, now, condition.op, test) ?? one;
+      return seenReduce(leaf, now, tagNames) ?? (() => one);
     default:
       return () => one;
   }
@@ -146,20 +158,67 @@ function factRecord(fact: ReturnType<QueryRecord['field']>): QueryRecord {
 }
 
 /**
- * Nothing is first seen before its verdict, nor later than now: where the condition says the same of both ends, it does of all
- * between. (A comparison with one bound, or a known moment, is true of a run of moments without gaps, or false of one.)
+ * A comparison of `first_seen` is true from some moment on, or until then. A range and a period are two of them. Nothing is first
+ * seen before its verdict, so where all of these are later it is decided for the pair.
  */
-function seenSince(
-  { carriers }: FindingPair,
-  now: number,
-  op: string,
-  test: (record: QueryRecord) => boolean,
-): Rest | null {
-  if (op !== '<' && op !== '<=' && op !== '>' && op !== '>=') return null;
-  const from = carriers.reduce((least, { verdict }) => Math.min(least, verdict.since), Infinity);
-  if (from > now) return null;
-  const earliest = test(factRecord(from));
-  return earliest === test(factRecord(Number.MAX_SAFE_INTEGER)) ? constant(earliest) : null;
+function seenReduce(leaf: LeafPlan, now: number, tagNames: readonly string[]): Reduce | null {
+  const { condition } = leaf.predicate;
+  const ends = endsOf(condition);
+  if (ends !== null) {
+    const reduces = ends.map((end) =>
+      seenReduce(
+        { ...leaf, key: `${leaf.key} ${end.op}`, predicate: { ...leaf.predicate, condition: end } },
+        now,
+        tagNames,
+      ),
+    );
+    const [from, to] = reduces;
+    return from && to ? joined(leaf.holds ? 'and' : 'or', [from, to]) : null;
+  }
+  if (!('value' in condition)) return null;
+  const test = compileLeaf(leaf, now, tagNames);
+  const holdsAt = (at: number): boolean => test(factRecord(at));
+  const before = holdsAt(0);
+  const later = holdsAt(Number.MAX_SAFE_INTEGER);
+  if (before === later) return () => constant(later);
+  const from = firstUnlike(holdsAt, before);
+  return ({ carriers }) => {
+    let [earliest, latest] = [Infinity, -Infinity];
+    for (const { verdict } of carriers) {
+      earliest = Math.min(earliest, verdict.since);
+      latest = Math.max(latest, verdict.since);
+    }
+    if (earliest >= from) return constant(later);
+    const verdictsBefore = latest < from;
+    return { kind: 'seen', key: `${leaf.key} ${String(verdictsBefore)}`, from, later, verdictsBefore };
+  };
+}
+
+type Comparing = Extract<Assertion, { readonly value: Operand }>;
+
+/** `7d..30d`, and a day, as two comparisons; null where it is one already, or none. */
+function endsOf(condition: Assertion): [Comparing, Comparing] | null {
+  if (condition.op === 'range')
+    return [
+      { op: '>=', value: condition.from },
+      { op: '<=', value: condition.to },
+    ];
+  if (condition.op !== '=' && condition.op !== ':') return null;
+  return [
+    { op: '>=', value: condition.value },
+    { op: '<=', value: condition.value },
+  ];
+}
+
+/** The first moment at which the answer is another than `before`; it changes once. */
+function firstUnlike(holdsAt: (at: number) => boolean, before: boolean): number {
+  let [like, unlike] = [0, Number.MAX_SAFE_INTEGER];
+  while (unlike - like > 1) {
+    const middle = Math.floor((like + unlike) / 2);
+    if (holdsAt(middle) === before) like = middle;
+    else unlike = middle;
+  }
+  return unlike;
 }
 
 function* relatedReduce(asking: Asking, part: RelatedPlan): Sliced<Reduce> {
@@ -241,6 +300,8 @@ export function restHolds(
       return isIn(rest.plan, finding.asset);
     case 'status':
       return rest.statuses.includes(finding.status);
+    case 'seen':
+      return finding.firstSeenAt >= rest.from === rest.later;
     case 'one':
       return rest.holds(finding);
     default:
@@ -254,8 +315,14 @@ export function assetPlansOf(rest: Rest): Plan[] {
   return rest.kind === 'and' || rest.kind === 'or' ? rest.parts.flatMap(assetPlansOf) : [];
 }
 
+/** Moments in what is left, of which it has to be known what assets had before. */
+export function momentsOf(rest: Rest): number[] {
+  if (rest.kind === 'seen') return [rest.from];
+  return rest.kind === 'and' || rest.kind === 'or' ? rest.parts.flatMap(momentsOf) : [];
+}
+
 /** Whether what is left is nothing but assets. */
 export function asksAssetsOnly(rest: Rest): boolean {
   if (rest.kind === 'and' || rest.kind === 'or') return rest.parts.every(asksAssetsOnly);
-  return rest.kind !== 'one' && rest.kind !== 'status';
+  return rest.kind === 'all' || rest.kind === 'none' || rest.kind === 'assets';
 }

@@ -10,11 +10,12 @@ import { vulnerabilityScore } from '../../risk/vulnerability-score.ts';
 import type { SlaRule } from '../../finding/sla.ts';
 import type { TagGraph } from '../../tag/dependencies.ts';
 import { AssetTable } from '../asset-table.ts';
-import { assetSet, type ReadonlyAssetSet } from '../asset-set.ts';
+import { assetSet, difference, type ReadonlyAssetSet } from '../asset-set.ts';
 import type { AssetContact, AssetFacts, SoftwareFacts, VulnerabilityFacts } from '../facts.ts';
 import type {
   Carrying,
   ExposedFindingStatus,
+  ExposedSince,
   FindingPair,
   FleetDanger,
   FleetFinding,
@@ -23,6 +24,7 @@ import type {
   Truths,
 } from '../reading.ts';
 import { assetRecord, findingRecord } from './records.ts';
+import type { Sliced } from './selection.ts';
 
 export interface PlainFacts {
   readonly assets: readonly AssetFacts[];
@@ -206,6 +208,26 @@ export class PlainFleet implements FleetReading {
         } satisfies FleetFinding,
       ];
     });
+  }
+
+  *exposedSince(from: number): Sliced<ExposedSince> {
+    const sinceOf = ({ since, stale }: AssetFacts): number[] =>
+      [...Array.from(since), ...stale.map((one) => one.since)].map((at) => (at + 1_577_836_800) * 1000);
+    const where = (test: (at: number) => boolean) =>
+      assetSet(
+        this.#facts.assets
+          .filter((asset) => !asset.retired && sinceOf(asset).every(test))
+          .map(({ id }) => id),
+      );
+    const earlier = where((at) => at < from);
+    yield;
+    return {
+      earlier,
+      later: difference(
+        where((at) => at >= from),
+        earlier,
+      ),
+    };
   }
 
   tag(name: string): Truths | null {
