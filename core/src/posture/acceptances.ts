@@ -17,12 +17,12 @@ import { keyOf, plan, type Plan } from '../query/plan.ts';
 import { byPrecedence, candidates, isAgeing, scopeOf, type Rest, type Scope } from './acceptance-in-force.ts';
 import { questionsOf, remaining } from './acceptance-plan.ts';
 import { readAcceptanceScope, type ScopeTags } from './acceptance-scope.ts';
-import { addAll, assetSet, difference, intersection, union } from './asset-set.ts';
+import { addAll, assetSet, difference, intersection, removeAll, union } from './asset-set.ts';
 import type { AssetSet, ReadonlyAssetSet } from './asset-set.ts';
 import type { AssetTruths } from './evaluate-tag.ts';
 import type { RiskAcceptance } from './facts.ts';
 import { pairRecord } from './pair-facts.ts';
-import type { FindingPair, FleetReading } from './reading.ts';
+import type { FleetReading } from './reading.ts';
 import { atOnce, type Sliced } from './select/selection.ts';
 
 /** What is not as it was at the last refresh. */
@@ -66,7 +66,7 @@ export class Acceptances {
   readonly #entries = new Map<number, readonly Entry[]>();
   readonly #covered = new Map<number, ReadonlyMap<string, ReadonlyAssetSet>>();
   #live: ReadonlyAssetSet = assetSet();
-  #anywhere: AssetSet = assetSet();
+  #anywhere: AssetSet | null = null;
   /** Pairs below this have been judged. */
   #judged = 0;
   #agedAt = -Infinity;
@@ -115,9 +115,21 @@ export class Acceptances {
     const { added, gone } = this.#enforce(fleet, change.tags, now);
     for (const rest of this.#rests.values())
       this.#askAgain(fleet, rest, isAged && rest.ageing ? 'all' : change.assets, now, effect);
-    for (const scope of gone) for (const pair of scope.pairs) toJudge.add(pair);
-    for (const scope of added) for (const pair of candidates(fleet, scope)) toJudge.add(pair);
-    if (toJudge.size > 0) yield* this.#judge(fleet, toJudge, now, effect);
+    // Pairs that are to be judged anew by all acceptances, and those that only some come to or go from.
+    const turn: Turn = { fleet, now, differing: new Set() };
+    for (const scope of gone) {
+      for (const pair of scope.pairs) {
+        const before = this.#entries.get(pair) ?? nothing;
+        this.#put(
+          turn,
+          pair,
+          before.filter((entry) => entry.scope !== scope),
+        );
+      }
+    }
+    for (const scope of added) yield* this.#add(turn, scope, toJudge);
+    if (toJudge.size > 0) yield* this.#judge(turn, toJudge);
+    for (const rest of turn.differing) addAll(effect, rest.assets);
     this.#forgetRests();
     return { assets: effect };
   }
@@ -161,7 +173,7 @@ export class Acceptances {
 
   /** Assets that some acceptance may cover a finding of: on all others nothing is accepted. */
   get anywhere(): ReadonlyAssetSet {
-    return this.#anywhere;
+    return (this.#anywhere ??= union([...this.#rests.values()].map((rest) => rest.assets)));
   }
 
   /** Pairs that an acceptance in force speaks of. */
@@ -244,20 +256,25 @@ export class Acceptances {
     effect: AssetSet,
   ): void {
     if (changed !== 'all' && changed.isEmpty) return;
-    const before = rest.assets;
-    if (changed === 'all') rest.assets = this.#ask(fleet, rest.plan, now, this.#live);
-    else {
-      const [within, kept] = [intersection(changed, this.#live), difference(before, changed)];
-      const asked = this.#ask(fleet, rest.plan, now, within);
-      addAll(kept, asked);
-      for (const set of [within, asked]) set.dispose();
-      rest.assets = kept;
+    const some = changed === 'all' ? null : intersection(changed, this.#live);
+    const after = this.#ask(fleet, rest.plan, now, some ?? this.#live);
+    const before = changed === 'all' ? rest.assets.clone() : intersection(rest.assets, changed);
+    const [gone, come] = [difference(before, after), difference(after, before)];
+    if (!gone.isEmpty || !come.isEmpty) {
+      // In its place: a change is mostly of few assets, and the set may be of very many.
+      removeAll(rest.assets, gone);
+      addAll(rest.assets, come);
+      addAll(effect, gone);
+      addAll(effect, come);
+      this.#forgetAnywhere();
     }
-    for (const differing of [difference(before, rest.assets), difference(rest.assets, before)]) {
-      addAll(effect, differing);
-      differing.dispose();
-    }
-    before.dispose();
+    for (const set of [after, before, gone, come]) set.dispose();
+    some?.dispose();
+  }
+
+  #forgetAnywhere(): void {
+    this.#anywhere?.dispose();
+    this.#anywhere = null;
   }
 
   #ask(fleet: FleetReading, question: Plan, now: number, within: ReadonlyAssetSet): AssetSet {
@@ -265,7 +282,22 @@ export class Acceptances {
     return intersection(within, this.#truths(fleet, question, now, within).holds);
   }
 
-  *#judge(fleet: FleetReading, toJudge: ReadonlySet<number>, now: number, effect: AssetSet): Sliced<void> {
+  /** Puts a new acceptance on all pairs that it speaks of, but for those that are judged anew anyway. */
+  *#add(turn: Turn, scope: Scope, judged: ReadonlySet<number>): Sliced<void> {
+    const { fleet, now } = turn;
+    let asked = 0;
+    for (const index of candidates(fleet, scope)) {
+      if (++asked % ASKED_AT_ONCE === 0) yield;
+      if (judged.has(index)) continue;
+      const rest = this.#restOf(fleet, scope, pairRecord(fleet, fleet.pair(index)), now);
+      if (rest === null) continue;
+      const before = this.#entries.get(index) ?? nothing;
+      this.#put(turn, index, [...before, { scope, rest }].sort(byEntry));
+    }
+  }
+
+  *#judge(turn: Turn, toJudge: ReadonlySet<number>): Sliced<void> {
+    const { fleet, now } = turn;
     const byVulnerability = new Map<string, Scope[]>();
     const byPackage = new Map<string, Scope[]>();
     const others: Scope[] = [];
@@ -281,10 +313,8 @@ export class Acceptances {
         else list.push(scope);
       }
     }
-    const differing = new Set<Rest>();
     let asked = 0;
     for (const index of toJudge) {
-      const before = this.#entries.get(index) ?? nothing;
       const pair = fleet.pair(index);
       const named = [
         byVulnerability.get(fleet.vulnerability(pair.vulnerability).id.toLowerCase()),
@@ -295,17 +325,27 @@ export class Acceptances {
         asked = 0;
         yield;
       }
-      const after = this.#entriesOf(fleet, pair, scopes, now);
-      if (after.length === 0) this.#entries.delete(index);
-      else this.#entries.set(index, after);
-      const has = (list: readonly Entry[], one: Entry): boolean =>
-        list.some((each) => each.scope === one.scope && each.rest === one.rest);
-      for (const entry of before) if (!has(after, entry)) differing.add(entry.rest);
-      for (const entry of after) if (!has(before, entry)) differing.add(entry.rest);
-      for (const { scope } of before) scope.pairs.delete(index);
-      for (const { scope } of after) scope.pairs.add(index);
+      const entries: Entry[] = [];
+      const record = pairRecord(fleet, pair);
+      for (const scope of scopes) {
+        const rest = this.#restOf(fleet, scope, record, now);
+        if (rest !== null) entries.push({ scope, rest });
+      }
+      this.#put(turn, index, entries.sort(byEntry));
     }
-    for (const rest of differing) addAll(effect, rest.assets);
+  }
+
+  /** Notes what covers a pair from now on. */
+  #put({ differing }: Turn, pair: number, after: readonly Entry[]): void {
+    const before = this.#entries.get(pair) ?? nothing;
+    if (after.length === 0) this.#entries.delete(pair);
+    else this.#entries.set(pair, after);
+    const has = (list: readonly Entry[], { scope, rest }: Entry): boolean =>
+      list.some((each) => each.scope === scope && each.rest === rest);
+    for (const entry of before) if (!has(after, entry)) differing.add(entry.rest);
+    for (const entry of after) if (!has(before, entry)) differing.add(entry.rest);
+    for (const { scope } of before) scope.pairs.delete(pair);
+    for (const { scope } of after) scope.pairs.add(pair);
   }
 
   #forgetRests(): void {
@@ -314,27 +354,8 @@ export class Acceptances {
       if (used.has(rest)) continue;
       this.#rests.delete(key);
       rest.assets.dispose();
+      this.#forgetAnywhere();
     }
-    this.#anywhere.dispose();
-    this.#anywhere = union([...this.#rests.values()].map((rest) => rest.assets));
-  }
-
-  #entriesOf(
-    fleet: FleetReading,
-    pair: FindingPair,
-    scopes: readonly Scope[],
-    now: number,
-  ): readonly Entry[] {
-    if (scopes.length === 0) return nothing;
-    const entries: Entry[] = [];
-    const record = pairRecord(fleet, pair);
-    for (const scope of scopes) {
-      const rest = this.#restOf(fleet, scope, record, now);
-      if (rest !== null) entries.push({ scope, rest });
-    }
-    return entries.length < 2
-      ? entries
-      : entries.sort((a, b) => byPrecedence(a.scope.acceptance, b.scope.acceptance));
   }
 
   /** What is left of a scope for a pair; null: it covers nothing of it. */
@@ -352,6 +373,7 @@ export class Acceptances {
         const ageing = isAgeing(left);
         rest = { key, plan: left, ageing, assets: this.#ask(fleet, left, now, this.#live) };
         this.#rests.set(key, rest);
+        this.#forgetAnywhere();
       }
     }
     scope.rests.set(answers, rest);
@@ -359,5 +381,14 @@ export class Acceptances {
   }
 }
 
+/** One refresh. */
+interface Turn {
+  readonly fleet: FleetReading;
+  readonly now: number;
+  /** Questions whose assets some pair has come to, or gone from. */
+  readonly differing: Set<Rest>;
+}
+
 const nothing: readonly Entry[] = [];
+const byEntry = (a: Entry, b: Entry): number => byPrecedence(a.scope.acceptance, b.scope.acceptance);
 const nothingCovered: ReadonlyMap<string, ReadonlyAssetSet> = new Map();
