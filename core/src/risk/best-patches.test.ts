@@ -1,3 +1,4 @@
+// Longer than 400 lines because every promise of the choice is held to the same definitions and the same brute force.
 import { createRequire } from 'node:module';
 import fc from 'fast-check';
 import type { Highs } from 'highs';
