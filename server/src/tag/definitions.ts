@@ -153,7 +153,10 @@ export function neededRefusal(name: string, needs: readonly TagNeed[], what: 'de
     code: 'tag_needed',
     message: `the tag ${name} cannot be ${what}: ${shown}${more}`,
     whatToDo: 'change, delete or archive these first',
-    problems: sentences.slice(0, 100).map((message) => ({ path: '', message })),
+    // The message names the first few.
+    ...(sentences.length > 5
+      ? { problems: sentences.slice(5, 100).map((message) => ({ path: '', message })) }
+      : {}),
   };
 }
 

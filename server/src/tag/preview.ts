@@ -12,7 +12,7 @@ import type { QueryNote } from '@fixpoint/core/query/query.ts';
 import type { Moving, TagPreview, TagPreviewRequest } from '@fixpoint/contract/tag.ts';
 import type { ServerContext } from '../app.ts';
 import { assetsByReference } from '../asset/commands.ts';
-import { answer, type Answer } from '../refusal.ts';
+import { answer, type Answer, type Refusal } from '../refusal.ts';
 import { mergedRequest } from './commands.ts';
 import { graphRefused, judgeTogether, neededRefusal, needsOf, readDefinition } from './definitions.ts';
 import { unknownTag } from './members.ts';
@@ -31,7 +31,7 @@ export async function previewTagChange(
   const now = context.clock.now().getTime();
   return await context.posture.run(function* (fleet): Sliced<Answer<TagPreview>> {
     const read = changeOf(fleet, request, ids);
-    if (!read.ok) return read;
+    if (!read.ok) return inDefinition(read);
     const { change, notes } = read.value;
     const graph = fleet.tags;
     if (change.kind === 'delete') {
@@ -40,7 +40,7 @@ export async function previewTagChange(
     }
     const before = [...graph.definitions.values()];
     const judged = judgeTogether(before, definitionsAfter(before, change), request.tag, users);
-    if (!judged.ok) return judged;
+    if (!judged.ok) return inDefinition(judged);
     const rules = users.criticality.map(({ name, query, criticality }): CriticalityRule => {
       const level = criticalities.find((each) => each === criticality);
       if (level === undefined) throw new Error(`${String(criticality)} is no criticality`);
@@ -51,6 +51,14 @@ export async function previewTagChange(
       ? answer({ ...shown(fleet, preview, request.tag), notes: [...notes] })
       : graphRefused(preview, request.tag);
   });
+}
+
+/** What is wrong with a definition, at its place in the request. */
+function inDefinition(refusal: Refusal): Refusal {
+  const problems = refusal.problems?.map((problem) =>
+    problem.path === '' ? problem : { ...problem, path: `/definition${problem.path}` },
+  );
+  return problems === undefined ? refusal : { ...refusal, problems };
 }
 
 function changeOf(

@@ -303,6 +303,10 @@ describe('before saving', () => {
     expect(await refused('POST', '/tags/preview', { tag: 'm', definition: { rule: 'tag = not-m' } })).toEqual(
       [409, 'tag_cycle'],
     );
+    const wrong = { tag: 'new', definition: { rule: 'tag = mm' } };
+    expect((await call('POST', '/tags/preview', wrong)).body.error.problems).toMatchObject([
+      { path: '/definition/rule', at: 0, length: 8, suggestions: ['m'] },
+    ]);
     expect(await refused('POST', '/tags/preview', { tag: 'm', definition: null })).toEqual([
       409,
       'tag_needed',
