@@ -69,6 +69,28 @@ describe('lists', () => {
     expect([truths.holds.toArray(), truths.fails.toArray()]).toEqual([[1], [2, 3]]);
   });
 
+  test('keep their values when one of two with the same is gone for a time', () => {
+    const column = new ListColumn();
+    column.put(1, ['a', 'b'], true);
+    column.put(2, ['a', 'b', 'c'], true);
+    column.put(1, ['a'], true);
+    column.put(1, ['a', 'b'], true);
+    column.put(2, ['c'], true);
+    expect([column.valuesOf(1), column.valuesOf(2)]).toEqual([['a', 'b'], ['c']]);
+  });
+
+  test('are read anew when the number of a value has become that of another', () => {
+    const column = new ListColumn();
+    for (const [id, value] of [
+      [1, 'x'],
+      [1, 'y'],
+      [2, 'z'],
+      [3, 'x'],
+    ] as const)
+      column.put(id, [value], true);
+    expect([1, 2, 3].map((id) => column.valuesOf(id))).toEqual([['y'], ['z'], ['x']]);
+  });
+
   test('are not mixed up when values go and their numbers come again', () => {
     const column = new ListColumn();
     for (const values of [['a', 'b'], ['c'], [], [''], ['a', 'b'], ['b', 'a', 'a']]) {

@@ -17,8 +17,10 @@ export class ListColumn {
   /** Each is used once by every list that it is in. */
   readonly #values = new TextDictionary();
   readonly #lists = new CodedColumn((list) => {
-    for (const number of numbersIn(list)) this.#values.release(number);
-    this.#recent.clear();
+    let isValueGone = false;
+    for (const number of numbersIn(list)) if (this.#values.release(number)) isValueGone = true;
+    // Its number is another's soon.
+    if (isValueGone) this.#recent.clear();
   });
   /** Lists as they were written lately: most hosts report one that another has reported. */
   readonly #recent = new Map<string, string>();
@@ -91,7 +93,7 @@ export class ListColumn {
     if (texts.length === 0) return '';
     const written = texts.join(separator);
     const recent = this.#recent.get(written);
-    if (recent !== undefined) return recent;
+    if (recent !== undefined && this.#lists.has(recent)) return recent;
     const known = this.#packed(texts, (text) => this.#values.find(text));
     // A list with something new in it (0) is none that there is.
     const list = this.#lists.has(known)
