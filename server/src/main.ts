@@ -78,7 +78,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     const { db } = connection;
     const keys = await loadKeys(db, { clock, random });
     const posture = openPosture({ db, clock, random, log }, connection.pool);
-    cleanups.push(posture.stop);
+    cleanups.push(() => posture.stop());
     const knownAgents = openKnownAgents({ pool: connection.pool, log });
     const context: ServerContext = { db, clock, random, log, config, keys, posture, knownAgents };
     const operatorTokenFile = await writeOperatorToken(context, dataFolder);
