@@ -2,13 +2,16 @@
  * Check-ins as agents send them: over HTTP with their sessions, to a whole server with PostgreSQL on the same machine. The
  * client is a process of its own on the same processors.
  */
+import { readdirSync, readFileSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { sql } from 'kysely';
 import { pino } from 'pino';
 import { diffPackages, packagesDigest } from '@fixpoint/core/inventory/digest.ts';
 import { buildApp, type ServerContext } from '@fixpoint/server/app.ts';
 import { openKnownAgents } from '@fixpoint/server/asset/known-agents.ts';
+import { insertChanges, lockAssetsForInventory, storeInventories } from '@fixpoint/server/asset/store.ts';
 import { issueAgentSession } from '@fixpoint/server/auth/agent-session.ts';
 import { loadKeys } from '@fixpoint/server/auth/keys.ts';
 import { systemClock } from '@fixpoint/server/clock.ts';
@@ -34,12 +37,15 @@ const size: FleetSize = { assets: 20_000, packages: 10_000, packagesPerAsset: 30
 const connections = 64;
 const changedConnections = 512;
 const targetPerSecond = 5_000;
+const batch = 250;
 
 interface Measured {
   readonly url: string;
   readonly context: ServerContext;
   readonly fleet: CheckInFleet;
   readonly folder: string;
+  /** Of the PostgreSQL that was started here. */
+  readonly postmaster: number | null;
 }
 
 async function withServer(work: (server: Measured) => Promise<void>): Promise<void> {
@@ -62,7 +68,7 @@ async function withServer(work: (server: Measured) => Promise<void>): Promise<vo
       const app = await buildApp(context, { rooms });
       try {
         const url = await app.listen({ host: '127.0.0.1', port: 0 });
-        await work({ url, context, fleet, folder });
+        await work({ url, context, fleet, folder, postmaster: cluster.postmaster?.pid ?? null });
       } finally {
         await app.close();
       }
@@ -73,6 +79,23 @@ async function withServer(work: (server: Measured) => Promise<void>): Promise<vo
     await cluster.stop();
     await rm(folder, { recursive: true, force: true });
   }
+}
+
+/** Processor time of all processes of PostgreSQL so far, in seconds (proc(5): fields 14 and 15, a hundredth each). */
+function databaseSeconds(postmaster: number | null): number {
+  if (postmaster === null) return 0;
+  let ticks = 0;
+  for (const name of readdirSync('/proc').filter((entry) => /^\d+$/u.test(entry))) {
+    try {
+      const fields = readFileSync(`/proc/${name}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
+      if (Number(name) === postmaster || Number(fields[1]) === postmaster) {
+        ticks += Number(fields[11]) + Number(fields[12]);
+      }
+    } catch {
+      // It has ended meanwhile.
+    }
+  }
+  return ticks / 100;
 }
 
 async function load(
@@ -92,17 +115,19 @@ async function load(
   await writeFile(file, `${lines.join('\n')}\n`);
   const script = join(import.meta.dirname, 'load.ts');
   const before = process.cpuUsage();
+  const databaseBefore = databaseSeconds(server.postmaster);
   const output = await outputOfProcess({
     program: process.execPath,
     arguments: [script, url, file, String(options.connections), String(options.seconds)],
   });
   const { user, system } = process.cpuUsage(before);
+  const databaseTook = databaseSeconds(server.postmaster) - databaseBefore;
   const result: LoadResult = JSON.parse(output);
   const others = Object.keys(result.statuses).filter((status) => status !== '200');
   if (others.length > 0) throw new Error(`${JSON.stringify(result.statuses)}: ${result.example ?? ''}`);
-  const perRequest = (user + system) / Math.max(1, result.requests);
+  const each = (seconds: number) => ((seconds / Math.max(1, result.requests)) * 1e6).toFixed(0);
   console.log(
-    `  ${grouped(result.requests)} requests on ${String(options.connections)} connections in ${result.seconds.toFixed(1)} s; median ${result.median.toFixed(1)} ms, 99 % within ${result.p99.toFixed(1)} ms; ${perRequest.toFixed(0)} µs of the server's processor each`,
+    `  ${grouped(result.requests)} requests on ${String(options.connections)} connections in ${result.seconds.toFixed(1)} s; median ${result.median.toFixed(1)} ms, 99 % within ${result.p99.toFixed(1)} ms; processor time of each: server ${each((user + system) / 1e6)} µs, PostgreSQL ${each(databaseTook)} µs`,
   );
   return result;
 }
@@ -149,20 +174,70 @@ export async function benchChangedCheckIns(): Promise<void> {
       const delta = diffPackages(before, after);
       return { asset, body: { collected_at: '2026-11-22T10:00:00.000Z', digests, package_delta: delta } };
     });
-    const warm = bodies.slice(0, 200);
+    const warm = bodies.slice(0, 2_000);
     await load(server, '/agent/v1/inventory', warm, { connections: changedConnections, seconds: 0 });
     const result = await load(
       server,
       '/agent/v1/inventory',
-      bodies.slice(200, Number(process.env.N ?? 1500)),
+      bodies.slice(2_000, Number(process.env.N ?? 20_000)),
       { connections: changedConnections, seconds: 0 },
     );
     rate('changed inventories over HTTP', result, 'assets/s');
   });
 }
 
+/** The writes of the same reports without what follows from them: the limit that PostgreSQL sets here. */
+export async function benchInventoryStorage(): Promise<void> {
+  console.log(
+    'changed inventories, storage alone: assets and change log by unnest, 250 in a transaction, two at a time',
+  );
+  await withServer(async ({ context, fleet, postmaster }) => {
+    for (const index of [true, false]) {
+      if (!index) await sql`drop index asset_software`.execute(context.db);
+      const before = databaseSeconds(postmaster);
+      const started = performance.now();
+      let next = 0;
+      const lane = async (): Promise<void> => {
+        while (next < fleet.ids.length) {
+          const ids = fleet.ids.slice(next, (next += batch));
+          await context.db.transaction().execute(async (trx) => {
+            const assets = [...(await lockAssetsForInventory(trx, ids)).values()];
+            await storeInventories(
+              trx,
+              assets.map((asset) => ({
+                ...asset,
+                hostname: 'host',
+                arch: 'amd64',
+                software: asset.software.map((id, i) => (i < upgraded ? id + 1 : id)),
+                host: null,
+                candidates: null,
+                residue: null,
+              })),
+              context.clock.now(),
+            );
+            const changes = assets.map(({ id, software }) => ({
+              assetId: id,
+              added: software.slice(0, upgraded),
+              removed: software.slice(0, upgraded),
+            }));
+            await insertChanges(trx, changes, context.clock.now());
+          });
+        }
+      };
+      await Promise.all([lane(), lane()]);
+      const seconds = (performance.now() - started) / 1000;
+      const each = ((databaseSeconds(postmaster) - before) / fleet.ids.length) * 1e6;
+      report(
+        index ? 'as it is' : 'without the index of assets by software',
+        `${grouped(fleet.ids.length / seconds)} assets/s; PostgreSQL ${each.toFixed(0)} µs each`,
+      );
+    }
+  });
+}
+
 if (import.meta.main) {
   const asked = process.argv[2];
-  if (asked !== 'changed') await benchUnchangedCheckIns();
-  if (asked !== 'unchanged') await benchChangedCheckIns();
+  if (asked === undefined || asked === 'unchanged') await benchUnchangedCheckIns();
+  if (asked === undefined || asked === 'changed') await benchChangedCheckIns();
+  if (asked === undefined || asked === 'storage') await benchInventoryStorage();
 }

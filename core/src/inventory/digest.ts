@@ -1,7 +1,6 @@
 import { sha256 } from '@noble/hashes/sha2.js';
 import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js';
 import canonicalize from 'canonicalize';
-import { compareText } from '../knowledge/compare-text.ts';
 import {
   inventorySections,
   type InstalledPackage,
@@ -23,11 +22,18 @@ function contentOf(p: InstalledPackage): string[] {
   ];
 }
 
-/** One text for one set of packages, whatever order they were reported in and whichever side writes it. */
-function packagesText(packages: readonly InstalledPackage[]): string {
-  const lines = packages.map((p) => [p.name, p.arch, ...contentOf(p)].join('\t'));
-  lines.sort(compareText);
-  return lines.join('\n');
+/** All that is said of a package, as one line. */
+export function packageLine(p: InstalledPackage): string {
+  return [p.name, p.arch, ...contentOf(p)].join('\t');
+}
+
+/**
+ * One text for one set of packages, whatever order they were reported in and whichever side writes it: what the digest of the
+ * section is of. Made of the lines of the packages.
+ */
+export function packagesText(packageLines: readonly string[]): string {
+  // Without a comparison of its own, texts are put in the order of their code units, as compareText does.
+  return packageLines.toSorted().join('\n');
 }
 
 /** SHA-256 (hex) of text in UTF-8. */
@@ -45,7 +51,7 @@ export function digestJson(value: unknown): string {
 /** Digests by which agent and server know, section by section, whether they hold the same inventory. */
 export function inventoryDigests(inventory: Inventory): InventoryDigests {
   return {
-    packages: digestText(packagesText(inventory.packages)),
+    packages: packagesDigest(inventory.packages),
     candidates: digestJson(inventory.candidates),
     host: digestJson(inventory.host),
     residue: digestJson(inventory.residue),
@@ -54,7 +60,7 @@ export function inventoryDigests(inventory: Inventory): InventoryDigests {
 
 /** Digest of the package section alone, for the side that has just applied a delta. */
 export function packagesDigest(packages: readonly InstalledPackage[]): string {
-  return digestText(packagesText(packages));
+  return digestText(packagesText(packages.map(packageLine)));
 }
 
 export function sameDigests(a: InventoryDigests, b: InventoryDigests): boolean {

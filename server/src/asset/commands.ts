@@ -5,6 +5,7 @@ import { answer, refuse, type Answer } from '../refusal.ts';
 import {
   assetsByIds,
   assetsNamed,
+  candidatesByIds,
   lockAsset,
   stampContact,
   updateAsset,
@@ -100,4 +101,13 @@ export async function setCriticality(
     );
   await updateAsset(trx, assetId, { criticality_set: criticality });
   return answer(row.criticality_set);
+}
+
+/** What the repositories of these assets offered when they reported last. */
+export async function storedCandidates(
+  db: Kysely<Database>,
+  ids: readonly number[],
+): Promise<Map<number, AssetRow['candidates']>> {
+  if (ids.length === 0) return new Map();
+  return new Map((await candidatesByIds(db, ids)).map((row) => [row.id, row.candidates]));
 }

@@ -15,10 +15,12 @@ import { List } from '@fixpoint/contract/list.ts';
 import { send, type Room } from '../app.ts';
 import { challenges, issueChallenge } from '../auth/agent-session.ts';
 import { saysStaleness } from '../feed-sync/stale-header.ts';
+import { openSoftwareMemory } from '../software/known.ts';
 import { checkIn } from './check-in.ts';
 import { collectContacts } from './contact.ts';
 import { enrol, openAgentSession } from './enrol.ts';
-import { takeInventory } from './inventory.ts';
+import { groupCommit } from './group-commit.ts';
+import { takeInventories, type ReportOfAgent } from './inventory-batch.ts';
 import { assetDetail, assetPage, retireAsset } from './list.ts';
 
 const mebibyte = 1024 * 1024;
@@ -37,6 +39,14 @@ const agentTags = ['agent'];
 export const routes: Room = (app, context) => {
   const answered = challenges(context.keys, context);
   const contacts = collectContacts(context);
+  const software = openSoftwareMemory();
+  const inventories = groupCommit({
+    work: async (reports: readonly ReportOfAgent[]) => await takeInventories(context, software, reports),
+    keyOf: ({ agent }) => agent.assetId,
+    mostItems: 250,
+    mostGroups: 2,
+    patienceMilliseconds: 5,
+  });
   const staleness = saysStaleness(context);
   app.addHook('onReady', async () => context.knownAgents.start());
   app.addHook('onClose', async () => {
@@ -122,7 +132,7 @@ export const routes: Room = (app, context) => {
     },
     async (request, reply) => {
       try {
-        return send(reply, await takeInventory(context, request.agent, request.body));
+        return send(reply, await inventories.run({ agent: request.agent, report: request.body }));
       } finally {
         // The agent may check in before the database has told of it.
         context.knownAgents.forget(request.agent.assetId);

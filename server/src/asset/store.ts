@@ -101,6 +101,17 @@ export async function assetsNamed(
     .execute();
 }
 
+export async function candidatesByIds(
+  db: Kysely<Database>,
+  ids: readonly number[],
+): Promise<Pick<AssetRow, 'id' | 'candidates'>[]> {
+  return await db
+    .selectFrom('asset')
+    .select(['id', 'candidates'])
+    .where(sql<boolean>`id = any(${[...ids]}::integer[])`)
+    .execute();
+}
+
 export interface AssetFilter {
   readonly assetIds: readonly number[] | null;
   readonly hostname: string | null;
@@ -156,11 +167,100 @@ export async function listAssets(
 }
 export type ListedAsset = Awaited<ReturnType<typeof listAssets>>[number];
 
-export async function insertChange(
+/** What storing an inventory needs of an asset; candidates and residue only where they are asked for. */
+export interface LockedAsset {
+  readonly id: number;
+  readonly retired_at: Date | null;
+  readonly os: string;
+  readonly os_release: string;
+  readonly software: readonly number[];
+  readonly since: readonly number[];
+  readonly digests: AssetRow['digests'];
+  readonly host: AssetRow['host'];
+  readonly residue: AssetRow['residue'];
+}
+
+/** As {@link lockAsset}, many in the order of ids, so that two that lock the same ones cannot wait for each other. */
+export async function lockAssetsForInventory(
   trx: Transact,
-  change: { asset_id: number; added: number[]; removed: number[]; at: Date },
+  ids: readonly number[],
+): Promise<Map<number, LockedAsset>> {
+  // Arrays as text that JSON can read: reading hundreds of numbers one character at a time would cost more than all else.
+  const { rows } = await sql<Omit<LockedAsset, 'software' | 'since'> & { software: string; since: string }>`
+    select id, retired_at, os, os_release, translate(software::text, '{}', '[]') as software,
+      translate(since::text, '{}', '[]') as since, digests, host, residue
+    from asset where id = any(${[...ids]}::integer[]) order by id for no key update`.execute(trx);
+  return new Map(rows.map((row) => [row.id, { ...row, ...ascending(row) }]));
+}
+
+/** Software is stored in ascending order; should it ever not be, it is brought into it. */
+function ascending(row: { readonly software: string; readonly since: string }) {
+  const [software, since] = [numbersOf(row.software), numbersOf(row.since)];
+  if (software.every((id, i) => i === 0 || id > (software[i - 1] ?? 0))) return { software, since };
+  const sinceOf = new Map(software.map((id, i) => [id, since[i] ?? 0]));
+  const sorted = [...sinceOf.keys()].toSorted((a, b) => a - b);
+  return { software: sorted, since: sorted.map((id) => sinceOf.get(id) ?? 0) };
+}
+
+function numbersOf(text: string): number[] {
+  // Of an array of integers nothing else can come.
+  const numbers: number[] = JSON.parse(text);
+  return numbers;
+}
+
+export interface StoredInventory {
+  readonly id: number;
+  readonly hostname: string;
+  readonly os: string;
+  readonly os_release: string;
+  readonly arch: string;
+  readonly software: readonly number[];
+  readonly since: readonly number[];
+  readonly digests: unknown;
+  /** Null: as it is. What does not change is not written again. */
+  readonly host: unknown;
+  readonly candidates: unknown;
+  readonly residue: unknown;
+}
+
+const arrayText = (numbers: readonly number[]) => `{${numbers.join(',')}}`;
+const jsonText = (value: unknown) => (value === null ? null : JSON.stringify(value));
+
+export async function storeInventories(
+  trx: Transact,
+  inventories: readonly StoredInventory[],
+  at: Date,
 ): Promise<void> {
-  await trx.insertInto('change_log').values(change).execute();
+  const of = <T>(value: (one: StoredInventory) => T) => inventories.map(value);
+  await sql`
+    update asset set hostname = n.hostname, os = n.os, os_release = n.os_release, arch = n.arch,
+      software = n.software::integer[], since = n.since::integer[], digests = n.digests::jsonb, inventory_at = ${at},
+      host = coalesce(n.host::jsonb, asset.host), candidates = coalesce(n.candidates::jsonb, asset.candidates),
+      residue = coalesce(n.residue::jsonb, asset.residue)
+    from unnest(${of((one) => one.id)}::integer[], ${of((one) => one.hostname)}::text[], ${of((one) => one.os)}::text[],
+      ${of((one) => one.os_release)}::text[], ${of((one) => one.arch)}::text[], ${of((one) => arrayText(one.software))}::text[],
+      ${of((one) => arrayText(one.since))}::text[], ${of((one) => jsonText(one.digests))}::text[],
+      ${of((one) => jsonText(one.host))}::text[], ${of((one) => jsonText(one.candidates))}::text[],
+      ${of((one) => jsonText(one.residue))}::text[])
+      as n (id, hostname, os, os_release, arch, software, since, digests, host, candidates, residue)
+    where asset.id = n.id`.execute(trx);
+}
+
+export async function insertChanges(
+  trx: Transact,
+  changes: readonly {
+    readonly assetId: number;
+    readonly added: readonly number[];
+    readonly removed: readonly number[];
+  }[],
+  at: Date,
+): Promise<void> {
+  if (changes.length === 0) return;
+  await sql`
+    insert into change_log (asset_id, added, removed, at)
+    select id, added::integer[], removed::integer[], ${at}
+    from unnest(${changes.map((one) => one.assetId)}::integer[], ${changes.map((one) => arrayText(one.added))}::text[],
+      ${changes.map((one) => arrayText(one.removed))}::text[]) as n (id, added, removed)`.execute(trx);
 }
 
 /** Writes that one asset was heard, without saying when it comes back. Never moves a time back. */

@@ -11,6 +11,7 @@ import { feedOf } from '../feed/feeds.ts';
 import { importFeed } from '../knowledge/import.ts';
 import { systemRandom } from '../random.ts';
 import { internSoftware } from '../software/commands.ts';
+import { openSoftwareMemory } from '../software/known.ts';
 import type { PackageToIntern } from '../software/store.ts';
 import { exposuresChanged } from './change.ts';
 import { findingCounts, findingsOfAssets, undeterminedOfAsset } from './commands.ts';
@@ -153,7 +154,7 @@ async function newAsset(hostname: string) {
           return at >= 0 ? (state.since[at] ?? 0) : Math.floor(now.getTime() / 1000) - sinceEpochSeconds;
         });
         await trx.updateTable('asset').set({ software, since, digests: '{}' }).where('id', '=', id).execute();
-        const story = await exposuresChanged(trx, context, {
+        const change = {
           assetId: id,
           uid,
           actor,
@@ -170,8 +171,10 @@ async function newAsset(hostname: string) {
           residue: more.residue ?? [],
           before: state,
           after: { software, since },
-        });
-        await appendAudits(trx, context, story);
+          differing: [...new Set(software).symmetricDifference(new Set(state.software))],
+        };
+        const stories = await exposuresChanged(trx, context, openSoftwareMemory().read(), [change]);
+        await appendAudits(trx, context, stories.flat());
         state = { software, since };
       });
     },

@@ -3,61 +3,40 @@ import {
   residueSentence,
   sinceEpochSeconds,
   statusOf,
-  type ExposedStatus,
-  type ExposureKind,
   type Undetermined,
 } from '@fixpoint/core/finding/exposure.ts';
-import { patchFor } from '@fixpoint/core/knowledge/patch.ts';
 import { productOf } from '@fixpoint/core/knowledge/ecosystem.ts';
-import { offeredVersions } from '@fixpoint/core/match/offered.ts';
-import type { Candidate, HostFacts, Residue } from '@fixpoint/core/inventory/inventory.ts';
-import type { Actor } from '@fixpoint/core/audit/events.ts';
+import type { Candidate } from '@fixpoint/core/inventory/inventory.ts';
 import type { NewAuditEvent } from '../audit/commands.ts';
 import type { Context, Transact } from '../context.ts';
-import { internSoftware, softwareOf, sourceVersionOf, type SoftwareRow } from '../software/commands.ts';
+import { storedCandidates } from '../asset/commands.ts';
+import { internSoftware, sourceVersionOf, type SoftwareRow } from '../software/commands.ts';
+import type { SoftwareReading } from '../software/known.ts';
 import { blockedBy, keysInForce } from './mitigated.ts';
 import {
   addHistory,
   carriedVulnerabilities,
-  exposureOf,
-  saveExposure,
+  exposuresOf,
+  saveExposures,
   type ClosedExposure,
   type Exposure,
   type StaleSoftware,
 } from './store.ts';
+import type { CarriedBy, Counted, ExposureChange, InstalledState } from './step.ts';
+import { differenceOf, storyOf } from './story.ts';
 
-/** What an asset has installed: software ids and, in parallel, since when (seconds since 2020-01-01 UTC). */
-export interface InstalledState {
-  readonly software: readonly number[];
-  readonly since: readonly number[];
-}
-
-export interface ExposureChange {
-  readonly assetId: number;
-  /** As people see it. */
-  readonly uid: string;
-  readonly actor: Actor;
-  readonly os: string;
-  readonly osRelease: string;
-  readonly host: HostFacts | null;
-  readonly candidates: readonly Candidate[];
-  readonly residue: readonly Residue[];
-  readonly before: InstalledState;
-  readonly after: InstalledState;
-}
-
-interface Counted {
-  readonly software: number;
-  readonly since: number;
-  readonly kind: ExposureKind;
-}
-
-/** What counts as exposed: installed software that is not inert, and replaced software that is still there. */
-function counted(state: InstalledState, exposure: Exposure): Counted[] {
-  const inert = new Set(exposure.inert);
+/**
+ * What counts as exposed and carries something: installed software that is not inert, and replaced software that is still there.
+ */
+function counted(
+  state: InstalledState,
+  exposure: Exposure,
+  carried: ReadonlyMap<number, unknown>,
+): Counted[] {
   const list: Counted[] = [];
   state.software.forEach((software, i) => {
-    if (!inert.has(software)) list.push({ software, since: state.since[i] ?? 0, kind: 'installed' });
+    if (!carried.has(software) || exposure.inert.includes(software)) return;
+    list.push({ software, since: state.since[i] ?? 0, kind: 'installed' });
   });
   for (const stale of exposure.stale) list.push(stale);
   return list;
@@ -72,6 +51,7 @@ async function staleSoftware(
   /** Software that the asset has, and had before. */
   known: readonly SoftwareRow[],
 ): Promise<{ stale: StaleSoftware[]; undetermined: Undetermined[] }> {
+  if (change.residue.length === 0) return { stale: [], undetermined: [] };
   const product = productOf(change.os, change.osRelease);
   const stale = new Map<string, StaleSoftware>();
   const undetermined: Undetermined[] = [];
@@ -134,31 +114,22 @@ function removedKernel(change: ExposureChange, earlier: Exposure, software: numb
   return [{ software, since: since ?? 0, kind: 'kernel', reason }];
 }
 
-interface CarriedBy {
-  readonly exposures: readonly (Counted & {
-    readonly openedAt: Date;
-    readonly fixedVersion: string | null;
-  })[];
-  readonly status: ExposedStatus;
-}
-
 type Carried = Awaited<ReturnType<typeof carriedVulnerabilities>>;
 
 /** The vulnerabilities of a state, from what its software carries. */
 function vulnerabilitiesOf(
-  state: readonly Counted[],
-  nextKernel: number | null,
+  state: InstalledState,
+  exposure: Exposure,
   carried: ReadonlyMap<number, Carried>,
-  byId: ReadonlyMap<number, SoftwareRow>,
+  /** Only these; null: all. */
+  only: ReadonlySet<string> | null,
+  rowOf: (id: number) => SoftwareRow,
   isBlocked: (vulnerability: string, name: string) => boolean,
 ): Map<string, CarriedBy> {
+  const { nextKernel } = exposure;
   const inNextKernel = new Set(
     nextKernel === null ? [] : (carried.get(nextKernel) ?? []).map((row) => row.vulnerability),
   );
-  const isKernel = (id: number) => {
-    const software = byId.get(id);
-    return software?.kernel === true;
-  };
   const exposures = new Map<
     string,
     (Counted & {
@@ -168,15 +139,17 @@ function vulnerabilitiesOf(
       mitigated: boolean;
     })[]
   >();
-  for (const one of state) {
+  for (const one of counted(state, exposure, carried)) {
     for (const { vulnerability, since, fixed_version } of carried.get(one.software) ?? []) {
+      if (only !== null && !only.has(vulnerability)) continue;
+      const row = rowOf(one.software);
       const installedAt = new Date((one.since + sinceEpochSeconds) * 1000);
       const entry = {
         ...one,
         openedAt: installedAt > since ? installedAt : since,
         fixedVersion: fixed_version,
-        fixedInNextKernel: nextKernel !== null && isKernel(one.software) && !inNextKernel.has(vulnerability),
-        mitigated: isBlocked(vulnerability, byId.get(one.software)?.package ?? ''),
+        fixedInNextKernel: nextKernel !== null && row.kernel && !inNextKernel.has(vulnerability),
+        mitigated: isBlocked(vulnerability, row.package),
       };
       const list = exposures.get(vulnerability);
       if (list === undefined) exposures.set(vulnerability, [entry]);
@@ -190,53 +163,59 @@ function vulnerabilitiesOf(
   return result;
 }
 
-/** How an exposure ended, from what is there now under the same package name. */
-function closingEvidence(
-  before: SoftwareRow,
-  kind: Counted['kind'],
-  now: SoftwareRow | undefined,
-): ClosedExposure['evidence'] {
-  const was = `${before.name} ${before.version}`;
-  if (kind === 'process') {
-    return { reason: 'restarted', sentence: `No process runs code of ${was} any more.` };
-  }
-  if (kind === 'file') {
-    return { reason: 'files_replaced', sentence: `The files of ${was} are gone from the disk.` };
-  }
-  if (kind === 'kernel' || (before.kernel && now !== undefined && now.version === before.version)) {
-    return { reason: 'rebooted', sentence: `The kernel ${before.version} does not run any more.` };
-  }
-  if (now === undefined) return { reason: 'removed', sentence: `${was} is no longer installed.` };
-  return {
-    reason: 'upgraded',
-    sentence: `${was} was replaced by ${now.version}, and nothing runs the old code any more.`,
-  };
+/** An asset between two states, with what counts as exposed in both. */
+interface Step {
+  readonly change: ExposureChange;
+  readonly earlier: Exposure;
+  readonly exposure: Exposure;
+  /** Whether, but for the software that differs, everything counts as it did. */
+  readonly sameTerms: boolean;
 }
 
-/**
- * Takes an asset from one state to the next: decides what counts as exposed and writes ended exposures to history. Answers,
- * for the caller to append after its own event, which findings opened, changed their status and closed. To be called in
- * the transaction that stores the new inventory.
- */
-export async function exposuresChanged(
+function sameTerms(a: Exposure, b: Exposure): boolean {
+  const text = ({ inert, nextKernel, stale, mitigations }: Exposure) =>
+    JSON.stringify([inert, nextKernel, stale, mitigations]);
+  return text(a) === text(b);
+}
+
+async function stepOf(
   trx: Transact,
   context: Context,
+  software: SoftwareReading,
   change: ExposureChange,
-): Promise<NewAuditEvent[]> {
-  const earlier = await exposureOf(trx, change.assetId);
-  const rows = await softwareOf(trx, [...new Set([...change.before.software, ...change.after.software])]);
-  const byId = new Map(rows.map((row) => [row.id, row]));
-  const installedRows = change.after.software.flatMap((id) => byId.get(id) ?? []);
-  const staleRows = await softwareOf(
+  earlier: Exposure,
+): Promise<Step> {
+  // A few of hundreds: only these can be the kernel, whatever the running one is called.
+  const reported = new Set(change.host?.kernels.map((kernel) => kernel.name));
+  const rowsOf = (ids: readonly number[], isWanted: (row: SoftwareRow) => boolean) => {
+    const rows: SoftwareRow[] = [];
+    for (const id of ids) {
+      const { row } = software.get(id);
+      if (isWanted(row)) rows.push(row);
+    }
+    return rows;
+  };
+  const mayBeKernel = (row: SoftwareRow) => row.kernel || reported.has(row.name);
+  const stale = earlier.stale.map((s) => s.software);
+  const kernel = kernelExposure(
+    change.host,
+    rowsOf(change.after.software, mayBeKernel),
+    rowsOf([...change.before.software, ...stale], mayBeKernel),
+  );
+  const left = new Set(change.residue.map((one) => one.name));
+  const residue = await staleSoftware(
     trx,
-    earlier.stale.map((s) => s.software),
+    context,
+    change,
+    earlier,
+    left.size === 0
+      ? []
+      : rowsOf([...change.after.software, ...change.before.software, ...stale], (row) => left.has(row.name)),
   );
-  for (const row of staleRows) byId.set(row.id, row);
-  const gone = [...change.before.software, ...staleRows.map((row) => row.id)].flatMap(
-    (id) => byId.get(id) ?? [],
+  await software.load(
+    trx,
+    residue.stale.map((s) => s.software),
   );
-  const kernel = kernelExposure(change.host, installedRows, gone);
-  const residue = await staleSoftware(trx, context, change, earlier, [...installedRows, ...rows]);
   const exposure: Exposure = {
     inert: kernel.inert,
     nextKernel: kernel.nextKernel,
@@ -244,120 +223,139 @@ export async function exposuresChanged(
     undetermined: [...kernel.undetermined, ...residue.undetermined],
     mitigations: keysInForce(change.host?.mitigations),
   };
-  await saveExposure(trx, change.assetId, exposure);
+  return { change, earlier, exposure, sameTerms: sameTerms(earlier, exposure) };
+}
 
-  const states = [counted(change.before, earlier), counted(change.after, exposure)] as const;
-  const ids = new Set(states.flat().map((one) => one.software));
-  for (const row of await softwareOf(
+/**
+ * What the software of these steps carries. Where only some software differs, a vulnerability that none of it carries is in
+ * both states alike: it is not asked for, which leaves a few of hundreds.
+ */
+async function carriedIn(
+  trx: Transact,
+  steps: readonly Step[],
+): Promise<{ carried: Map<number, Carried>; only: Map<Step, Set<string> | null> }> {
+  const kernelsOf = ({ earlier, exposure }: Step) =>
+    [earlier.nextKernel, exposure.nextKernel].filter((id) => id !== null);
+  const everyOf = ({ change, earlier, exposure }: Step) => [
+    ...change.before.software,
+    ...change.after.software,
+    ...[...earlier.stale, ...exposure.stale].map((stale) => stale.software),
+  ];
+  const whole = new Set<number>();
+  for (const step of steps) {
+    for (const id of step.sameTerms ? step.change.differing : everyOf(step)) whole.add(id);
+    if (!step.sameTerms) for (const id of kernelsOf(step)) whole.add(id);
+  }
+  const rows = await carriedVulnerabilities(trx, [...whole], null);
+  const ofWhole = Map.groupBy(rows, (row) => row.software_id);
+  const only = new Map<Step, Set<string> | null>();
+  const asked = new Set<string>();
+  const others = new Set<number>();
+  for (const step of steps) {
+    if (!step.sameTerms) {
+      only.set(step, null);
+      continue;
+    }
+    const told = new Set(
+      step.change.differing.flatMap((id) => (ofWhole.get(id) ?? []).map((row) => row.vulnerability)),
+    );
+    only.set(step, told);
+    if (told.size === 0) continue;
+    for (const vulnerability of told) asked.add(vulnerability);
+    for (const id of [...everyOf(step), ...kernelsOf(step)]) if (!whole.has(id)) others.add(id);
+  }
+  const more = await carriedVulnerabilities(trx, [...others], [...asked]);
+  return { carried: Map.groupBy([...rows, ...more], (row) => row.software_id), only };
+}
+
+/**
+ * Takes assets, each once, from one state to the next: decides what counts as exposed and writes ended exposures to history.
+ * Answers for each, for the caller to append after its own event, which findings opened, changed their status and closed.
+ * To be called in the transaction that stores the new inventories.
+ */
+export async function exposuresChanged(
+  trx: Transact,
+  context: Context,
+  software: SoftwareReading,
+  changes: readonly ExposureChange[],
+): Promise<NewAuditEvent[][]> {
+  const stored = await exposuresOf(
     trx,
-    [...ids].filter((id) => !byId.has(id)),
-  )) {
-    byId.set(row.id, row);
+    changes.map((change) => change.assetId),
+  );
+  for (const { before, after } of changes) {
+    await software.load(trx, before.software);
+    await software.load(trx, after.software);
   }
-  const kernels = [earlier.nextKernel, exposure.nextKernel].filter((id) => id !== null);
-  // What both states have is read once.
-  const rowsOfBoth = await carriedVulnerabilities(trx, [...new Set([...ids, ...kernels])]);
-  const carried = Map.groupBy(rowsOfBoth, (row) => row.software_id);
-  const blocked = ({ mitigations }: Exposure) => blockedBy(mitigations, change.os, change.osRelease);
-  const before = vulnerabilitiesOf(states[0], earlier.nextKernel, carried, byId, blocked(earlier));
-  const after = vulnerabilitiesOf(states[1], exposure.nextKernel, carried, byId, blocked(exposure));
-  const opened: string[] = [];
-  const changed: { vulnerability: string; from: string; to: string }[] = [];
-  for (const [vulnerability, now] of after) {
-    const was = before.get(vulnerability);
-    if (was === undefined) opened.push(vulnerability);
-    else if (was.status !== now.status) changed.push({ vulnerability, from: was.status, to: now.status });
+  for (const { stale } of stored.values()) {
+    await software.load(
+      trx,
+      stale.map((one) => one.software),
+    );
   }
-  const nowByName = new Map(installedRows.map((row) => [`${row.name}:${row.arch}`, row]));
-  const closed: ClosedExposure[] = [];
-  const closedVulnerabilities: string[] = [];
-  for (const [vulnerability, was] of before) {
-    if (after.has(vulnerability)) continue;
-    closedVulnerabilities.push(vulnerability);
-    for (const one of was.exposures) {
-      const software = byId.get(one.software);
-      if (software === undefined) continue;
-      const now = nowByName.get(`${software.name}:${software.arch}`);
-      closed.push({
-        software_id: one.software,
-        vulnerability,
-        opened_at: one.openedAt,
-        evidence: closingEvidence(software, one.kind, now),
-      });
-    }
+  const steps: Step[] = [];
+  for (const change of changes) {
+    steps.push(await stepOf(trx, context, software, change, stored.get(change.assetId) ?? nothingExposed));
   }
-  await addHistory(trx, change.assetId, closed, context.clock.now());
-  const patches = patchesFor(change, opened, after, byId);
-  return story(change, { opened, patches, changed, closed: closedVulnerabilities, evidence: closed });
+  await saveExposures(
+    trx,
+    steps
+      .filter(
+        ({ change, earlier, exposure }) => !stored.has(change.assetId) || !sameExposure(earlier, exposure),
+      )
+      .map(({ change, exposure }) => ({ assetId: change.assetId, exposure })),
+  );
+  const { carried, only } = await carriedIn(trx, steps);
+  const rowOf = (id: number) => software.get(id).row;
+  const closed: (ClosedExposure & { asset_id: number })[] = [];
+  const told = steps.map((step) => {
+    const { change, earlier, exposure } = step;
+    const asked = only.get(step) ?? null;
+    const of = (state: InstalledState, then: Exposure) =>
+      asked?.size === 0
+        ? new Map<string, CarriedBy>()
+        : vulnerabilitiesOf(
+            state,
+            then,
+            carried,
+            asked,
+            rowOf,
+            blockedBy(then.mitigations, change.os, change.osRelease),
+          );
+    const difference = differenceOf(change, of(change.before, earlier), of(change.after, exposure), rowOf);
+    for (const one of difference.evidence) closed.push({ ...one, asset_id: change.assetId });
+    return difference;
+  });
+  await addHistory(trx, closed, context.clock.now());
+  const candidates = await candidatesOf(
+    trx,
+    changes.filter((change, i) => change.candidates === null && told[i]?.opened.size !== 0),
+  );
+  return changes.map((change, i) => {
+    const difference = told[i];
+    if (difference === undefined) throw new Error('a change was not judged');
+    return storyOf(change, difference, change.candidates ?? candidates.get(change.assetId) ?? [], rowOf);
+  });
 }
 
-interface Correlated {
-  readonly patch: string;
-  readonly offered: boolean;
-  readonly vulnerabilities: string[];
+const nothingExposed: Exposure = {
+  inert: [],
+  nextKernel: null,
+  stale: [],
+  undetermined: [],
+  mitigations: [],
+};
+
+function sameExposure(a: Exposure, b: Exposure): boolean {
+  return sameTerms(a, b) && JSON.stringify(a.undetermined) === JSON.stringify(b.undetermined);
 }
 
-/** The patch that closes each of these on this asset, as it is known now; what has no fix has none. */
-function patchesFor(
-  change: ExposureChange,
-  vulnerabilities: readonly string[],
-  after: ReadonlyMap<string, CarriedBy>,
-  byId: ReadonlyMap<number, SoftwareRow>,
-): Correlated[] {
-  const product = productOf(change.os, change.osRelease);
-  const offered = Map.groupBy(offeredVersions(product.ecosystem, change.candidates), (one) => one.package);
-  const byPatch = new Map<string, Correlated>();
-  for (const vulnerability of vulnerabilities) {
-    for (const { software, fixedVersion } of after.get(vulnerability)?.exposures ?? []) {
-      const row = byId.get(software);
-      if (row === undefined) continue;
-      const patch = patchFor(product, row.package, fixedVersion, offered.get(row.package) ?? []);
-      if (patch === null) continue;
-      const entry = byPatch.get(patch.id) ?? { patch: patch.id, offered: patch.offered, vulnerabilities: [] };
-      // several packages of one source carry the same
-      if (entry.vulnerabilities.at(-1) !== vulnerability) entry.vulnerabilities.push(vulnerability);
-      byPatch.set(patch.id, entry);
-    }
-  }
-  return [...byPatch.values()].sort((a, b) => (a.patch < b.patch ? -1 : 1));
-}
-
-interface Story {
-  readonly opened: readonly string[];
-  readonly patches: readonly Correlated[];
-  readonly changed: readonly { vulnerability: string; from: string; to: string }[];
-  readonly closed: readonly string[];
-  readonly evidence: readonly ClosedExposure[];
-}
-
-function story(change: ExposureChange, told: Story): NewAuditEvent[] {
-  const { opened, patches, changed, closed, evidence } = told;
-  const base = { actor: change.actor, subjectKind: 'asset', subject: change.uid } as const;
-  const events: NewAuditEvent[] = [];
-  if (opened.length > 0) {
-    events.push({ ...base, event: 'finding.opened', after: { vulnerabilities: opened.toSorted() } });
-    if (patches.length > 0) events.push({ ...base, event: 'patch.correlated', after: { patches } });
-  }
-  if (changed.length > 0) {
-    const byStep = Map.groupBy(changed, (c) => `${c.from}\t${c.to}`);
-    for (const [step, list] of byStep) {
-      const [from, to] = step.split('\t');
-      const vulnerabilities = list.map((c) => c.vulnerability).sort();
-      events.push({
-        ...base,
-        event: 'finding.status_changed',
-        before: { status: from },
-        after: { status: to, vulnerabilities },
-      });
-    }
-  }
-  if (closed.length > 0) {
-    const sentences = [...new Set(evidence.map((e) => e.evidence.sentence))].sort();
-    events.push({
-      ...base,
-      event: 'finding.closed',
-      after: { vulnerabilities: closed.toSorted(), evidence: sentences },
-    });
-  }
-  return events;
+async function candidatesOf(
+  trx: Transact,
+  changes: readonly ExposureChange[],
+): Promise<Map<number, readonly Candidate[]>> {
+  return await storedCandidates(
+    trx,
+    changes.map((change) => change.assetId),
+  );
 }

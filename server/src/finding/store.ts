@@ -24,54 +24,83 @@ export interface Exposure {
 }
 
 export async function exposureOf(trx: Transact, assetId: number): Promise<Exposure> {
-  const row = await trx
-    .selectFrom('asset_exposure')
-    .selectAll()
-    .where('asset_id', '=', assetId)
-    .executeTakeFirst();
-  if (row === undefined) return { inert: [], nextKernel: null, stale: [], undetermined: [], mitigations: [] };
-  return {
-    inert: row.inert,
-    nextKernel: row.next_kernel,
-    stale: row.stale_software.map((software, i) => ({
-      software,
-      since: row.stale_since[i] ?? 0,
-      kind: staleKinds.find((kind) => kind === row.stale_kind[i]) ?? 'process',
-      reason: row.stale_reason[i] ?? '',
-    })),
-    undetermined: row.undetermined,
-    mitigations: row.mitigations,
-  };
+  const found = (await exposuresOf(trx, [assetId])).get(assetId);
+  return found ?? { inert: [], nextKernel: null, stale: [], undetermined: [], mitigations: [] };
 }
 
-export async function saveExposure(trx: Transact, assetId: number, exposure: Exposure): Promise<void> {
-  const row = {
-    inert: [...exposure.inert],
+/** By asset; those of which nothing was written yet are missing. */
+export async function exposuresOf(
+  trx: Transact,
+  assetIds: readonly number[],
+): Promise<Map<number, Exposure>> {
+  const rows = await trx
+    .selectFrom('asset_exposure')
+    .selectAll()
+    .where(sql<boolean>`asset_id = any(${[...assetIds]}::integer[])`)
+    .execute();
+  return new Map(
+    rows.map((row) => [
+      row.asset_id,
+      {
+        inert: row.inert,
+        nextKernel: row.next_kernel,
+        stale: row.stale_software.map((software, i) => ({
+          software,
+          since: row.stale_since[i] ?? 0,
+          kind: staleKinds.find((kind) => kind === row.stale_kind[i]) ?? 'process',
+          reason: row.stale_reason[i] ?? '',
+        })),
+        undetermined: row.undetermined,
+        mitigations: row.mitigations,
+      },
+    ]),
+  );
+}
+
+export async function saveExposures(
+  trx: Transact,
+  exposures: readonly { readonly assetId: number; readonly exposure: Exposure }[],
+): Promise<void> {
+  if (exposures.length === 0) return;
+  const rows = exposures.map(({ assetId, exposure }) => ({
+    asset_id: assetId,
+    inert: exposure.inert,
     next_kernel: exposure.nextKernel,
     stale_software: exposure.stale.map((s) => s.software),
     stale_since: exposure.stale.map((s) => s.since),
     stale_kind: exposure.stale.map((s) => s.kind),
     stale_reason: exposure.stale.map((s) => s.reason),
-    undetermined: JSON.stringify(exposure.undetermined),
-    mitigations: [...exposure.mitigations],
-  };
-  await trx
-    .insertInto('asset_exposure')
-    .values({ asset_id: assetId, ...row })
-    .onConflict((conflict) => conflict.column('asset_id').doUpdateSet(row))
-    .execute();
+    undetermined: exposure.undetermined,
+    mitigations: exposure.mitigations,
+  }));
+  await sql`insert into asset_exposure (asset_id, inert, next_kernel, stale_software, stale_since, stale_kind, stale_reason,
+      undetermined, mitigations)
+    select * from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb) as x (asset_id integer, inert integer[], next_kernel integer,
+      stale_software integer[], stale_since integer[], stale_kind text[], stale_reason text[], undetermined jsonb,
+      mitigations text[])
+    order by asset_id
+    on conflict (asset_id) do update set inert = excluded.inert, next_kernel = excluded.next_kernel,
+      stale_software = excluded.stale_software, stale_since = excluded.stale_since, stale_kind = excluded.stale_kind,
+      stale_reason = excluded.stale_reason, undetermined = excluded.undetermined, mitigations = excluded.mitigations`.execute(
+    trx,
+  );
 }
 
 /** What each software is vulnerable to, without the evidence: for comparing two states of an asset. */
 export async function carriedVulnerabilities(
   trx: Transact,
   software: readonly number[],
+  /** Only these; null: all. */
+  vulnerabilities: readonly string[] | null,
 ): Promise<{ software_id: number; vulnerability: string; since: Date; fixed_version: string | null }[]> {
-  if (software.length === 0) return [];
+  if (software.length === 0 || vulnerabilities?.length === 0) return [];
   return trx
     .selectFrom('software_verdict')
     .select(['software_id', 'vulnerability', 'since', 'fixed_version'])
     .where('software_id', '=', sql<number>`any(${software})`)
+    .$if(vulnerabilities !== null, (query) =>
+      query.where('vulnerability', '=', sql<string>`any(${vulnerabilities})`),
+    )
     .where('verdict', '=', 'vulnerable')
     .execute();
 }
@@ -85,15 +114,16 @@ export interface ClosedExposure {
 
 export async function addHistory(
   trx: Transact,
-  assetId: number,
-  closed: readonly ClosedExposure[],
+  closed: readonly (ClosedExposure & { readonly asset_id: number })[],
   at: Date,
 ): Promise<void> {
   if (closed.length === 0) return;
   await sql`insert into exposure_history (asset_id, software_id, vulnerability, opened_at, closed_at, evidence)
-    select ${assetId}, x.software_id, x.vulnerability, x.opened_at, ${at}, x.evidence
+    select x.asset_id, x.software_id, x.vulnerability, x.opened_at, ${at}, x.evidence
     from jsonb_to_recordset(${JSON.stringify(closed)}::jsonb)
-      as x(software_id integer, vulnerability text, opened_at timestamptz, evidence jsonb)`.execute(trx);
+      as x(asset_id integer, software_id integer, vulnerability text, opened_at timestamptz, evidence jsonb)`.execute(
+    trx,
+  );
 }
 
 /** Closes, on every asset, what knowledge no longer holds to be a vulnerability of a software. */

@@ -230,7 +230,7 @@ export function installedPackage(row: SoftwareRow): InstalledPackage {
   };
 }
 
-export async function softwareOf(trx: Transact, ids: readonly number[]): Promise<SoftwareRow[]> {
+export async function softwareOf(trx: Transact, ids: readonly number[]): Promise<(SoftwareRow & Product)[]> {
   return ids.length === 0 ? [] : softwareByIds(trx, ids);
 }
 
