@@ -167,12 +167,14 @@ export const Finding = Type.Object(
 );
 export type Finding = Static<typeof Finding>;
 
-/** GET /api/v1/patches?package=&asset=&limit=&after= → List(Patch) */
+/** GET /api/v1/patches?query=&package=&asset=&limit=&after= → List(Patch) */
 export const PatchQuery = Type.Object(
   {
     ...ListQuery,
     package: Type.Optional(Type.String({ maxLength: 255 })),
     asset: Type.Optional(Type.String({ maxLength: 255 })),
+    /** Over patches; all that is given must hold. What is only offered, and fixes nothing by itself, is found by no query. */
+    query: Type.Optional(Type.String({ maxLength: 20_000 })),
   },
   closed,
 );
@@ -193,6 +195,8 @@ export const Patch = Type.Object(
     /** Assets that have an open finding which it closes. */
     assets: Type.Integer(),
     findings: Type.Integer(),
+    /** Risk that would go from these assets; an estimate that can be too high: see GET /api/v1/patches/…/risk. */
+    risk_removed: Type.Number({ minimum: 0 }),
   },
   closed,
 );

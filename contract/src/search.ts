@@ -1,5 +1,6 @@
 /** Questions in the query language, and what the read model answers; see docs/search.md. */
 import { Type, type Static } from 'typebox';
+import { exploitMaturities } from '@fixpoint/core/knowledge/danger.ts';
 import { queryLimits } from '@fixpoint/core/query/query.ts';
 import { scopes, subjects, type FieldType } from '@fixpoint/core/query/fields.ts';
 import { oneOf } from './enum.ts';
@@ -329,6 +330,30 @@ export const PostureSummary = Type.Object(
   closed,
 );
 export type PostureSummary = Static<typeof PostureSummary>;
+
+/** GET /api/v1/vulnerabilities → List(VulnerabilitySummary); without a query those that some asset has */
+export const VulnerabilityListQuery = Type.Object({ ...ListQuery, query: Type.Optional(QueryText) }, closed);
+export const VulnerabilitySummary = Type.Object(
+  {
+    id: Type.String(),
+    aliases: Type.Array(Type.String()),
+    title: orNull(Type.String()),
+    /** 0–100; on systems of one vendor it can be another, as vendors score differently. */
+    score: Type.Number({ minimum: 0, maximum: 100 }),
+    cvss: orNull(Type.Number()),
+    severity: orNull(Type.String()),
+    epss: orNull(Type.Number()),
+    exploit: oneOf(exploitMaturities),
+    exploited: Type.Boolean(),
+    ransomware: orNull(Type.Boolean()),
+    published_at: orNull(time),
+    withdrawn: Type.Boolean(),
+    /** Assets that have it, in whatever status but fixed. */
+    assets: count,
+  },
+  closed,
+);
+export type VulnerabilitySummary = Static<typeof VulnerabilitySummary>;
 
 /** GET /api/v1/vulnerabilities/:id/assets */
 export const AffectedQuery = Type.Object({ ...ListQuery, ...ScopeQuery }, closed);

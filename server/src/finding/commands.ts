@@ -3,14 +3,6 @@ import type { VerdictEvidence } from '@fixpoint/core/match/evidence.ts';
 import type { Context, Transact } from '../context.ts';
 import { isProductKnown, productOf } from '../knowledge/commands.ts';
 import { softwareOf, type SoftwareRow } from '../software/commands.ts';
-import {
-  countAssets,
-  fixableFindings,
-  everyFinding,
-  findingTotals,
-  judgedByProduct,
-  unspokenSoftware,
-} from './derived.ts';
 import { closeByKnowledge } from './store.ts';
 
 /** A finding of one asset as the deployment judges by it. */
@@ -170,14 +162,4 @@ export async function findingCounts(
     if (entry !== undefined) entry.undetermined += list.length;
   }
   return counts;
-}
-
-/** Number of assets on which a vulnerability is not fixed. */
-export async function assetsWith(trx: Transact, vulnerability: string): Promise<number> {
-  return countAssets(trx, vulnerability);
-}
-
-/** What could be fixed where, one row a finding: for counting what each patch would close. */
-export async function fixable(trx: Transact, filter: { assetIds?: readonly number[]; package?: string }) {
-  return fixableFindings(trx, filter);
 }

@@ -230,45 +230,6 @@ export async function findingTotals(
   return rows.rows;
 }
 
-export async function countAssets(trx: Transact, vulnerability: string): Promise<number> {
-  const rows = await sql<{ assets: number }>`
-    with ${findingsExpression({ vulnerabilities: [vulnerability] })}
-    select count(distinct asset_id)::integer as assets from f`.execute(trx);
-  return rows.rows[0]?.assets ?? 0;
-}
-
-/** Assets and findings per source package and fixed version: what each patch would close. */
-export async function fixableFindings(
-  trx: Transact,
-  filter: { assetIds?: readonly number[]; package?: string },
-): Promise<
-  {
-    os: string;
-    os_release: string;
-    package: string;
-    fixed_version: string;
-    asset_id: number;
-    vulnerability: string;
-  }[]
-> {
-  const rows = await sql<{
-    os: string;
-    os_release: string;
-    package: string;
-    fixed_version: string;
-    asset_id: number;
-    vulnerability: string;
-  }>`
-    with ${findingsExpression(filter)}
-    select a.os, a.os_release, coalesce(w.evidence #>> '{update,id}', f.package) as package,
-      coalesce(w.evidence #>> '{update,build}', w.evidence #>> '{update,id}', w.fixed_version) as fixed_version,
-      f.asset_id, f.vulnerability
-    from f join asset a on a.id = f.asset_id
-      join software_verdict w on w.software_id = f.spokesman and w.vulnerability = f.vulnerability
-    where (w.fixed_version is not null or w.evidence ? 'update') and f.status <> 'undetermined'`.execute(trx);
-  return rows.rows;
-}
-
 /**
  * Software of assets that no feed can speak of: not built by the distribution, by who built it; and products of Windows that
  * the vendor's data does not have (`origin` is `no_data`).

@@ -128,6 +128,12 @@ describe('patches', () => {
     const open = (await get('/api/v1/findings?asset=old-1&package=openssl&limit=1000')).json();
     const closable = open.items.filter((one: { patch: unknown }) => one.patch !== null);
     expect(newest.findings).toBe(closable.length);
+    expect(newest.risk_removed).toBeGreaterThan(0);
+    const asked = (
+      await get('/api/v1/patches?query=package%20%3D%20openssl%20and%20not%20superseded')
+    ).json();
+    expect(asked.items).toEqual([newest]);
+    expect((await get('/api/v1/patches?asset=old-1&package=openssl')).json().items).toContainEqual(newest);
     const listed = (await get('/api/v1/patches')).json().items.map((one: { id: string }) => one.id);
     expect(listed).toContain('debian:12/openssl@3.0.22-1~deb12u2');
     expect(listed).not.toContain('debian:12/openssl@3.0.22-1~deb12u1');
@@ -148,6 +154,16 @@ describe('a vulnerability', () => {
     expect(detail.assets).toBe(1);
     expect(detail.statements.map((one: { feed: string }) => one.feed)).toContain('debian-changelog');
     expect(detail.threats.map((one: { threat: string }) => one.threat)).toContain('exploit_probability');
+  });
+
+  test('in the list of those that assets have, or that a query finds', async () => {
+    const listed = (await get('/api/v1/vulnerabilities?limit=1000')).json();
+    const one = listed.items.find(({ id }: { id: string }) => id === 'CVE-2025-15467');
+    expect(one).toMatchObject({ assets: 1, withdrawn: false, exploit: expect.any(String) });
+    const scores = listed.items.map(({ score }: { score: number }) => score);
+    expect(scores).toEqual(scores.toSorted((a: number, b: number) => b - a));
+    const asked = (await get('/api/v1/vulnerabilities?query=id%20%3D%20CVE-2025-15467')).json();
+    expect(asked).toEqual({ items: [one], total: 1, next: null });
   });
 
   test('that no feed speaks of is not found, with what to do', async () => {

@@ -142,6 +142,29 @@ export async function newestPatches(trx: Transact, ids: readonly string[]): Prom
   return newest;
 }
 
+/** A patch, and the newest known one that supersedes it. */
+export interface PatchOrder extends PatchIdentity {
+  readonly id: string;
+  readonly supersededBy: string | null;
+}
+
+/** All patches of these packages with what supersedes them, without what they fix: that is much to read. */
+export async function patchOrders(trx: Transact, packages: readonly string[]): Promise<PatchOrder[]> {
+  const rows = await patchRows(trx, { packages });
+  const orders: PatchOrder[] = [];
+  for (const list of Map.groupBy(
+    rows,
+    (row) => `${row.ecosystem}\t${row.release}\t${row.package}`,
+  ).values()) {
+    const [first] = list;
+    if (first?.ecosystem === 'windows') continue;
+    for (const row of list)
+      orders.push({ ...row, supersededBy: supersedence(row, list).supersededBy?.id ?? null });
+  }
+  const updates = rows.filter((row) => row.ecosystem === 'windows');
+  return [...orders, ...(updates.length === 0 ? [] : await windowsFacts(trx, updates))];
+}
+
 /** Patches with what they fix and supersede. Ids that are not known are missing from the answer. */
 export async function patchFacts(
   trx: Transact,

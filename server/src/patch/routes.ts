@@ -28,8 +28,7 @@ export const routes: Room = (app, context) => {
         response: { 200: List(Patch) },
       },
     },
-    async (request, reply) =>
-      send(reply, await context.db.transaction().execute((trx) => listPatches(trx, request.query))),
+    async (request, reply) => send(reply, await listPatches(context, request.query)),
   );
   app.get(
     '/api/v1/patches/best',
@@ -59,7 +58,7 @@ export const routes: Room = (app, context) => {
     },
     async (request, reply) => {
       const id = `${request.params.product}/${request.params.patch}`;
-      return send(reply, await context.db.transaction().execute((trx) => patchDetail(trx, id)));
+      return send(reply, await patchDetail(context, id));
     },
   );
   app.get(
