@@ -119,7 +119,15 @@ export const AcceptancePreview = Type.Object(
     /** Of these findings, those that are accepted already. */
     accepted_already: Type.Integer({ minimum: 0 }),
     /** Sums over the assets, 0–1000 for each: as it is, and as it would be shown with all of it accepted. */
-    risk: Type.Object({ now: Type.Number(), shown_after: Type.Number() }, closed),
+    risk: Type.Object(
+      {
+        now: Type.Number(),
+        shown_after: Type.Number(),
+        /** `shown_after` is reckoned from this many assets; null: from all. */
+        sampled_assets: orNull(Type.Integer()),
+      },
+      closed,
+    ),
     /** What should be thought of before, each a sentence. */
     warnings: Type.Array(Type.String()),
     first: Type.Array(CoveredFinding),

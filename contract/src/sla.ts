@@ -79,6 +79,8 @@ export const SlaStatus = Type.Object(
     no_rule: count,
     /** Which rule fits is not known. */
     undetermined: count,
+    /** Of more than 5,000 assets as many are looked at, and stand for all: then the numbers are estimates. */
+    sampled: orNull(Type.Object({ assets: count, of: count }, closed)),
     sentence: Type.String(),
     as_of: time,
   },

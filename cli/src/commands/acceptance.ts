@@ -23,10 +23,15 @@ import { facts, table, type Column } from '../output/table.ts';
 import { absolute, relative } from '../output/time.ts';
 import { readLine } from '../prompt.ts';
 
+const counted = (count: number, noun: string): string => `${String(count)} ${noun}${count === 1 ? '' : 's'}`;
 const shown = (count: number | null): string => (count === null ? '-' : String(count));
 
 const columns: readonly Column<Acceptance>[] = [
-  { title: 'STATE', of: (a) => (a.problem === null ? a.state : 'cannot be judged'), style: styleOf },
+  {
+    title: 'STATE',
+    of: (a) => (a.problem === null ? a.state.replaceAll('_', ' ') : 'cannot be judged'),
+    style: styleOf,
+  },
   { title: 'FINDINGS', of: (a) => shown(a.findings), align: 'right' },
   { title: 'ATTACKED', of: (a) => shown(a.exploited), align: 'right', yields: 2, least: 8 },
   { title: 'ENDS', of: (a) => relative(a.expires_at) },
@@ -165,8 +170,8 @@ async function previewOf(scope: string, options: ServerOptions): Promise<Accepta
 function told(preview: AcceptancePreview): string {
   const { findings, assets, risk, accepted_already, warnings, first, words } = preview;
   const already = accepted_already === 0 ? '' : `, ${String(accepted_already)} of them accepted already`;
-  let text = `${words}\nNow ${String(findings)} findings on ${String(assets)} assets${already}.\n`;
-  text += `Their risk, added up, would be shown as ${risk.shown_after.toFixed(1)} instead of ${risk.now.toFixed(1)}.\n`;
+  let text = `${words}\nNow ${counted(findings, 'finding')} on ${counted(assets, 'asset')}${already}.\n`;
+  text += `Their risk, added up, would be shown as ${risk.shown_after.toFixed(1)} instead of ${risk.now.toFixed(1)}${risk.sampled_assets === null ? '' : ` (reckoned from ${String(risk.sampled_assets)} of them)`}.\n`;
   for (const warning of warnings) text += `Warning: ${warning}\n`;
   if (first.length > 0) text += `\n${table(findingColumns, first)}`;
   return text;
@@ -215,7 +220,10 @@ function describe({ acceptance: a, first }: AcceptanceDetail): string {
         : `${absolute(a.revoked_at) ?? ''} by ${a.revoked_by ?? '?'}: ${a.revoked_reason ?? ''}`,
     ],
     ['scope', a.scope],
-    ['covers', a.findings === null ? null : `${String(a.findings)} findings on ${shown(a.assets)} assets`],
+    [
+      'covers',
+      a.findings === null ? null : `${counted(a.findings, 'finding')} on ${counted(a.assets ?? 0, 'asset')}`,
+    ],
     ['attacked now', a.exploited === null ? null : String(a.exploited)],
   ]);
   if (first.length > 0) text += `\n${table(findingColumns, first)}`;

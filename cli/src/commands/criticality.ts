@@ -23,6 +23,7 @@ const columns: readonly Column<CriticalityRule>[] = [
   { title: 'QUERY', of: (r) => r.query, yields: 2, least: 16 },
   { title: 'ID', of: (r) => r.id, yields: 1, least: 36 },
 ];
+const counted = (assets: number): string => (assets === 1 ? '1 asset' : `${String(assets)} assets`);
 const rulesPath = '/api/v1/criticality-rules';
 
 /** Rules: the first that holds gives an asset its criticality, unless a person has set it. */
@@ -52,8 +53,7 @@ export function register(noun: Command): void {
         }
         const made = await ask(to, rulesPath, CriticalityRule, { method: 'POST', json: rule });
         if (options.json === true) printJson(made);
-        else
-          print(`${made.name} gives ${String(made.assets)} assets criticality ${String(made.criticality)}.`);
+        else print(`${made.name} gives ${counted(made.assets)} criticality ${String(made.criticality)}.`);
       },
     );
 
@@ -88,7 +88,7 @@ export function register(noun: Command): void {
         if (options.json === true) printJson(changed);
         else
           print(
-            `${changed.name} gives ${String(changed.assets)} assets criticality ${String(changed.criticality)} now.`,
+            `${changed.name} gives ${counted(changed.assets)} criticality ${String(changed.criticality)} now.`,
           );
       },
     );
@@ -249,10 +249,12 @@ async function attributes(words: string[], options: AttributeOptions): Promise<v
     });
     if (options.json === true) printJson(done);
     else if (done.applied)
-      print(`Changed ${String(done.changed)} of ${String(done.assets)} assets; the others had it already.`);
+      print(
+        `Changed ${String(done.changed)} of ${counted(done.assets)}${done.changed < done.assets ? '; the others had it already' : ''}.`,
+      );
     else
       print(
-        `The query finds ${String(done.assets)} assets. Nothing was changed: repeat with --expect ${String(done.assets)}.`,
+        `The query finds ${counted(done.assets)}. Nothing was changed: repeat with --expect ${String(done.assets)}.`,
       );
     return;
   }

@@ -3,6 +3,7 @@ import { dayMilliseconds } from '../finding/remediation-time.ts';
 import { ruleFor, slaState, type SlaRule } from '../finding/sla.ts';
 import { addAll, assetSet, type ReadonlyAssetSet } from './asset-set.ts';
 import type { FleetFinding, FleetReading } from './reading.ts';
+import { sampleOf } from './sample.ts';
 import { dangerFact } from './select/danger-facts.ts';
 import type { FindingSelection, Sliced } from './select/selection.ts';
 
@@ -21,7 +22,12 @@ export interface SlaTotals {
   readonly byRule: readonly { readonly rule: SlaRule; readonly counts: SlaCounts }[];
   noRule: number;
   undetermined: number;
+  /** How many assets were looked at, when they stand for all; null: all were. */
+  readonly sampled: { readonly assets: number; readonly of: number } | null;
 }
+
+/** Findings are judged one by one, some microseconds each: of more assets than these as many stand for all. */
+export const mostAssets = 5_000;
 
 export const soonDays = 7;
 
@@ -36,14 +42,16 @@ export function* slaTotals(
 ): Sliced<SlaTotals> {
   const rules = fleet.slaRules;
   const byRule = rules.map((rule) => ({ rule, counts: noCounts() }));
-  const totals: SlaTotals = { findings: 0, byRule, noRule: 0, undetermined: 0 };
+  const among = assetsOf(fleet, selection);
+  const { assets, weight } = sampleOf(among, mostAssets);
+  const sampled = weight === 1 ? null : { assets: mostAssets, of: among.size };
+  const totals: SlaTotals = { findings: 0, byRule, noRule: 0, undetermined: 0, sampled };
   const countsOf = new Map(byRule.map(({ rule, counts }) => [rule, counts]));
   const judge = rulesByFinding(fleet);
   let looked = 0;
-  for (const asset of assetsOf(fleet, selection)) {
-    // Some 40 findings each: a few milliseconds.
-    if (++looked % 50 === 0) yield;
+  for (const asset of assets) {
     for (const finding of fleet.findingsOf(asset)) {
+      if (++looked % 2_000 === 0) yield;
       if (selection?.byPair.get(finding.pair.index)?.has(asset) === false) continue;
       if (selection !== null && !selection.byPair.has(finding.pair.index)) continue;
       totals.findings += 1;
@@ -56,7 +64,16 @@ export function* slaTotals(
       }
     }
   }
+  if (weight !== 1) scale(totals, weight);
   return totals;
+}
+
+function scale(totals: SlaTotals, weight: number): void {
+  for (const key of ['findings', 'noRule', 'undetermined'] as const)
+    totals[key] = Math.round(totals[key] * weight);
+  for (const { counts } of totals.byRule)
+    for (const key of ['inTime', 'dueSoon', 'overdue', 'paused'] as const)
+      counts[key] = Math.round(counts[key] * weight);
 }
 
 export function noCounts(): SlaCounts {

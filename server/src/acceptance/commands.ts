@@ -12,6 +12,7 @@ import { appendAudit } from '../audit/commands.ts';
 import type { Context } from '../context.ts';
 import { readCursor, writeCursor } from '../cursor.ts';
 import { answer, refuse, type Answer, type Refusal } from '../refusal.ts';
+import { storedGraph } from '../tag/definitions.ts';
 import { transact } from '../transact.ts';
 import { checkedScope } from './preview.ts';
 import {
@@ -51,9 +52,9 @@ export async function createAcceptance(
     );
   const badEnd = checkedEnd(now, starts, expires);
   if (badEnd !== null) return badEnd;
-  const checked = checkedScope(await context.posture.fresh(), request.scope);
-  if (!checked.ok) return checked;
-  const row = await transact(context.db, async (trx) => {
+  const created = await transact(context.db, async (trx): Promise<Answer<AcceptanceRow>> => {
+    const checked = checkedScope({ tags: await storedGraph(trx) }, request.scope);
+    if (!checked.ok) return checked;
     const made = await insertAcceptance(trx, {
       id: context.random.uuid(),
       scope: request.scope,
@@ -79,9 +80,9 @@ export async function createAcceptance(
         expires_at: expires.toISOString(),
       },
     });
-    return made;
+    return answer(made);
   });
-  return await viewed(context, row);
+  return created.ok ? await viewed(context, created.value) : created;
 }
 
 function checkedEnd(now: Date, starts: Date, expires: Date): Refusal | null {

@@ -14,7 +14,7 @@ import { counted, findingView } from './view.ts';
 const firstListed = 20;
 
 /** A scope that an acceptance may have, or the refusal with its place. */
-export function checkedScope(fleet: FleetReading, text: string): Answer<Query> {
+export function checkedScope(fleet: Pick<FleetReading, 'tags'>, text: string): Answer<Query> {
   const read = readAcceptanceScope(text, scopeTags(fleet.tags));
   if (read.ok) return answer(read.query);
   const { code, message, at, length } = read;
@@ -76,7 +76,7 @@ function* previewed(
     assets: assets.size,
     exploited,
     accepted_already: findings - notAccepted,
-    risk: { now: risk.now, shown_after: risk.accepted },
+    risk: { now: risk.now, shown_after: risk.accepted, sampled_assets: risk.sampled },
     warnings,
     first: firstFindings(fleet, coverage, firstListed).map((finding) => findingView(fleet, finding)),
   };

@@ -7,6 +7,7 @@ import {
   type CriticalityRules,
 } from '@fixpoint/contract/criticality.ts';
 import type { Actor } from '@fixpoint/core/audit/events.ts';
+import { assetSet, intersection, removeAll } from '@fixpoint/core/posture/asset-set.ts';
 import { criticalities, levelsOf } from '@fixpoint/core/posture/criticality-levels.ts';
 import { ruleQuestion } from '@fixpoint/core/posture/evaluate-tag.ts';
 import type { FleetReading } from '@fixpoint/core/posture/reading.ts';
@@ -21,6 +22,7 @@ import type { ServerContext } from '../app.ts';
 import { appendAudit } from '../audit/commands.ts';
 import { answer, refuse, type Answer, type Refusal } from '../refusal.ts';
 import { asOf } from '../search/posture-state.ts';
+import { storedGraph } from '../tag/definitions.ts';
 import { transact } from '../transact.ts';
 import {
   deleteRule,
@@ -47,7 +49,7 @@ const nameTaken = (name: string): Refusal =>
   refuse(409, 'criticality_rule_exists', `there is a criticality rule ${name} already`, 'take another name');
 
 /** The query of a rule, or the refusal with its place. */
-function checkedQuery(fleet: FleetReading, text: string, path: string): Answer<Query> {
+function checkedQuery(fleet: Pick<FleetReading, 'tags'>, text: string, path: string): Answer<Query> {
   const read = readCriticalityQuery(text, fleet.tags);
   if (read.ok) return answer(read.query);
   const { code, message, at, length } = read;
@@ -80,17 +82,27 @@ const toLevel = (value: number): Criticality => {
 export async function criticalityRules(context: Rooms): Promise<CriticalityRules> {
   const rows = await listRules(context.db);
   if (rows.length === 0) return { items: [] };
-  const counts = await context.posture.run(countedByRule);
+  const now = context.clock.now().getTime();
+  const counts = await context.posture.run((fleet) => countedByRule(fleet, rows, now));
   return { items: rows.map((row) => view(row, counts.get(row.name) ?? 0)) };
 }
 
-function* countedByRule(fleet: FleetReading): Sliced<Map<string, number>> {
+/** By rule, the assets that no rule before it holds for and whose criticality no person has set. */
+function* countedByRule(
+  fleet: FleetReading,
+  rows: readonly CriticalityRuleRow[],
+  now: number,
+): Sliced<Map<string, number>> {
   const counts = new Map<string, number>();
-  let looked = 0;
-  for (const asset of fleet.assets.live) {
-    if (++looked % 10_000 === 0) yield;
-    const { by } = fleet.criticality(asset);
-    if (typeof by === 'object') counts.set(by.rule, (counts.get(by.rule) ?? 0) + 1);
+  const rest = fleet.assets.live.clone();
+  removeAll(rest, assetSet([...rest].filter((asset) => fleet.assets.criticalitySet(asset) !== null)));
+  for (const { name, query } of rows) {
+    yield;
+    const read = parse(query, 'asset');
+    if (!read.ok) continue;
+    const { holds } = ruleQuestion(read.query, fleet.tags, assetTruths).ask(fleet, now, rest);
+    counts.set(name, holds.size);
+    removeAll(rest, holds);
   }
   return counts;
 }
@@ -130,10 +142,10 @@ export async function createCriticalityRule(
   actor: Actor,
   request: CriticalityRuleRequest,
 ): Promise<Answer<CriticalityRule>> {
-  const checked = checkedQuery(await context.posture.fresh(), request.query, '/query');
-  if (!checked.ok) return checked;
   const now = context.clock.now();
   const made = await transact(context.db, async (trx): Promise<Answer<CriticalityRuleRow>> => {
+    const checked = checkedQuery({ tags: await storedGraph(trx) }, request.query, '/query');
+    if (!checked.ok) return checked;
     const rows = await lockRules(trx);
     if (rows.some(({ name }) => name === request.name)) return nameTaken(request.name);
     if (rows.length >= criticalityLimits.rules)
@@ -169,11 +181,11 @@ export async function changeCriticalityRule(
   id: string,
   change: CriticalityRuleChange,
 ): Promise<Answer<CriticalityRule>> {
-  if (change.query !== undefined) {
-    const checked = checkedQuery(await context.posture.fresh(), change.query, '/query');
-    if (!checked.ok) return checked;
-  }
   const changed = await transact(context.db, async (trx): Promise<Answer<CriticalityRuleRow>> => {
+    if (change.query !== undefined) {
+      const checked = checkedQuery({ tags: await storedGraph(trx) }, change.query, '/query');
+      if (!checked.ok) return checked;
+    }
     const rows = await lockRules(trx);
     const before = rows.find((row) => row.id === id);
     if (before === undefined) return unknownRule(id);
@@ -260,15 +272,24 @@ export async function previewCriticality(
     queries.push({ query: checked.value, level: toLevel(rule.criticality) });
   }
   const now = context.clock.now().getTime();
-  const preview = await context.posture.run((current) => previewed(current, queries, now));
+  const current = (await listRules(context.db)).flatMap(({ query, criticality }) => {
+    const read = parse(query, 'asset');
+    return read.ok ? [{ query: read.query, level: toLevel(criticality) }] : [];
+  });
+  const preview = await context.posture.run((seen) => previewed(seen, current, queries, now));
   return answer({ ...preview, as_of: asOf(context.posture) });
 }
 
-function* previewed(
+interface LevelQuery {
+  readonly query: Query;
+  readonly level: Criticality;
+}
+
+function* levelsBy(
   fleet: FleetReading,
-  queries: readonly { readonly query: Query; readonly level: Criticality }[],
+  queries: readonly LevelQuery[],
   now: number,
-): Sliced<Omit<CriticalityPreview, 'as_of'>> {
+): Sliced<ReturnType<typeof levelsOf>> {
   const { live } = fleet.assets;
   const rules = [];
   for (const { query, level } of queries) {
@@ -276,25 +297,40 @@ function* previewed(
     rules.push({ level, holds });
     yield;
   }
-  const after = levelsOf(fleet.assets, live, rules);
-  const changes = new Map<string, CriticalityPreview['changes'][number]>();
-  let looked = 0;
-  for (const to of criticalities) {
-    for (const asset of after[to]) {
-      if (++looked % 10_000 === 0) yield;
-      const { level: from } = fleet.criticality(asset);
+  return levelsOf(fleet.assets, live, rules);
+}
+
+function* previewed(
+  fleet: FleetReading,
+  current: readonly LevelQuery[],
+  wanted: readonly LevelQuery[],
+  now: number,
+): Sliced<Omit<CriticalityPreview, 'as_of'>> {
+  const before = yield* levelsBy(fleet, current, now);
+  const after = yield* levelsBy(fleet, wanted, now);
+  const changes: CriticalityPreview['changes'] = [];
+  for (const from of criticalities) {
+    for (const to of criticalities) {
       if (from === to) continue;
-      const held = changes.get(`${String(from)} ${String(to)}`) ?? { from, to, assets: 0, first: [] };
-      held.assets += 1;
-      if (held.first.length < firstListed) held.first.push(fleet.assets.hostname(asset));
-      changes.set(`${String(from)} ${String(to)}`, held);
+      const moved = intersection(before[from], after[to]);
+      if (moved.isEmpty) continue;
+      const first = Array.from(
+        { length: Math.min(firstListed, moved.size) },
+        (_, index) => moved.at(index) ?? 0,
+      );
+      changes.push({
+        from,
+        to,
+        assets: moved.size,
+        first: first.map((asset) => fleet.assets.hostname(asset)),
+      });
     }
   }
-  const all = [...changes.values()].sort((a, b) => b.assets - a.assets || a.to - b.to || a.from - b.from);
+  changes.sort((a, b) => b.assets - a.assets || a.to - b.to || a.from - b.from);
   const sum = (which: (one: CriticalityPreview['changes'][number]) => boolean): number =>
-    all.reduce((total, one) => total + (which(one) ? one.assets : 0), 0);
+    changes.reduce((total, one) => total + (which(one) ? one.assets : 0), 0);
   return {
-    changes: all,
+    changes,
     raised: sum(({ from, to }) => to > from),
     lowered: sum(({ from, to }) => to < from),
   };

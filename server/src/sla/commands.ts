@@ -4,12 +4,20 @@ import type { Actor } from '@fixpoint/core/audit/events.ts';
 import { checkSlaRules, type SlaRule } from '@fixpoint/core/finding/sla.ts';
 import { slaRuleRefusal } from '@fixpoint/core/posture/scope-refusals.ts';
 import { selectFindings } from '@fixpoint/core/posture/select/select.ts';
-import { noCounts, slaTotals, soonDays, type SlaCounts } from '@fixpoint/core/posture/sla-totals.ts';
+import {
+  noCounts,
+  slaTotals,
+  soonDays,
+  type SlaCounts,
+  type SlaTotals,
+} from '@fixpoint/core/posture/sla-totals.ts';
+import type { TagGraph } from '@fixpoint/core/tag/dependencies.ts';
 import type { ServerContext } from '../app.ts';
 import { appendAudit } from '../audit/commands.ts';
 import { answer, refuse, type Answer } from '../refusal.ts';
 import { asOf } from '../search/posture-state.ts';
 import { readQuery } from '../search/query.ts';
+import { storedGraph } from '../tag/definitions.ts';
 import { transact } from '../transact.ts';
 import { listSlaRules, lockSlaRules, replaceSlaRules, type SlaRuleRow } from './store.ts';
 
@@ -88,19 +96,10 @@ export async function saveSlaRules(
 ): Promise<Answer<SlaRules>> {
   const checked = checkRules(request.rules);
   if (!checked.ok) return checked;
-  const { tags } = await context.posture.fresh();
-  for (const [index, { when }] of request.rules.entries()) {
-    const refusal = slaRuleRefusal(when.any_tag ?? [], tags);
-    if (refusal === null) continue;
-    const { code, message, what_to_do, suggestions, at } = refusal;
-    const path = `/rules/${String(index)}/when/any_tag/${String(at)}`;
-    return {
-      ...refuse(400, code, message, what_to_do),
-      problems: [{ path, message, suggestions: [...suggestions] }],
-    };
-  }
   const now = context.clock.now();
   return await transact(context.db, async (trx): Promise<Answer<SlaRules>> => {
+    const named = checkedTags(request.rules, await storedGraph(trx));
+    if (!named.ok) return named;
     const before = await lockSlaRules(trx);
     if (versionOf(before) !== request.version)
       return refuse(
@@ -135,6 +134,21 @@ export async function saveSlaRules(
     }
     return answer(view(after));
   });
+}
+
+/** The rules may name their tags. */
+function checkedTags(rules: SlaRulesRequest['rules'], tags: TagGraph): Answer<null> {
+  for (const [index, { when }] of rules.entries()) {
+    const refusal = slaRuleRefusal(when.any_tag ?? [], tags);
+    if (refusal === null) continue;
+    const { code, message, what_to_do, suggestions, at } = refusal;
+    const path = `/rules/${String(index)}/when/any_tag/${String(at)}`;
+    return {
+      ...refuse(400, code, message, what_to_do),
+      problems: [{ path, message, suggestions: [...suggestions] }],
+    };
+  }
+  return answer(null);
 }
 
 function checkRules(rules: readonly WireRule[]): Answer<SlaRule[]> {
@@ -190,7 +204,8 @@ export async function slaStatus(
     total: wireCounts(total),
     no_rule: totals.noRule,
     undetermined: totals.undetermined,
-    sentence: overall(totals.findings, total, totals.noRule, totals.undetermined, totals.byRule.length),
+    sampled: totals.sampled,
+    sentence: overall(totals, total),
     as_of: asOf(context.posture),
   });
 }
@@ -210,17 +225,13 @@ function inWords({ inTime, dueSoon, overdue, paused }: SlaCounts): string {
   return parts.join(', ');
 }
 
-function overall(
-  findings: number,
-  total: SlaCounts,
-  noRule: number,
-  undetermined: number,
-  rules: number,
-): string {
-  if (rules === 0)
-    return `There are no SLA rules, so none of ${String(findings)} findings is due by any time.`;
+function overall({ findings, byRule, noRule, undetermined, sampled }: SlaTotals, total: SlaCounts): string {
+  const all = `${String(findings)} ${findings === 1 ? 'finding' : 'findings'}`;
+  if (byRule.length === 0) return `There are no SLA rules: of ${all} none is due by any time.`;
   const parts = [inWords(total)];
   if (noRule > 0) parts.push(`${String(noRule)} under no rule`);
   if (undetermined > 0) parts.push(`${String(undetermined)} of which it is not known which rule fits`);
-  return `Of ${String(findings)} findings ${parts.join(', ')}.`;
+  const estimated =
+    sampled === null ? '' : ` Estimated from ${String(sampled.assets)} of ${String(sampled.of)} assets.`;
+  return `Of ${all} ${parts.join(', ')}.${estimated}`;
 }
