@@ -3,6 +3,7 @@ import type { VerdictEvidence } from '@fixpoint/core/match/evidence.ts';
 import type { Context, Transact } from '../context.ts';
 import { isProductKnown, productOf } from '../knowledge/commands.ts';
 import { softwareOf, type SoftwareRow } from '../software/commands.ts';
+import { everyFinding, findingTotals, judgedByProduct, unspokenSoftware } from './derived.ts';
 import { closeByKnowledge } from './store.ts';
 
 /** A finding of one asset as the deployment judges by it. */
