@@ -117,7 +117,8 @@ interface Budget extends Scope {
   readonly wanted?: string;
 }
 
-const figure = (value: number): string => (value > 0 && value < 10 ? value.toFixed(1) : value.toFixed(0));
+/** One decimal where it matters; figures of a sample need not be whole. */
+const figure = (value: number): string => value.toFixed(Number.isInteger(value) || value >= 10 ? 0 : 1);
 
 const bestColumns: readonly Column<BestPatch>[] = [
   { title: 'PATCH', of: (p) => p.patch },
