@@ -23,8 +23,9 @@ import {
 } from '@fixpoint/core/tag/dependencies.ts';
 import type { Problem } from '@fixpoint/contract/error.ts';
 import type { TagNeed } from '@fixpoint/contract/tag.ts';
+import type { Transact } from '../context.ts';
 import { answer, refuse, type Answer, type Refusal } from '../refusal.ts';
-import type { TagDefinitionRow, TagUsers } from './store.ts';
+import { allTags, lockDefinitions, type TagDefinitionRow, type TagUsers } from './store.ts';
 
 /** Definitions of tags, judged all together with everything that names them. */
 
@@ -64,6 +65,17 @@ export function storedDefinition({
   });
   if (!read.ok) throw new Error(`the tag ${name} cannot be read: ${read.message}`);
   return read.value.definition;
+}
+
+/**
+ * The tags as they are stored, which nobody else changes until the transaction ends. Whoever saves something that names tags asks
+ * this inside of its transaction: the read model, asked before it, may have seen them as they were before somebody's change.
+ */
+export async function storedGraph(trx: Transact): Promise<TagGraph> {
+  await lockDefinitions(trx);
+  const built = tagGraph((await allTags(trx)).map(storedDefinition));
+  if (!built.ok) throw new Error(`the stored tags make no sense together: ${built.message}`);
+  return built.graph;
 }
 
 function definitionRefused(refusal: TagRefusal | TagRuleRefusal): Refusal {
