@@ -39,7 +39,7 @@ export interface EvaluatedFindings {
 
 type Result = Pick<Evaluation, 'items' | 'assets' | 'risk' | 'findings' | 'ids'>;
 
-const stepsInSlice = 500;
+const stepsInSlice = 50;
 const assetsInSlice = 20_000;
 
 /**

@@ -18,7 +18,7 @@ import { savedQuery } from './definition.ts';
 import type { ExportedReport, ExportedRow } from './exported.ts';
 import { find, readRows, sizeOf, type Found, type Keys } from './items.ts';
 import { jsonOf } from './json.ts';
-import { pdfOf } from './pdf.ts';
+import { pdfInThread } from './pdf-work.ts';
 import { countsBetween, type ReportRow } from './store.ts';
 
 type Parts = Pick<ServerContext, 'db' | 'clock' | 'random' | 'log' | 'posture'>;
@@ -163,8 +163,8 @@ export async function exportReport(
   if (format === 'csv') return answer({ ...named, body: Readable.from(csvOf(exported)) });
   if (format === 'json') return answer({ ...named, body: Readable.from(jsonOf(exported)) });
   const counts = await countsBetween(context.db, id, new Date(asOf.getTime() - chartDays * 86_400_000), asOf);
-  const body = await pdfOf({ report: exported, counts, querySince: report.query_since });
-  return answer({ ...named, body: Readable.from(body) });
+  const pdf = await pdfInThread(exported, counts, report.query_since);
+  return answer({ ...named, body: Readable.from([pdf]) });
 }
 
 function exportOf(

@@ -34,5 +34,5 @@ export interface ExportedReport {
    * Rows as they are read, a batch at a time. What has gone since they were selected (fixed, retired) is not among them, so
    * there can be fewer than `total`.
    */
-  rows(): AsyncIterable<readonly ExportedRow[]>;
+  readonly rows: () => AsyncIterable<readonly ExportedRow[]>;
 }

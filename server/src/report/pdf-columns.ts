@@ -17,10 +17,12 @@ export interface Placement {
 
 const least = 34;
 const most = 190;
-export const gap = 6;
+/** A word up to this is not broken, if there is room. */
+const mostOfWord = 100;
+export const gap = 9;
 
 /**
- * Each column gets what most of its texts need; when that is too much, the widest give up most. Columns that would get less
+ * Each column gets what most of its texts and all of its shorter words need; when that is too much, the widest give up most. Columns that would get less
  * than a few letters are left out, the last first. `measure` gives the width of a text.
  */
 export function placeColumns(
@@ -34,7 +36,12 @@ export function placeColumns(
     const words = column.title.split(' ').map(measure);
     const widths = texts.map((row) => measure(row[at] ?? '')).sort((a, b) => a - b);
     const usual = widths[Math.floor(widths.length * 0.95)] ?? 0;
-    return Math.min(most, Math.max(least, ...words, usual) + 1);
+    let longest = 0;
+    for (const row of texts) {
+      for (const word of (row[at] ?? '').split(/(?<=[\s-])/))
+        longest = Math.max(longest, measure(word.trim()));
+    }
+    return Math.min(most, Math.max(least, ...words, usual, Math.min(mostOfWord, longest)) + 1);
   });
   const widths = narrowed(wanted, room - gap * (fitting - 1));
   let x = 0;

@@ -37,7 +37,7 @@ function callerOf({ identity }: FastifyRequest): Caller {
   return { actor: identity.actor, permissions: identity.permissions };
 }
 
-/** Lays out one PDF after the other: each takes seconds of the processor and hundreds of megabytes. */
+/** One PDF after the other: each takes a processor for seconds, and hundreds of megabytes. */
 function oneAtATime(): <T>(work: () => Promise<T>) => Promise<T> {
   let last: Promise<unknown> = Promise.resolve();
   return async (work) => {
