@@ -101,8 +101,8 @@ export class PlainFleet implements FleetReading {
     return { facts, installed: assetSet(having.map((asset) => asset.id)) };
   }
 
-  *allSoftware(): Iterable<FleetSoftware> {
-    for (const { id } of this.#facts.software) {
+  *allSoftware(from = 0): Iterable<FleetSoftware> {
+    for (const { id } of this.#facts.software.slice(from)) {
       const found = this.software(id);
       if (found !== null) yield found;
     }
@@ -113,7 +113,7 @@ export class PlainFleet implements FleetReading {
   }
 
   pair(index: number): FindingPair {
-    return at(this.#pairs, index);
+    return held(this.#pairs, index);
   }
 
   pairsOfVulnerability(vulnerability: number): readonly number[] {
@@ -129,7 +129,7 @@ export class PlainFleet implements FleetReading {
   }
 
   vulnerability(index: number): VulnerabilityFacts {
-    return at(this.#facts.vulnerabilities, index);
+    return held(this.#facts.vulnerabilities, index);
   }
 
   vulnerabilityCalled(id: string): number | null {
@@ -140,7 +140,7 @@ export class PlainFleet implements FleetReading {
   }
 
   danger(index: number): FleetDanger {
-    return at(this.#dangers, index);
+    return held(this.#dangers, index);
   }
 
   dangerOf(vulnerability: number): Omit<FleetDanger, 'ecosystem'> {
@@ -272,7 +272,7 @@ function voice({ software, verdict }: Carrying): number {
   return (verdict.verdict === 'vulnerable' ? 0 : 1_000_000) + software.id;
 }
 
-function at<T>(list: readonly T[], index: number): T {
+function held<T>(list: readonly T[], index: number): T {
   const value = list[index];
   if (value === undefined) throw new Error(`there is no ${index}`);
   return value;
