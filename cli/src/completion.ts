@@ -58,7 +58,8 @@ export function askedFor(
 ): { readonly subject: Subject; readonly before: readonly string[] } | null {
   const [, noun = '', verb = ''] = words;
   if (words.at(-1) === '--query') {
-    const subject = byNoun[noun];
+    // The list of patches is asked for patches; what weighs them is asked for the assets to weigh them on.
+    const subject = noun === 'patch' && verb !== 'list' ? 'asset' : byNoun[noun];
     return subject === undefined ? null : { subject, before: [] };
   }
   if (withValue.has(words.at(-1) ?? '')) return null;

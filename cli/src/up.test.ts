@@ -196,6 +196,27 @@ describe('the nouns', () => {
     expect(why.stdout).toMatch(/^rule {2,}\w+/mu);
   });
 
+  test('a query: found, explained, completed; a refused one is shown with the place', () => {
+    expect(run(['search', 'assets', 'os', '=', 'nothing-of-the-kind']).stdout).toMatch(
+      /^Nothing\. Assets where /u,
+    );
+    expect(run(['search', 'assets', '--csv', '--columns', 'hostname,risk']).stdout).toMatch(
+      here ? /^hostname,risk\r\n\S+,[\d.]+\r\n$/u : /^hostname,risk\r\n$/u,
+    );
+    expect(Array.isArray(json(['search', 'findings', 'exploited']))).toBe(true);
+    expect(run(['asset', 'list', '--query', 'last_seen > 3d', '--sort', 'risk']).status).toBe(0);
+    const wrong = run(['finding', 'list', '--query', 'exploited and svss > 9']);
+    expect(wrong.status).toBe(3);
+    expect(wrong.stderr).toContain('  exploited and svss > 9\n                ^^^^\n  near to it: cvss\n');
+    expect(run(['query', 'explain', 'asset', 'os=debian']).stdout).toContain('os = debian');
+    expect(run(['query', 'explain', 'asset', 'os =']).status).toBe(1);
+    const line = "fixpoint search assets 'hostn";
+    expect(run(['completion', 'answer', line, String(line.length)]).stdout).toBe('hostname\n');
+    const summary = run(['posture']);
+    expect([summary.status, summary.stdout]).toEqual([0, expect.stringMatching(/^All assets\.\n/u)]);
+    expect(run(['posture', '--state']).stdout).toMatch(/^as of {2,}\d{4}-/mu);
+  });
+
   test('refusals keep the code and advice of the server, and have their exit codes', () => {
     const missing = run(['deployment', 'show', '00000000-0000-4000-8000-000000000000']);
     expect([missing.status, missing.stdout]).toEqual([3, '']);

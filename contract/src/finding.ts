@@ -195,7 +195,7 @@ export const Patch = Type.Object(
     /** Assets that have an open finding which it closes. */
     assets: Type.Integer(),
     findings: Type.Integer(),
-    /** Risk that would go from these assets; an estimate that can be too high: see GET /api/v1/patches/…/risk. */
+    /** Risk that would go from these assets; an estimate that can be too high: see GET /api/v1/patches/…/risk-removed. */
     risk_removed: Type.Number({ minimum: 0 }),
   },
   closed,

@@ -23,6 +23,7 @@ const columns: readonly Column<Asset>[] = [
   { title: 'HOSTNAME', of: (a) => a.hostname },
   { title: 'CONTACT', of: (a) => a.contact, style: (a) => (a.contact === 'silent' ? 'yellow' : undefined) },
   { title: 'LAST SEEN', of: (a) => relative(a.last_seen_at), yields: 2, least: 10 },
+  { title: 'RISK', of: (a) => a.risk.toFixed(0), align: 'right' },
   { title: 'OPEN', of: (a) => String(a.open_findings), align: 'right' },
   { title: 'RESTART', of: (a) => String(a.restart_pending_findings), align: 'right', yields: 3, least: 7 },
   { title: 'UNKNOWN', of: (a) => String(a.undetermined), align: 'right', yields: 4, least: 7 },
@@ -33,12 +34,22 @@ const columns: readonly Column<Asset>[] = [
   { title: 'ID', of: (a) => a.id, yields: 8, least: 36 },
 ];
 
+interface Wanted {
+  readonly tag?: string;
+  readonly hostname?: string;
+  readonly query?: string;
+  readonly sort?: string;
+}
+
 export function register(noun: Command): void {
   forList(noun.command('list').description('assets with their open findings'))
     .option('--tag <tag>', 'only members of this tag')
     .option('--hostname <text>', 'only this hostname')
-    .action(async (options: ListOptions & { tag?: string; hostname?: string }) => {
-      const query = { tag: options.tag, hostname: options.hostname };
+    .option('--query <query>', 'only those that it finds, such as "os = debian and risk > 600"')
+    .option('--sort <order>', 'hostname or risk')
+    .action(async (options: ListOptions & Wanted) => {
+      const { tag, hostname, query: text, sort } = options;
+      const query = { tag, hostname, query: text, sort };
       const list = await fetchList(serverOf(options), '/api/v1/assets', Asset, query, options);
       printList(list, columns, options, 'No asset. fixpoint enroll shows how a host joins.');
     });
@@ -85,7 +96,8 @@ function describe({ asset, host, packages, candidates, residue }: AssetDetail): 
     ['inventory of', absolute(asset.inventory_at)],
     ['enrolled', absolute(asset.enrolled_at)],
     ['agent', asset.agent_version],
-    ['criticality', `${String(asset.criticality)} of 5`],
+    ['criticality', `${String(asset.criticality)} of 5, ${asset.criticality_why}`],
+    ['risk', `${asset.risk.toFixed(1)} of 1000`],
     ['tags', asset.tags.length > 0 ? asset.tags.join(', ') : 'none'],
     [
       'packages',

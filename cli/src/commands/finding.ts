@@ -21,6 +21,7 @@ import { dangerStyle, dangerWords, fixStateWords } from '../scan/report.ts';
 const columns: readonly Column<Finding>[] = [
   { title: 'VULNERABILITY', of: (f) => f.vulnerability, style: (f) => (f.exploited ? 'red' : undefined) },
   { title: 'DANGER', of: dangerWords, style: dangerStyle, yields: 1, least: 10 },
+  { title: 'RISK', of: (f) => f.risk_score.toFixed(0), align: 'right' },
   { title: 'CVSS', of: (f) => f.cvss?.toFixed(1) ?? '-', align: 'right', yields: 4, least: 4 },
   { title: 'ASSET', of: (f) => f.hostname },
   { title: 'PACKAGE', of: (f) => f.package },
@@ -58,6 +59,7 @@ interface Wanted {
   readonly package?: string;
   readonly status?: string;
   readonly tag?: string;
+  readonly query?: string;
 }
 
 export function register(noun: Command): void {
@@ -74,9 +76,10 @@ export function register(noun: Command): void {
       'open, restart_pending, reboot_pending, fixed, undetermined, … separated by commas',
     )
     .option('--tag <tag>', 'only on assets of this tag')
+    .option('--query <query>', 'only those that it finds, such as "exploited and asset.criticality >= 4"')
     .action(async (options: ListOptions & Wanted) => {
-      const { asset, vulnerability, package: name, status, tag } = options;
-      const query = { asset, vulnerability, package: name, status, tag };
+      const { asset, vulnerability, package: name, status, tag, query: text } = options;
+      const query = { asset, vulnerability, package: name, status, tag, query: text };
       const to = serverOf(options);
       const list = await fetchList(to, '/api/v1/findings', Finding, query, options);
       printList(list, columns, options, 'No such finding.');
@@ -150,6 +153,7 @@ function describe(f: Finding): string {
     ['installed', f.installed.join(', ')],
     ['fixed in', f.fixed_version ?? fixStateWords[f.fix_state] ?? f.fix_state],
     ['patch', f.patch?.id ?? null],
+    ['risk score', `${f.risk_score.toFixed(1)} of 100`],
     ...f.mitigations.map((m) => ['mitigation', mitigationWords(m)] as const),
     ['exploited', f.exploited ? `yes${f.ransomware ? ', by ransomware too' : ''}` : 'not known to be'],
     [

@@ -25,6 +25,7 @@ const columns: readonly Column<Patch>[] = [
   { title: 'PATCH', of: (p) => p.id },
   { title: 'CLOSES', of: (p) => String(p.findings), align: 'right' },
   { title: 'ASSETS', of: (p) => String(p.assets), align: 'right' },
+  { title: 'RISK', of: (p) => p.risk_removed.toFixed(0), align: 'right', yields: 1, least: 4 },
   {
     title: 'OFFERED',
     of: (p) => (p.offered_since === null ? 'by no repository yet' : relative(p.offered_since)),
@@ -39,8 +40,9 @@ export function register(noun: Command): void {
   forList(noun.command('list').description('patches, those that close most findings first'))
     .option('--package <name>', 'source package')
     .option('--asset <asset>', 'only what this asset needs: id, or hostname when unique')
-    .action(async (options: ListOptions & { package?: string; asset?: string }) => {
-      const query = { package: options.package, asset: options.asset };
+    .option('--query <query>', 'only those that it finds, such as "package = openssl"')
+    .action(async (options: ListOptions & { package?: string; asset?: string; query?: string }) => {
+      const query = { package: options.package, asset: options.asset, query: options.query };
       const list = await fetchList(serverOf(options), '/api/v1/patches', Patch, query, options);
       printList(list, columns, options, 'No such patch.');
     });

@@ -147,7 +147,7 @@ function* topPatches(
 /**
  * What a patch would close on these assets, and how much risk that would remove: as if all of it were open, and no other
  * package of an asset had the same vulnerabilities. So it can be too much, and never too little; exact for one patch is
- * GET /api/v1/patches/…/risk.
+ * GET /api/v1/patches/…/risk-removed.
  */
 export function* patchWorth(
   fleet: FleetReading,
