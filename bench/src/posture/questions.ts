@@ -77,14 +77,15 @@ export async function askQuestions(pool: Pool, posture: Posture): Promise<void> 
   );
   const pageSql = await sqlTimes(
     pool,
-    `select a.id, cardinality(array(select unnest(a.software) intersect select software_id from software_verdict)) as n
-     from asset a where retired_at is null and software && array(${carriers}) order by n desc, id limit 50`,
+    `with c as (select software_id, count(*) as n from software_verdict group by software_id)
+     select a.id, sum(c.n) as findings from asset a cross join lateral unnest(a.software) as u(id) join c on c.software_id = u.id
+     where a.retired_at is null and a.software && array(${carriers}) group by a.id order by 2 desc, 1 limit 50`,
     [id],
     1,
   );
   report(
     'first 50 affected assets by risk',
-    `${page.toFixed(2)} ms (by number of vulnerable packages, since risk is not in it: ${ratio(pageSql, page)})`,
+    `${page.toFixed(2)} ms (by number of findings, since SQL knows no risk: ${ratio(pageSql, page)})`,
     target('< 10 ms', page < 10),
   );
 

@@ -82,8 +82,8 @@ export class Carriers {
     return this.#packages.size;
   }
 
-  entries(): Iterable<SoftwareEntry> {
-    return this.#entries;
+  entries(from = 0): Iterable<SoftwareEntry> {
+    return from === 0 ? this.#entries : this.#entries.slice(from);
   }
 
   /** Place of software in the order in which it came; −1 when there is none. */

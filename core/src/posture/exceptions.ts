@@ -62,7 +62,9 @@ export class Exceptions {
 
   /** Whether a finding was remediated on the asset before. */
   isBack(asset: number, vulnerability: string, name: string): boolean {
-    return this.#remediated.get(`${vulnerability}\t${name}`)?.has(asset) === true;
+    return (
+      this.#remediated.size > 0 && this.#remediated.get(`${vulnerability}\t${name}`)?.has(asset) === true
+    );
   }
 
   drop(asset: number): void {

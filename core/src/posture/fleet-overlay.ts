@@ -9,7 +9,7 @@ export function delegate(
     version: fleet.version,
     assets: fleet.assets,
     software: (id) => fleet.software(id),
-    allSoftware: () => fleet.allSoftware(),
+    allSoftware: (from) => fleet.allSoftware(from),
     pairs: fleet.pairs,
     pair: (index) => fleet.pair(index),
     pairsOfVulnerability: (vulnerability) => fleet.pairsOfVulnerability(vulnerability),

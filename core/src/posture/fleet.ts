@@ -274,8 +274,8 @@ export class Fleet implements FleetReading {
     return this.#carriers.software(id);
   }
 
-  allSoftware(): Iterable<FleetSoftware> {
-    return this.#carriers.entries();
+  allSoftware(from = 0): Iterable<FleetSoftware> {
+    return this.#carriers.entries(from);
   }
 
   get softwareCount(): number {

@@ -131,7 +131,8 @@ export interface FleetReading {
 
   // Software and what it carries ---------------------------------------------------------------------------------------
   software(id: number): FleetSoftware | null;
-  allSoftware(): Iterable<FleetSoftware>;
+  /** In the order in which it became known, so that what is behind `from` is what has come since so many were read. */
+  allSoftware(from?: number): Iterable<FleetSoftware>;
   /** Number of pairs; indexes go from 0. */
   readonly pairs: number;
   pair(index: number): FindingPair;

@@ -4,8 +4,8 @@
  * Nearly all assets are counted by walking their rows once: how many have each group of carriers gives the findings of all its
  * pairs. What that would count wrongly is counted apart, and exactly:
  *
- * - assets whose findings do not follow from what they have installed, and those that have two different groups of one
- *   package (two versions side by side, whose findings overlap), finding by finding;
+ * - several groups of one package on an asset (two versions side by side, whose findings overlap), as one of their own;
+ * - assets whose findings do not follow from what they have installed, finding by finding;
  * - pairs that a mitigation or an acceptance bears on, by their sets.
  */
 import {
@@ -20,7 +20,8 @@ import {
 } from './asset-set.ts';
 import type { AssetSet, ReadonlyAssetSet } from './asset-set.ts';
 import { acceptedStatusesOf, exposedTo, findingsOf, type FindingSources } from './findings.ts';
-import type { Carriers } from './carriers.ts';
+import type { CarrierGroup, Carriers } from './carriers.ts';
+import { held } from './vulnerabilities.ts';
 import type { ExposedFindingStatus, FindingPair } from './reading.ts';
 import type { Sliced } from './select/selection.ts';
 
@@ -85,11 +86,10 @@ export function* countFindings(sources: TotalSources, within: ReadonlyAssetSet):
   const { carriers, exceptions } = sources;
   const counts = new Counts(within.size, carriers.pairCount);
   const plain = difference(within, exceptions.apart);
-  const { byGroup, mixed } = yield* countGroups(sources, plain);
-  const apart = union([intersection(within, exceptions.apart), mixed]);
-  for (const [index, assets] of byGroup.entries()) {
-    if (assets === 0) continue;
-    const group = carriers.group(index);
+  const { byGroup, groups, leftOut } = yield* countGroups(sources, plain);
+  const apart = union([intersection(within, exceptions.apart), leftOut]);
+  for (const [index, assets] of byGroup) {
+    const group = groups.at(index);
     for (const pair of group.vulnerable) counts.add(pair, 'open', assets);
     for (const pair of group.undetermined) counts.add(pair, 'undetermined', assets);
   }
@@ -108,15 +108,58 @@ export function* countFindings(sources: TotalSources, within: ReadonlyAssetSet):
   return counts;
 }
 
-/** How many of the assets have each group, and which have several groups of one package: these are not counted. */
+/** A group, or what several groups of one package come to on an asset that has them all. */
+type Combined = Pick<CarrierGroup, 'vulnerable' | 'undetermined'>;
+
+/** What two versions side by side have together: what one of them is vulnerable to the asset is vulnerable to. */
+function together(a: Combined, b: Combined): Combined {
+  const vulnerable = new Set([...a.vulnerable, ...b.vulnerable]);
+  const undetermined = new Set([...a.undetermined, ...b.undetermined]).difference(vulnerable);
+  return { vulnerable: [...vulnerable], undetermined: [...undetermined] };
+}
+
+/** Groups, and after them those that are met together. */
+class Combinations {
+  readonly #carriers: Carriers;
+  readonly #combined: Combined[] = [];
+  readonly #places = new Map<number, number>();
+
+  constructor(carriers: Carriers) {
+    this.#carriers = carriers;
+  }
+
+  at(index: number): Combined {
+    const beyond = index - this.#carriers.groupCount;
+    if (beyond < 0) return this.#carriers.group(index);
+    return held(this.#combined[beyond], 'combination', index);
+  }
+
+  of(first: number, second: number): number {
+    const [a, b] = first < second ? [first, second] : [second, first];
+    const key = a * 0x1_0000_0000 + b;
+    let place = this.#places.get(key);
+    if (place === undefined) {
+      place = this.#carriers.groupCount + this.#combined.length;
+      this.#combined.push(together(this.at(a), this.at(b)));
+      this.#places.set(key, place);
+    }
+    return place;
+  }
+}
+
+/** How many of the assets have each group or combination; assets that rows do not suffice for are left out and named. */
 function* countGroups(
   sources: FindingSources,
   assets: AssetSet,
-): Sliced<{ byGroup: Float64Array; mixed: AssetSet }> {
+): Sliced<{ byGroup: ReadonlyMap<number, number>; groups: Combinations; leftOut: AssetSet }> {
   const { carriers, rows } = sources;
-  const byGroup = new Float64Array(carriers.groupCount);
+  const groups = new Combinations(carriers);
+  const counts = new Float64Array(carriers.groupCount);
+  const combinedCounts = new Map<number, number>();
   const metGroup = new Uint32Array(carriers.groupCount);
   const metPackage = new Uint32Array(carriers.packageCount);
+  /** By package: where in `found` its group is. */
+  const foundAt = new Uint32Array(carriers.packageCount);
   const groupOf = new Uint32Array(carriers.carrierCount);
   const packageOf = new Uint32Array(carriers.groupCount);
   for (let i = 0; i < groupOf.length; i++) groupOf[i] = carriers.carrier(i).group;
@@ -125,12 +168,12 @@ function* countGroups(
     // What carries nothing any more is no group: it is met by nothing.
     packageOf[i] = group.vulnerable.length + group.undetermined.length === 0 ? nowhere : group.package;
   }
-  const mixed = looseMixed(sources, assets);
-  const walked = mixed.isEmpty ? assets : difference(assets, mixed);
+  const leftOut = looseMixed(sources, assets);
+  const walked = leftOut.isEmpty ? assets : difference(assets, leftOut);
   const ids = walked.toUint32Array();
   const { offsets, carriers: items, last, changed } = rows.arrays();
   // One of each package at most.
-  const found = new Uint32Array(carriers.packageCount);
+  const found = new Float64Array(carriers.packageCount);
   let walk = 0;
   for (let start = 0; start < ids.length; start += rowsInSlice) {
     const end = Math.min(ids.length, start + rowsInSlice);
@@ -142,7 +185,6 @@ function* countGroups(
       const to = own?.to ?? (id > last ? 0 : (offsets[id + 1] ?? 0));
       walk += 1;
       let length = 0;
-      let isMixed = false;
       for (let at = from; at < to; at++) {
         const group = groupOf[list[at] ?? 0] ?? 0;
         if (metGroup[group] === walk) continue;
@@ -150,29 +192,28 @@ function* countGroups(
         const number = packageOf[group] ?? nowhere;
         if (number === nowhere) continue;
         if (metPackage[number] === walk) {
-          isMixed = true;
-          break;
+          const place = foundAt[number] ?? 0;
+          found[place] = groups.of(found[place] ?? 0, group);
+          continue;
         }
         metPackage[number] = walk;
+        foundAt[number] = length;
         found[length] = group;
         length += 1;
       }
-      if (isMixed) {
-        mixed.add(id);
-        continue;
-      }
       for (let at = 0; at < length; at++) {
         const group = found[at] ?? 0;
-        byGroup[group] = (byGroup[group] ?? 0) + 1;
+        if (group < counts.length) counts[group] = (counts[group] ?? 0) + 1;
+        else combinedCounts.set(group, (combinedCounts.get(group) ?? 0) + 1);
       }
     }
     yield;
   }
-  const counted = difference(walked, mixed);
-  for (const [group, set] of looseGroups(sources)) {
-    byGroup[group] = (byGroup[group] ?? 0) + overlap(set, counted);
-  }
-  return { byGroup, mixed };
+  for (const [group, set] of looseGroups(sources))
+    counts[group] = (counts[group] ?? 0) + overlap(set, walked);
+  for (const [group, assetsOfIt] of counts.entries())
+    if (assetsOfIt > 0) combinedCounts.set(group, assetsOfIt);
+  return { byGroup: combinedCounts, groups, leftOut };
 }
 
 const nowhere = 0xffff_ffff;

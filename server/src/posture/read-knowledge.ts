@@ -32,11 +32,13 @@ export async function readSoftware(
   client: PoolClient,
   ids: readonly number[] | null,
 ): Promise<SoftwareFacts[]> {
+  // Not one query for both: it would be planned for reading everything.
+  const some = ids === null ? [] : [ids];
   const { rows: verdicts } = await client.query<VerdictColumns>(
     `select software_id, vulnerability, verdict, fix_state, fixed_version, evidence #>> '{update,id}' as update_id,
        evidence #>> '{update,build}' as update_build, evidence #>> '{update,restart}' as update_restart, since
-     from software_verdict where $1::integer[] is null or software_id = any($1) order by software_id, vulnerability`,
-    [ids],
+     from software_verdict ${ids === null ? '' : 'where software_id = any($1)'} order by software_id, vulnerability`,
+    some,
   );
   const bySoftware = new Map<number, VerdictFacts[]>();
   for (const row of verdicts) {
@@ -57,8 +59,8 @@ export async function readSoftware(
     Omit<SoftwareFacts, 'origin' | 'vendor' | 'verdicts'> & { origin: string; vendor: string }
   >(
     `select id, ecosystem, release, name, version, arch, source, origin, vendor, package, kernel
-     from software where $1::integer[] is null or id = any($1) order by id`,
-    [ids],
+     from software ${ids === null ? '' : 'where id = any($1)'} order by id`,
+    some,
   );
   return rows.map(({ origin, vendor, ...row }) => ({
     ...row,

@@ -1,9 +1,19 @@
 /** Plans over assets as sets: no asset is looked at where sets answer. */
-import type { Plan } from '../../query/plan.ts';
+import { keyOf, type Plan } from '../../query/plan.ts';
 import type { QueryRecord } from '../../query/evaluate.ts';
-import { addAll, assetSet, difference, intersection, overlap, removeAll, union } from '../asset-set.ts';
+import {
+  addAll,
+  assetSet,
+  difference,
+  intersection,
+  keepOnly,
+  overlap,
+  removeAll,
+  union,
+} from '../asset-set.ts';
 import type { AssetSet, ReadonlyAssetSet } from '../asset-set.ts';
 import { fleetPatches } from '../patches.ts';
+import type { FleetReading, FleetSoftware } from '../reading.ts';
 import { unitsOf, type Asking } from './asking.ts';
 import { compileLeaf, compilePlan, tagsOfPredicate, type LeafPlan, type RelatedPlan } from './plan-truth.ts';
 import { assetRecord, countOf } from './records.ts';
@@ -190,19 +200,54 @@ function* oneByOne(
 /** By software: the union of who has what is asked for, or what is left without those who have anything else. */
 function* havingPackages(asking: Asking, part: RelatedPlan, scope: ReadonlyAssetSet): Sliced<AssetSet> {
   const { fleet, pace } = asking;
-  const test = asking.packageTest(part.where);
-  const isSome = part.kind === 'some';
-  const hits: ReadonlyAssetSet[] = [];
+  const { asked, others } = yield* softwareBy(asking, part.where);
+  if (part.kind === 'some') {
+    const found = assetSet();
+    for (const { installed } of asked) {
+      if (isDisjoint(installed, scope)) continue;
+      addAll(found, installed);
+      if (pace.spent(unitsOf(installed))) yield;
+    }
+    keepOnly(found, scope);
+    return found;
+  }
   const left = scope.clone();
-  for (const { facts, installed } of fleet.allSoftware()) {
-    if (pace.spent(0.3)) yield;
-    if (test(facts) !== isSome || installed.isEmpty) continue;
-    if (isSome) hits.push(installed);
-    else removeAll(left, installed);
+  for (const place of others) {
+    const installed = fleet.software(place)?.installed;
+    if (installed === undefined || installed.isEmpty) continue;
+    removeAll(left, installed);
     if (pace.spent(unitsOf(installed))) yield;
     if (left.isEmpty) break;
   }
-  return isSome ? intersection(union(hits), scope) : left;
+  return left;
+}
+
+/** Software by whether a plan is true of it. Names and versions never change, so what was asked once is not asked again. */
+interface AskedSoftware {
+  /** How much of the fleet's software has been asked. */
+  count: number;
+  readonly asked: FleetSoftware[];
+  /** Ids of the others. */
+  readonly others: number[];
+}
+
+const askedSoftware = new WeakMap<FleetReading, Map<string, AskedSoftware>>();
+const mostPlansKept = 1_000;
+
+function* softwareBy(asking: Asking, plan: Plan): Sliced<AskedSoftware> {
+  const { fleet, pace } = asking;
+  let kept = askedSoftware.get(fleet);
+  if (kept === undefined || kept.size >= mostPlansKept) askedSoftware.set(fleet, (kept = new Map()));
+  let known = kept.get(keyOf(plan));
+  if (known === undefined) kept.set(keyOf(plan), (known = { count: 0, asked: [], others: [] }));
+  const test = asking.packageTest(plan);
+  for (const software of fleet.allSoftware(known.count)) {
+    if (test(software.facts)) known.asked.push(software);
+    else known.others.push(software.facts.id);
+    known.count += 1;
+    if (pace.spent(0.3)) yield;
+  }
+  return known;
 }
 
 /** Assets with a finding of which the plan is true or, for `every`, with one of which it is not. */
