@@ -68,7 +68,7 @@ export function tagQuestion(definition: TagDefinition, graph: TagGraph, truthsOf
         const truths = fleet.tag(child);
         if (truths === null) throw new Error(`the tag ${child} has not been judged before ${name}`);
         addAll(result.unknown, unknownOf(truths, within));
-        addAll(result.holds, intersection(truths.holds, within));
+        addAll(result.holds, intersection(within, truths.holds));
       }
       if (children.length > 0) removeAll(result.unknown, result.holds);
       return result;
@@ -82,7 +82,7 @@ function ownQuestion({ members }: TagDefinition, graph: TagGraph, truthsOf: Asse
       return ruleQuestion(members.query, graph, truthsOf).ask;
     case 'list': {
       const ids = idsOf(members.assets);
-      return (_fleet, _now, within) => ({ holds: intersection(ids, within), unknown: assetSet() });
+      return (_fleet, _now, within) => ({ holds: intersection(within, ids), unknown: assetSet() });
     }
     case 'ranges': {
       // A range is asked for as a network is: what lies between its first address and its last.
@@ -100,7 +100,7 @@ function ownQuestion({ members }: TagDefinition, graph: TagGraph, truthsOf: Asse
 }
 
 function judgement(truths: Truths, within: ReadonlyAssetSet): Judgement {
-  return { holds: intersection(truths.holds, within), unknown: unknownOf(truths, within) };
+  return { holds: intersection(within, truths.holds), unknown: unknownOf(truths, within) };
 }
 
 /** Those in neither. */

@@ -309,6 +309,18 @@ describe('tags and criticality kept current', () => {
     expect(fleet.rules.tagsOf(1)).toEqual(['lan', 'near']);
   });
 
+  test('deleting what a criticality rule asks for by a pattern changes criticality', () => {
+    const fleet = new NaiveFleet(start);
+    fleet.table.set(1, { retired: false, criticalitySet: null, plain: { hostname: 'web-1' }, danger: 1 });
+    fleet.rules.setTags([tag({ name: 'web', rule: 'hostname = web-*' })]);
+    fleet.rules.setCriticality([{ name: 'tagged', query: 'tag = w*', criticality: 4 }]);
+    fleet.rules.refreshAges(fleet.reading, start);
+    expect(ids(fleet.rules.ofCriticality(4))).toEqual([1]);
+    fleet.rules.setTags([]);
+    expect(ids(fleet.rules.refreshAges(fleet.reading, start))).toEqual([1]);
+    expect(ids(fleet.rules.ofCriticality(3))).toEqual([1]);
+  });
+
   test('what time changes is asked again after a minute', () => {
     const fleet = new NaiveFleet(start);
     fleet.table.set(1, {

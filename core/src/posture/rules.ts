@@ -118,10 +118,10 @@ export class Rules {
       if (!read.ok) throw new Error(`the criticality rule ${rule.name} cannot be read: ${read.message}`);
       const question = ruleQuestion(read.query, this.graphNow, this.truthsOf);
       const kept = before.get(rule.query);
-      if (kept !== undefined && sameTexts(kept.question.needs, question.needs))
-        return { ...kept, question, rule };
-      const judgement = { holds: assetSet(), unknown: assetSet() };
-      return { question, rule, judgement, truths: null, outdated: true };
+      const outdated = kept === undefined || kept.outdated || !sameTexts(kept.question.needs, question.needs);
+      // What an outdated one came to stays, so that it is found out for whom it comes to something else.
+      const judgement = kept?.judgement ?? { holds: assetSet(), unknown: assetSet() };
+      return { question, rule, judgement, truths: null, outdated };
     });
   }
 
@@ -259,19 +259,8 @@ export class Rules {
   /** Asks a question of the assets that may answer it differently now. Those that do; null: none. */
   private refresh(turn: Turn, kept: Kept, moved: ReadonlyAssetSet | null = null): AssetSet | null {
     const { question } = kept;
-    let within: ReadonlyAssetSet;
-    if (kept.outdated || (question.ageing && turn.aged)) within = turn.live;
-    else {
-      const some = turn.appeared.clone();
-      if (turn.facts === 'all' ? question.facts.size > 0 : readsAny(question.facts, turn.facts))
-        addAll(some, turn.base);
-      if (moved !== null && readsAny(question.facts, followingFacts)) addAll(some, moved);
-      for (const needed of question.needs) {
-        const delta = turn.deltas.get(needed);
-        if (delta !== undefined) addAll(some, delta);
-      }
-      within = some;
-    }
+    const within =
+      kept.outdated || (question.ageing && turn.aged) ? turn.live : concerned(turn, question, moved);
     if (within.size === 0) {
       kept.outdated = false;
       return null;
@@ -279,7 +268,7 @@ export class Rules {
     const after = question.ask(turn.fleet, turn.now, within);
     const { holds, unknown } = kept.judgement;
     const delta = differing(
-      { holds: intersection(holds, within), unknown: intersection(unknown, within) },
+      { holds: intersection(within, holds), unknown: intersection(within, unknown) },
       after,
     );
     kept.outdated = false;
@@ -291,6 +280,20 @@ export class Rules {
     kept.truths = null;
     return delta;
   }
+}
+
+/** The assets that may answer a question differently. */
+function concerned(turn: Turn, question: Question, moved: ReadonlyAssetSet | null): ReadonlyAssetSet {
+  const parts: ReadonlyAssetSet[] = [turn.appeared];
+  if (turn.facts === 'all' ? question.facts.size > 0 : readsAny(question.facts, turn.facts))
+    parts.push(turn.base);
+  if (moved !== null && readsAny(question.facts, followingFacts)) parts.push(moved);
+  for (const needed of question.needs) {
+    const delta = turn.deltas.get(needed);
+    if (delta !== undefined) parts.push(delta);
+  }
+  const [only = turn.appeared, ...others] = parts.filter(({ size }) => size > 0);
+  return others.length === 0 ? only : union([only, ...others]);
 }
 
 /** One run of a refresh. */
