@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { PostureSummary, PostureView, severities } from '@fixpoint/contract/search.ts';
+import { PostureSummary, PostureView, severities } from '@fixpoint/contract/posture.ts';
 import { ask } from '../http-client.ts';
 import { forServer, serverOf, type ServerOptions } from '../list.ts';
 import { note, print, printJson } from '../output/stream.ts';

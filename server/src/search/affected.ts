@@ -1,5 +1,5 @@
 import type { Static } from 'typebox';
-import type { AffectedAsset, AffectedQuery } from '@fixpoint/contract/search.ts';
+import type { AffectedAsset, AffectedQuery } from '@fixpoint/contract/posture.ts';
 import { intersection } from '@fixpoint/core/posture/asset-set.ts';
 import type { FleetReading } from '@fixpoint/core/posture/reading.ts';
 import { assetsInOrder, byRisk } from '@fixpoint/core/posture/select/order.ts';

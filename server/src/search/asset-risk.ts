@@ -1,4 +1,4 @@
-import type { AssetRiskView } from '@fixpoint/contract/search.ts';
+import type { AssetRiskView } from '@fixpoint/contract/posture.ts';
 import type { FleetFinding, FleetReading } from '@fixpoint/core/posture/reading.ts';
 import { assetRisk, type RiskFinding } from '@fixpoint/core/risk/asset-risk.ts';
 import type { ServerContext } from '../app.ts';

@@ -1,4 +1,4 @@
-import type { PostureSummary } from '@fixpoint/contract/search.ts';
+import type { PostureSummary } from '@fixpoint/contract/posture.ts';
 import { intersection } from '@fixpoint/core/posture/asset-set.ts';
 import type { FleetReading } from '@fixpoint/core/posture/reading.ts';
 import { selectAssets } from '@fixpoint/core/posture/select/select.ts';

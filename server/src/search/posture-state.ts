@@ -1,4 +1,4 @@
-import type { PostureView } from '@fixpoint/contract/search.ts';
+import type { PostureView } from '@fixpoint/contract/posture.ts';
 import type { ServerContext } from '../app.ts';
 import type { Posture } from '../posture/posture.ts';
 

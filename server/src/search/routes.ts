@@ -7,6 +7,8 @@ import {
   PostureSummary,
   PostureSummaryQuery,
   PostureView,
+} from '@fixpoint/contract/posture.ts';
+import {
   QueryCheck,
   QueryCheckRequest,
   QueryCompleteRequest,

@@ -1,4 +1,4 @@
-import { severities, type PostureSummary } from '@fixpoint/contract/search.ts';
+import { severities, type PostureSummary } from '@fixpoint/contract/posture.ts';
 import {
   addAll,
   assetSet,
