@@ -1,3 +1,4 @@
+// Longer than 400 lines because it holds the tables of the whole house beside the rules that read them.
 /**
  * The rules of the house, enforced. First the tables; then each rule is run over the whole project, and over a small bad
  * example to show that it can fail. What the rules do is in setup/tidy-rules.ts.

@@ -1,9 +1,9 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Compile } from 'typebox/compile';
 import { describe, expect, it } from 'vitest';
 import { HostFacts } from '@fixpoint/contract/inventory.ts';
+import { parseShape } from '@fixpoint/contract/parse.ts';
 import { collectCloud, parseCloud, type Dmi } from './cloud.ts';
 
 const recorded = (name: string) => readFileSync(join(import.meta.dirname, 'recorded/cloud', name), 'utf8');
@@ -142,9 +142,8 @@ describe('what is on a host', () => {
       const cloud = collectCloud(root);
       expect(cloud).toMatchObject({ provider: 'openstack', zone: 'nova' });
       expect(collectCloud(root)).toEqual(cloud);
-      const schema = Compile(HostFacts.properties.cloud);
-      expect(schema.Check(cloud)).toBe(true);
-      expect(schema.Check({ 'Not a name': 'x' })).toBe(false);
+      expect(parseShape(HostFacts.properties.cloud, cloud).ok).toBe(true);
+      expect(parseShape(HostFacts.properties.cloud, { 'Not a name': 'x' }).ok).toBe(false);
     } finally {
       rmSync(root, { recursive: true });
     }

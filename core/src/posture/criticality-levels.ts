@@ -1,6 +1,6 @@
 /** Live assets by their criticality. */
 import type { Criticality } from '../risk/asset-risk.ts';
-import { addAll, assetSet, difference, intersection, removeAll, type AssetSet } from './asset-set.ts';
+import { addAll, addIds, assetSet, difference, intersection, removeAll, type AssetSet } from './asset-set.ts';
 import type { ReadonlyAssetSet } from './asset-set.ts';
 import type { AssetReading } from './reading.ts';
 
@@ -62,7 +62,7 @@ export function levelsOf(
   const rest = which.clone();
   for (const level of criticalities) {
     if (byPerson[level].length === 0) continue;
-    levels[level].addMany(byPerson[level]);
+    addIds(levels[level], Uint32Array.from(byPerson[level]));
     removeAll(rest, levels[level]);
   }
   for (const { level, holds } of rules) {

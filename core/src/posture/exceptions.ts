@@ -83,9 +83,14 @@ export class Exceptions {
     return set === undefined || set.isEmpty ? null : set;
   }
 
-  /** Software of which replaced code is still there somewhere. */
-  staleSoftware(): Iterable<number> {
-    return this.#stale.keys();
+  /** Whether replaced code of this software is still there somewhere. */
+  hasStale(software: number): boolean {
+    return (
+      this.#stale
+        .get(software)
+        ?.values()
+        .some((set) => !set.isEmpty) === true
+    );
   }
 
   setBlocking(list: readonly BlockingMitigation[]): void {

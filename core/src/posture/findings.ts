@@ -63,8 +63,18 @@ export function affectedByPairs(sources: FindingSources, pairs: readonly Finding
   return sets.length === 1 && only !== undefined ? only : union(sets);
 }
 
+/** Whether all findings of a pair are plainly open: nothing but vulnerable software that is installed. */
+function isPlainPair({ exceptions, carriers, vulnerabilities }: FindingSources, pair: FindingPair): boolean {
+  for (const { software, verdict } of pair.carriers) {
+    if (verdict.verdict !== 'vulnerable' || exceptions.hasStale(software.id)) return false;
+    if (software.kernel && exceptions.nextKernels.size > 0) return false;
+    if (carriers.software(software.id) === null) return false;
+  }
+  return !exceptions.mayBeMitigated(vulnerabilities.facts(pair.vulnerability).id, pair);
+}
+
 /** The statuses of a pair before anybody accepts it. */
-export function statusesOf(sources: FindingSources, pair: FindingPair): Statuses {
+function statusesOf(sources: FindingSources, pair: FindingPair): Statuses {
   const { exceptions, carriers } = sources;
   const [open, reboot, restart, undetermined] = [assetSet(), assetSet(), assetSet(), assetSet()];
   for (const { software, verdict } of pair.carriers) {
@@ -107,8 +117,15 @@ export function statusesOf(sources: FindingSources, pair: FindingPair): Statuses
   return statuses;
 }
 
-/** The statuses of a pair. */
-export function acceptedStatusesOf(sources: FindingSources, pair: FindingPair): Statuses {
+/** The statuses of a pair. Sets may be those of the fleet itself. */
+export function acceptedStatusesOf(
+  sources: FindingSources,
+  pair: FindingPair,
+): ReadonlyMap<ExposedFindingStatus, ReadonlyAssetSet> {
+  if (sources.accepting.covered(pair.index).size === 0 && isPlainPair(sources, pair)) {
+    const open = affectedByPairs(sources, [pair]);
+    return new Map(open.isEmpty ? [] : [['open', open]]);
+  }
   const statuses = statusesOf(sources, pair);
   const covered = [...sources.accepting.covered(pair.index).values()];
   if (covered.length === 0) return statuses;

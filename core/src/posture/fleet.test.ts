@@ -10,7 +10,7 @@ import {
   start,
   vulnerabilityFacts,
   vulnerabilityIds,
-} from './fleet-double.ts';
+} from './test-fleets.ts';
 import { atOnce } from './select/selection.ts';
 import { exposedStatuses } from './totals.ts';
 

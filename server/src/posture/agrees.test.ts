@@ -15,7 +15,7 @@ import { importFeed } from '../knowledge/import.ts';
 import { retireAsset } from '../asset/list.ts';
 import { rooms } from '../rooms.ts';
 import { testApp, type TestApp } from '../test-app.ts';
-import { expectAgreement } from './agrees-double.ts';
+import { expectAgreement } from './test-agreement.ts';
 import { openPosture } from './open.ts';
 import type { Posture } from './posture.ts';
 

@@ -15,7 +15,7 @@ import { madeUpFile } from '../feed/recorded.ts';
 import { importFeed } from '../knowledge/import.ts';
 import { testApp, type TestApp } from '../test-app.ts';
 import { systemClock } from '../clock.ts';
-import { expectAgreement } from './agrees-double.ts';
+import { expectAgreement } from './test-agreement.ts';
 import { openPosture } from './open.ts';
 
 const rounds = Number(process.env['FIXPOINT_RUNS'] ?? 2);

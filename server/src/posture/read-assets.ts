@@ -1,11 +1,9 @@
 /** Reads what the model of the fleet holds of assets. */
+import { remediatingReasons } from '@fixpoint/core/finding/intervals.ts';
 import type { AssetContact, AssetFacts, AssetHost, StaleSoftware } from '@fixpoint/core/posture/facts.ts';
 import type { Criticality } from '@fixpoint/core/risk/asset-risk.ts';
 import type { PoolClient } from 'pg';
 import { eachCopiedRow, type CopiedRow } from './copy-rows.ts';
-
-/** What a finding was closed by when it was remediated; see finding/change.ts. */
-const remediatedReasons = ['upgraded', 'removed'];
 
 const columns = `
   a.id, a.uid, a.hostname, a.mode, a.os, a.os_release, a.arch, a.agent_version,
@@ -125,7 +123,7 @@ async function remediatedBefore(
      where ($1::integer[] is null or h.asset_id = any($1)) and ($2::timestamptz is null or h.closed_at >= $2)
        and h.evidence->>'reason' = any($3)
      group by h.asset_id`,
-    [ids, since, remediatedReasons],
+    [ids, since, remediatingReasons],
   );
   return new Map(rows.map((row) => [row.asset_id, row.findings]));
 }

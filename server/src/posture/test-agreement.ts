@@ -1,6 +1,6 @@
 /** For tests: whether a model in memory is what the database says. */
 import { expect } from 'vitest';
-import { readAll } from '@fixpoint/core/posture/fleet-double.ts';
+import { readAll } from '@fixpoint/core/posture/test-fleets.ts';
 import { Fleet } from '@fixpoint/core/posture/fleet.ts';
 import type { FleetReading } from '@fixpoint/core/posture/reading.ts';
 import type { Pool } from 'pg';
