@@ -230,6 +230,23 @@ describe('a rule', () => {
     expect(new Set(saved.map(({ status }) => status))).toEqual(new Set([200, 409]));
   });
 
+  it('does not come to depend on a criticality rule that is saved at the same time and asks for it', async () => {
+    await made({ name: 'racing', rule: 'os = x' });
+    const administrator = await test.bearer('administrator', 'admin');
+    const saved = await Promise.all([
+      call('PATCH', '/tags/racing', { rule: 'criticality > 3' }),
+      test.app.inject({
+        method: 'POST',
+        url: '/api/v1/criticality-rules',
+        headers: administrator,
+        payload: { name: 'racer', query: 'tag = racing', criticality: 5 },
+      }),
+    ]);
+    const codes = saved.map((each) => ('status' in each ? each.status : each.statusCode));
+    expect(codes.filter((code) => code < 300)).toHaveLength(1);
+    await test.database.db.deleteFrom('criticality_rule').execute();
+  });
+
   it('cannot be deleted or renamed while something names it, which is told', async () => {
     await made({ name: 'base', rule: 'os = debian' });
     await made({ name: 'inner', parent: 'base', rule: 'hostname = inner' });
