@@ -17,10 +17,8 @@ export const permissions = [
   'job.write',
   'deployment.act',
   'alert.write',
-  /** Reports of one's own. */
+  /** Reports of one's own, for oneself or for all to see. */
   'report.write',
-  /** Letting others see them. */
-  'report.share',
   /** Changing the shared reports of others. */
   'report.administer',
   /** Tokens for tools. */
@@ -44,9 +42,8 @@ export const permissionsOfRole: Readonly<Record<Role, readonly Permission[]>> = 
     'deployment.act',
     'alert.write',
     'report.write',
-    'report.share',
   ],
-  viewer: ['read', 'report.write'],
+  viewer: ['read'],
 };
 
 const closed = { additionalProperties: false } as const;

@@ -46,6 +46,7 @@ describe('the list of routes', () => {
       'DELETE /api/v1/enrolment-tokens/:id',
       'DELETE /api/v1/tags/:name',
       'DELETE /api/v1/criticality-rules/:id',
+      'DELETE /api/v1/reports/:id',
       'POST /api/v1/jobs/:id/preview',
       'POST /api/v1/jobs/:id/archive',
       'POST /api/v1/alerts/:id/acknowledge',

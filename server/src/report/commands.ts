@@ -47,14 +47,6 @@ function unknownReport(id: string) {
   );
 }
 
-const notShared = () =>
-  refuse(
-    403,
-    'forbidden',
-    'sharing a report needs the permission report.share',
-    'keep it to yourself, or ask an operator or administrator to share a copy',
-  );
-
 /** A report that the caller sees; archived ones too. */
 export async function visibleReport(
   db: Context['db'],
@@ -80,7 +72,6 @@ export async function createReport(
   caller: Caller,
   request: ReportRequest,
 ): Promise<Answer<Report>> {
-  if (request.shared === true && !caller.permissions.includes('report.share')) return notShared();
   const definition = checkDefinition(request);
   if (!definition.ok) return definition;
   const { subject, query, sort, columns } = definition.value;
@@ -217,8 +208,6 @@ export async function changeReport(
     const row = await lockForChange(trx, caller, id, version);
     if (!row.ok) return row;
     const before = row.value;
-    if (change.shared === true && !before.shared && !caller.permissions.includes('report.share'))
-      return notShared();
     const definition = checkDefinition({
       subject: before.subject,
       query: change.query ?? before.query,
