@@ -58,7 +58,7 @@ export async function testDatabase(options: TestDatabaseOptions = {}): Promise<T
   const template = (options.migrated ?? true) ? TEMPLATE : 'template1';
   await administer(cluster.url, `create database ${name} template ${template}`);
   const url = databaseUrl(cluster.url, name);
-  const connection = connect({ url, log: pino({ level: 'silent' }), maximumConnections: 5 });
+  const connection = connect({ url, log: pino({ level: 'silent' }), maximumConnections: 7 });
   const close = async (): Promise<void> => {
     await connection.close();
     // Whatever a test left connected must not keep its database.

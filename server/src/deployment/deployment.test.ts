@@ -1,4 +1,4 @@
-import { afterAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { tick } from './commands.ts';
 import {
   jobDefinition,
@@ -248,9 +248,12 @@ describe('offers', () => {
     expect(offered.size).toBe(2);
     // What the others wait for is said by the next decision, which may be the one after those two offers.
     await tick(fleet.context, fleet.clock.now());
-    const states = Object.values(await fleet.states(deployment));
-    expect(states.filter((state) => state.startsWith('offered'))).toHaveLength(2);
-    expect(states.filter((state) => state === 'queued concurrency_reached')).toHaveLength(3);
+    // That an asset was heard is written a moment after its check-in.
+    await vi.waitFor(async () => {
+      const states = Object.values(await fleet.states(deployment));
+      expect(states.filter((state) => state.startsWith('offered'))).toHaveLength(2);
+      expect(states.filter((state) => state === 'queued concurrency_reached')).toHaveLength(3);
+    });
     expect(await fleet.audit('task.offered')).toHaveLength(2);
   });
 
