@@ -49,8 +49,28 @@ export function ruleQuestion(query: Query, graph: TagGraph, truthsOf: AssetTruth
     facts: fieldsOfQuery(query),
     needs: [...tagsOfQuery(query, graph)],
     ageing: isAgeing(query),
-    ask: (fleet, now, within) => judgement(truthsOf(fleet, root, now, within), within),
+    ask: (fleet, now, within) => answer(fleet, root, now, within, truthsOf),
   };
+}
+
+function answer(
+  fleet: FleetReading,
+  root: Plan,
+  now: number,
+  within: ReadonlyAssetSet,
+  truthsOf: AssetTruths,
+): Judgement {
+  return judgement(storedTruths(fleet, root, now, within) ?? truthsOf(fleet, root, now, within), within);
+}
+
+/** One question about one stored field is answered both ways at once; most rules are no more than that. */
+function storedTruths(fleet: FleetReading, root: Plan, now: number, within: ReadonlyAssetSet): Truths | null {
+  // Of few assets it is asked faster one by one, which the selection does.
+  if (root.kind !== 'leaf' || within.size * 4 < fleet.assets.live.size) return null;
+  const { field, key, condition } = root.predicate;
+  const truths = field === 'tag' ? null : fleet.assets.truths(field, key, condition, now, within);
+  if (truths === null || root.holds) return truths;
+  return { holds: truths.fails, fails: truths.holds };
 }
 
 /** Nested tags are looked up in the fleet, so they must have been answered. */
@@ -87,12 +107,16 @@ function ownQuestion({ members }: TagDefinition, graph: TagGraph, truthsOf: Asse
     case 'ranges': {
       // A range is asked for as a network is: what lies between its first address and its last.
       const values = members.ranges.map((range) => ({ kind: 'address' as const, ...range }));
-      const condition: Predicate['condition'] = { op: 'in', values };
-      return (fleet, now, within) => {
-        const truths = fleet.assets.truths('address', null, condition, now, within);
-        if (truths === null) throw new Error('the fleet does not know of addresses');
-        return judgement(truths, within);
+      const predicate: Predicate = {
+        scope: 'asset',
+        field: 'address',
+        key: null,
+        condition: { op: 'in', values },
+        ageing: false,
       };
+      const key = `asset.address in (${values.map(({ text }) => text).join(', ')})`;
+      const root: Plan = { kind: 'leaf', key, predicate, holds: true };
+      return (fleet, now, within) => answer(fleet, root, now, within, truthsOf);
     }
     default:
       return members satisfies never;

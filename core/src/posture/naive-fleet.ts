@@ -73,8 +73,10 @@ export class NaiveFleet {
           condition: never,
           now: number,
           within: ReadonlyAssetSet,
-        ) =>
-          divide(within, (id) =>
+        ) => {
+          // Not stored, as in the fleet.
+          if (['criticality', 'risk', 'open_findings', 'tag'].includes(field)) return null;
+          return divide(within, (id) =>
             compile(
               {
                 subject: 'asset',
@@ -82,7 +84,8 @@ export class NaiveFleet {
               },
               now,
             )(this.record(id, true)),
-          ),
+          );
+        },
       },
       tags: this.rules.graph,
       tag: (name: string) => this.rules.tag(name),

@@ -272,6 +272,13 @@ describe('tags and criticality kept current', () => {
     const { reading } = fleet;
     const watching = {
       ...reading,
+      assets: {
+        ...reading.assets,
+        truths: (...[field, key, condition, now, within]: Parameters<typeof reading.assets.truths>) => {
+          asked.push(...within);
+          return reading.assets.truths(field, key, condition, now, within);
+        },
+      },
       assetRecord: (id: number, now: number) => {
         asked.push(id);
         return reading.assetRecord(id, now);
