@@ -132,10 +132,11 @@ async function pageByWorth(
     }
     closing.sort((a, b) => b.closed.findings - a.closed.findings || (a.patch.id < b.patch.id ? -1 : 1));
     const within = asset === null ? fleet.assets.live : assetSet([asset]);
+    const weights = new Float64Array(fleet.assets.greatestId + 1);
     const page: Weighed[] = [];
     for (const { patch, closed } of closing.slice(offset, offset + limit)) {
       const one = closed.findings === 0 ? null : known.standingFor(patch);
-      const removed = one === null ? 0 : (yield* patchWorth(fleet, one, within)).risk_removed;
+      const removed = one === null ? 0 : (yield* patchWorth(fleet, one, within, weights)).risk_removed;
       page.push({ patch, worth: { ...closed, risk_removed: removed } });
     }
     return { page, total: closing.length };
