@@ -83,7 +83,7 @@ function uidOf(id: number): string {
 
 function factsOf(id: number, of: Profile): AssetFacts {
   const nothing = { software: [], since: [], inert: [], nextKernel: null, stale: [], mitigations: [] };
-  return { id, uid: uidOf(id), ...of, ...nothing, remediatedBefore: [] };
+  return { id, uid: uidOf(id), ...of, ...nothing, remediatedBefore: [], firstSeen: {} };
 }
 
 /** What the query language sees of an asset, made from its facts without the table. */

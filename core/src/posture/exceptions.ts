@@ -1,10 +1,11 @@
 /**
  * What sets a few assets apart, so that what they have installed does not say by itself what they are exposed to: kernels that
- * wait for a boot, replaced code that still runs, mitigations in force, findings that are back.
+ * wait for a boot, replaced code that still runs, mitigations in force, findings that are back or older than their software.
  */
 import { productOf } from '../knowledge/ecosystem.ts';
 import { assetSet, type AssetSet, type ReadonlyAssetSet } from './asset-set.ts';
 import type { AssetFacts, BlockingMitigation, StaleSoftware } from './facts.ts';
+import { KeptFirstSeen } from './kept-first-seen.ts';
 import type { AssetReading, FindingPair } from './reading.ts';
 
 export interface AssetExceptions {
@@ -30,6 +31,8 @@ export class Exceptions {
   readonly #mitigated = new Map<string, AssetSet>();
   /** By finding, `VULNERABILITY\tPACKAGE`: assets on which it was remediated once. */
   readonly #remediated = new Map<string, AssetSet>();
+  /** Findings that are older than the software that carries them. */
+  readonly firstSeen = new KeptFirstSeen();
   #blocking = new Map<string, BlockingMitigation[]>();
   /** Assets that cannot be counted by what they have installed alone. */
   readonly apart = assetSet();
@@ -43,6 +46,7 @@ export class Exceptions {
     const { id, inert, nextKernel, stale, mitigations, remediatedBefore } = facts;
     const isPlain = nextKernel === null && stale.length === 0 && mitigations.length === 0;
     for (const key of remediatedBefore) added(this.#remediated, key, id);
+    if (!facts.retired) this.firstSeen.put(id, facts.firstSeen);
     if (facts.retired || (isPlain && inert.length === 0)) return;
     this.#byAsset.set(id, {
       inert,
@@ -68,6 +72,7 @@ export class Exceptions {
   }
 
   drop(asset: number): void {
+    this.firstSeen.drop(asset);
     const held = this.#byAsset.get(asset);
     if (held === undefined) return;
     if (held.nextKernel !== null) this.nextKernels.get(held.nextKernel)?.delete(asset);

@@ -33,11 +33,13 @@ export function* exposedSince(
     else if (isLater) later[laterOnes++] = id;
     if (at % assetsInSlice === assetsInSlice - 1) yield;
   }
+  const kept = assetSet(exceptions.firstSeen.before(from));
   const result = {
     earlier: assetSet(earlier.subarray(0, earlierOnes)),
     later: assetSet(later.subarray(0, laterOnes)),
+    kept,
   };
   // Software that became vulnerable when assets had it already is in no row of theirs; it came before its verdict.
-  removeAll(result.later, union([...loose.values()]));
+  removeAll(result.later, union([...loose.values(), kept]));
   return result;
 }

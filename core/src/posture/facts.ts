@@ -59,6 +59,11 @@ export interface AssetFacts {
   readonly mitigations: readonly string[];
   /** Findings that were remediated, `VULNERABILITY\tPACKAGE`. History is only added to: what was said before stays. */
   readonly remediatedBefore: readonly string[];
+  /**
+   * Findings that are older than the software that carries them now, `VULNERABILITY\tPACKAGE`: since when, in seconds since
+   * 2020-01-01 UTC.
+   */
+  readonly firstSeen: Readonly<Record<string, number>>;
 }
 
 /** When an asset was last heard of, and when it is to come back. */

@@ -242,7 +242,7 @@ export function findingsOf(sources: FindingSources, asset: number): FleetFinding
         status: acceptance === null ? status : 'accepted',
         spokesman,
         software: [...software].sort((a, b) => a - b),
-        firstSeenAt: firstSeen,
+        firstSeenAt: Math.min(firstSeen, exceptions.firstSeen.of(asset, id, pair.package)),
         reopened: exceptions.isBack(asset, id, pair.package),
         acceptance,
       };

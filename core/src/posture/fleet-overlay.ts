@@ -25,6 +25,7 @@ export function delegate(
     findingsOf: (asset) => fleet.findingsOf(asset),
     exposedSince: (from) => fleet.exposedSince(from),
     risk: (asset) => fleet.risk(asset),
+    risks: fleet.risks,
     openFindings: (asset) => fleet.openFindings(asset),
     risksSettled: fleet.risksSettled,
     slaRules: fleet.slaRules,

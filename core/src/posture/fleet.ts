@@ -1,3 +1,4 @@
+// Longer than 400 lines because all that can be read of the fleet is in it, most of it in one line each.
 /**
  * The whole fleet in memory: who has what, what that is vulnerable to, who is in which tag, how great the risk is. Made from plain
  * rows (facts.ts) and from nothing else; what can be read is in reading.ts.
@@ -31,7 +32,7 @@ import { RiskColumn } from './risk-column.ts';
 import { Rules } from './rules.ts';
 import { assetTruths } from './select/asset-truths.ts';
 import { assetRecord, findingRecord } from './select/records.ts';
-import type { Sliced } from './select/selection.ts';
+import { atOnce, type Sliced } from './select/selection.ts';
 import { isLast } from './strata.ts';
 import { addInstalled, carriersOf, heldBeside } from './software-lists.ts';
 import { countFindings, type FleetTotals, type TotalSources } from './totals.ts';
@@ -77,6 +78,8 @@ export class Fleet implements FleetReading {
   readonly #fields = new Set<string>();
   readonly #pairs = new Set<number>();
   #tagsChanged = false;
+  /** What the last tags have not been asked of yet. */
+  #behind = { assets: assetSet(), fields: new Set<string>() };
   readonly #sources: TotalSources = {
     assets: this.#table,
     vulnerabilities: this.#vulnerabilities,
@@ -156,14 +159,15 @@ export class Fleet implements FleetReading {
     addAll(judged, moved);
     addAll(judged, accepted.assets);
     this.#risks.waitAll(judged);
-    this.#risks.settle(this.#sources, this.#levelOf, settledAtOnce);
-    for (const field of ofFindings) fields.add(field);
-    this.#rules.refreshLast(this, union([judged, reported]), fields, now);
+    addAll(this.#behind.assets, union([judged, reported]));
+    for (const field of [...fields, ...ofFindings]) this.#behind.fields.add(field);
     this.#judged = assetSet();
     this.#reported = assetSet();
     this.#fields.clear();
     this.#pairs.clear();
     this.#tagsChanged = false;
+    // Of more, whoever has made the change lets it be worked out in slices: what is asked for first is there already.
+    if (this.#risks.waiting <= settledAtOnce) atOnce(this.settle(now));
   }
 
   readonly #levelOf = (asset: number): number => this.criticality(asset).level;
@@ -246,12 +250,29 @@ export class Fleet implements FleetReading {
     this.apply({}, { now });
   }
 
-  /** Works out risks that wait, and then the tags that ask for them. */
+  /** Whether risks wait to be worked out, or the tags that ask for them. */
+  get isBehind(): boolean {
+    return !this.#risks.settled || this.#behind.fields.size > 0;
+  }
+
+  /** Works out everything that waits. */
   *settle(now: number): Sliced<void> {
-    if (this.#risks.settled) return;
-    yield* this.#risks.settleSlices(this.#sources, this.#levelOf);
+    yield* this.settleRisks();
+    yield* this.followLast(now);
+  }
+
+  /** Works out risks that wait. Other changes may come in between. */
+  settleRisks(): Sliced<void> {
+    return this.#risks.settleSlices(this.#sources, this.#levelOf);
+  }
+
+  /** The tags that ask for what follows from findings. Nothing may change until it is done. */
+  *followLast(now: number): Sliced<void> {
+    if (this.#behind.fields.size === 0) return;
+    const { assets, fields } = this.#behind;
+    this.#behind = { assets: assetSet(), fields: new Set() };
     this.#version += 1;
-    this.#rules.refreshLast(this, 'all', new Set(ofFindings), now);
+    yield* this.#rules.refreshingLast(this, assets, fields, now);
   }
 
   get needsCompaction(): boolean {
@@ -368,6 +389,10 @@ export class Fleet implements FleetReading {
 
   risk(asset: number): number {
     return this.#risks.risk(asset);
+  }
+
+  get risks(): Float64Array {
+    return this.#risks.risks;
   }
 
   openFindings(asset: number): number {

@@ -5,7 +5,7 @@ import { bestPatches } from '../risk/best-patches.ts';
 import { riskRemoved } from '../risk/risk-removed.ts';
 import type { AssetFacts, SoftwareFacts, VerdictFacts } from './facts.ts';
 import { Fleet } from './fleet.ts';
-import { assetFacts, softwareFacts, start, vulnerabilityFacts, vulnerabilityIds } from './fleet-double.ts';
+import { assetFacts, softwareFacts, start, vulnerabilityFacts, vulnerabilityIds } from './test-fleets.ts';
 import {
   candidatesOf,
   closedInOrder,
@@ -79,6 +79,7 @@ const asset = (id: number, ids: readonly number[], more: Partial<AssetFacts> = {
     stale: [],
     mitigations: [],
     remediatedBefore: [],
+    firstSeen: {},
     ...more,
   };
 };

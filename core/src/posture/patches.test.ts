@@ -59,6 +59,7 @@ const asset = (id: number, installed: readonly number[]): AssetFacts => ({
   stale: [],
   mitigations: [],
   remediatedBefore: [],
+  firstSeen: {},
 });
 
 function fleetOf(all: readonly SoftwareFacts[], assets: readonly AssetFacts[]): PlainFleet {

@@ -116,12 +116,14 @@ export interface FleetFinding {
   readonly acceptance: string | null;
 }
 
-/** No asset is in both; those in neither have to be looked at. */
+/** No asset is in both of the first two; those in neither have to be looked at. */
 export interface ExposedSince {
   /** Live assets on which all that can open a finding came before the moment. */
   readonly earlier: ReadonlyAssetSet;
-  /** Those on which all of it came at the moment or later. */
+  /** Those on which all of it came at the moment or later, and which no finding is kept of from before. */
   readonly later: ReadonlyAssetSet;
+  /** Those with a finding from before the moment that is older than the software, or verdict, that carries it now. */
+  readonly kept: ReadonlyAssetSet;
 }
 
 export interface FleetReading {
@@ -171,6 +173,8 @@ export interface FleetReading {
   };
   /** 0–1000 */
   risk(asset: number): number;
+  /** The same of all, by id; only to be read. */
+  readonly risks: Float64Array;
   /** Findings in the statuses open, restart_pending and reboot_pending. */
   openFindings(asset: number): number;
   /** False while risks are being worked out anew after much has changed; until then some are as they were before. */

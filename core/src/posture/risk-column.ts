@@ -29,6 +29,11 @@ export class RiskColumn {
   #openLogs = new Float64Array(0);
   #undeterminedLogs = new Float64Array(0);
 
+  /** How many are not as they should be. */
+  get waiting(): number {
+    return this.#waiting.size;
+  }
+
   get settled(): boolean {
     return this.#waiting.isEmpty;
   }

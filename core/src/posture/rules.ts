@@ -20,6 +20,7 @@ import type { CriticalityRule } from './facts.ts';
 import { CriticalityLevels } from './criticality-levels.ts';
 import { idsOf } from './listed-assets.ts';
 import type { FleetReading, Truths } from './reading.ts';
+import { atOnce, type Sliced } from './select/selection.ts';
 import { strataOf, type Strata } from './strata.ts';
 
 /** Rules that ask for ages are asked of all assets again when so much time has passed. */
@@ -168,12 +169,20 @@ export class Rules {
    * what follows from the first tags and from criticality need not be named.
    */
   refreshLast(fleet: FleetReading, changed: Assets, facts: Facts, now: number): void {
+    atOnce(this.refreshingLast(fleet, changed, facts, now));
+  }
+
+  /** The same in slices, one tag each. Nothing of the fleet may change until it is done. */
+  *refreshingLast(fleet: FleetReading, changed: Assets, facts: Facts, now: number): Sliced<void> {
     const turn = this.begin('last', fleet, changed, facts, now);
     for (const [name, delta] of this.waiting) turn.deltas.set(name, intersection(delta, turn.live));
     const moved = intersection(this.waitingAssets, turn.live);
     this.waiting = new Map();
     this.waitingAssets = assetSet();
-    for (const name of this.strata.last) this.refreshTag(turn, name, moved);
+    for (const name of this.strata.last) {
+      this.refreshTag(turn, name, moved);
+      yield;
+    }
   }
 
   /** What time has changed, of all tags. Answers as `refreshFirst`. */

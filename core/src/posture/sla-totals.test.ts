@@ -4,7 +4,7 @@ import { ruleFor, type SlaRule } from '../finding/sla.ts';
 import { parse } from '../query/parse.ts';
 import { coverages, firstFindings, riskTaken } from './acceptance-coverage.ts';
 import { Fleet } from './fleet.ts';
-import { assetFacts, softwareFacts, start, vulnerabilityFacts, vulnerabilityIds } from './fleet-double.ts';
+import { assetFacts, softwareFacts, start, vulnerabilityFacts, vulnerabilityIds } from './test-fleets.ts';
 import type { FleetFinding } from './reading.ts';
 import { assetTruths } from './select/asset-truths.ts';
 import { dangerFact } from './select/danger-facts.ts';

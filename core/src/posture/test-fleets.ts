@@ -68,6 +68,13 @@ export function assetFacts(id: number, softwareCount: number): fc.Arbitrary<Asse
       inert: fc.subarray(kernels, { maxLength: 1 }),
       since: seconds,
       unknown: fc.boolean(),
+      firstSeen: fc.dictionary(
+        fc
+          .tuple(fc.constantFrom(...vulnerabilityIds), fc.constantFrom(...packages))
+          .map((finding) => finding.join('\t')),
+        seconds,
+        { maxKeys: 2 },
+      ),
     })
     .map((random) => ({
       id,
@@ -105,6 +112,7 @@ export function assetFacts(id: number, softwareCount: number): fc.Arbitrary<Asse
       ),
       mitigations: random.mitigations,
       remediatedBefore: id % 2 === 0 ? ['CVE-2024-1\topenssl'] : [],
+      firstSeen: random.firstSeen,
     }));
 }
 

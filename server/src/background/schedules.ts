@@ -6,6 +6,7 @@ import { verifyAudit } from '../audit/commands.ts';
 import { alertOfStaleFeeds } from '../feed-sync/commands.ts';
 import { syncParts } from '../feed-sync/parts.ts';
 import { raiseAlert } from '../notify/commands.ts';
+import { forgetChanges } from '../posture/store.ts';
 import { countReports } from '../report/count.ts';
 import { writeDownMembers } from '../tag/members.ts';
 import { transact } from '../transact.ts';
@@ -20,6 +21,9 @@ interface Schedule {
   readonly work: (context: ServerContext) => Promise<void>;
 }
 
+/** A read model that is further behind than half of this loads the fleet anew (posture/open.ts). */
+const keptChangesHours = 24;
+
 const schedules: readonly Schedule[] = [
   {
     name: 'tag-members',
@@ -31,6 +35,13 @@ const schedules: readonly Schedule[] = [
   { name: 'feed-staleness', cron: '23 * * * *', work: (context) => alertOfStaleFeeds(syncParts(context)) },
   { name: 'report-counts', cron: '2 * * * *', work: countReports },
   { name: 'acceptance-ends', cron: '*/5 * * * *', work: tellOfEndingAcceptances },
+  {
+    name: 'fleet-changes',
+    cron: '41 * * * *',
+    work: async (context) => {
+      await transact(context.db, async (trx) => await forgetChanges(trx, keptChangesHours));
+    },
+  },
   { name: 'audit-verification', cron: '17 3 * * *', work: alertOfBrokenTrail },
 ];
 

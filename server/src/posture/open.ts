@@ -329,11 +329,14 @@ class FollowingPosture implements Posture {
   #settle(): void {
     const fleet = this.#fleet;
     if (fleet === null || this.#settling !== null || this.#stopped) return;
-    if (fleet.risksSettled && !fleet.needsCompaction) return;
+    if (!fleet.isBehind && !fleet.needsCompaction) return;
     this.#settling = (async () => {
       try {
         const now = this.#context.clock.now().getTime();
-        await inTurns(fleet.settle(now), () => this.#stopped);
+        while (fleet.isBehind && !this.#stopped) {
+          await inTurns(fleet.settleRisks(), () => this.#stopped);
+          await this.#alone(() => inTurns(fleet.followLast(now), () => false));
+        }
         if (fleet.needsCompaction) await this.#alone(() => inTurns(fleet.compact(), () => false));
       } catch (error) {
         this.#context.log.error({ err: error }, 'risks could not be worked out');

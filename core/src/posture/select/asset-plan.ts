@@ -109,25 +109,67 @@ function taggedAssets(
   return intersection(scope, ...fails);
 }
 
-function* judgedAssets(
-  { fleet, now, tagNames, pace }: Asking,
-  leaf: LeafPlan,
-  scope: ReadonlyAssetSet,
-): Sliced<AssetSet> {
-  const test = compileLeaf(leaf, now, tagNames);
+function* judgedAssets(asking: Asking, leaf: LeafPlan, scope: ReadonlyAssetSet): Sliced<AssetSet> {
+  const { fleet, now, tagNames, pace } = asking;
   const { field } = leaf.predicate;
+  const test = compileLeaf(leaf, now, tagNames);
   let value: number | null = null;
   const record: QueryRecord = { field: () => value, related: () => null };
-  const ids = scope.toUint32Array();
+  // Numbers repeat, so that hardly any is asked twice; of risks only few of a million are the same.
+  const answers = new Map<number, boolean>();
+  const isOf = numberTest(leaf);
+  const ask = (number: number): boolean => {
+    if (isOf !== null) return isOf(number);
+    let answer = answers.get(number);
+    if (answer === undefined) {
+      value = number;
+      answer = test(record);
+      if (answers.size < mostAnswers) answers.set(number, answer);
+    }
+    return answer;
+  };
+  const numberOf =
+    field === 'criticality'
+      ? (id: number) => fleet.criticality(id).level
+      : field === 'risk'
+        ? (id: number) => fleet.risk(id)
+        : (id: number) => fleet.openFindings(id);
+  // None of an asset that has not reported is not known; one that has can be asked without looking at it.
+  const unreported = field === 'criticality' ? assetSet() : unreportedOf(asking, scope);
+  const ids = (unreported.isEmpty ? scope : difference(scope, unreported)).toUint32Array();
   let found = 0;
   for (const id of ids) {
-    if (field === 'criticality') value = fleet.criticality(id).level;
-    else value = countOf(fleet, id, field === 'risk' ? fleet.risk(id) : fleet.openFindings(id), now);
     // What is found is written over what has been read.
-    if (test(record)) ids[found++] = id;
+    if (ask(numberOf(id))) ids[found++] = id;
+    if (pace.spent(0.03)) yield;
+  }
+  const hits = assetSet(ids.subarray(0, found));
+  for (const id of unreported) {
+    value = countOf(fleet, id, numberOf(id), now);
+    if (test(record)) hits.add(id);
     if (pace.spent(0.3)) yield;
   }
-  return assetSet(ids.subarray(0, found));
+  return hits;
+}
+
+const mostAnswers = 10_000;
+
+/** A comparison of numbers that are known, without a record; null for what is no plain comparison. */
+function numberTest({ predicate: { condition }, holds }: LeafPlan): ((value: number) => boolean) | null {
+  if (!('value' in condition) || condition.value.kind !== 'number') return null;
+  const wanted = condition.value.value;
+  switch (condition.op) {
+    case '<':
+      return (value) => value < wanted === holds;
+    case '<=':
+      return (value) => value <= wanted === holds;
+    case '>':
+      return (value) => value > wanted === holds;
+    case '>=':
+      return (value) => value >= wanted === holds;
+    default:
+      return null;
+  }
 }
 
 function* relatedAssets(

@@ -78,6 +78,7 @@ class FoundFindings {
 interface Since extends ExposedSince {
   readonly notEarlier: ReadonlyAssetSet;
   readonly notLater: ReadonlyAssetSet;
+  readonly notKept: ReadonlyAssetSet;
 }
 
 interface Undecided {
@@ -127,6 +128,7 @@ class PairByPair {
       }
       const least = this.#setOf(rest, pair, base, false);
       if (!least.isEmpty) selected.set(pair.index, least);
+      if (least === most) continue;
       const open = difference(most, least);
       if (!open.isEmpty) undecided.set(pair.index, { rest, assets: open });
     }
@@ -174,14 +176,19 @@ class PairByPair {
 
   *#moment(from: number): Sliced<Since> {
     const { fleet } = this.#asking;
-    const { earlier, later } = yield* fleet.exposedSince(from);
+    const since = yield* fleet.exposedSince(from);
     const { live } = fleet.assets;
-    return { earlier, later, notEarlier: difference(live, earlier), notLater: difference(live, later) };
+    return {
+      ...since,
+      notEarlier: difference(live, since.earlier),
+      notLater: difference(live, since.later),
+      notKept: difference(live, since.kept),
+    };
   }
 
   /** Of `base` those that were first seen so or, for `most`, may have been. */
   #seen(
-    { from, later, verdictsBefore }: Extract<Rest, { kind: 'seen' }>,
+    { from, later, verdicts }: Extract<Rest, { kind: 'seen' }>,
     base: ReadonlyAssetSet,
     most: boolean,
   ): ReadonlyAssetSet {
@@ -189,13 +196,18 @@ class PairByPair {
     if (since === undefined) throw new Error('a moment was not looked at before it was needed');
     const common = (name: keyof Since): ReadonlyAssetSet =>
       this.#commonOnce(`${name} ${String(from)}`, base, since[name]);
+    // Nothing is seen before its verdict, but for what is kept from software that was replaced.
+    if (verdicts === 'later') {
+      if (later) return most || since.kept.isEmpty ? base : common('notKept');
+      return most ? common('kept') : assetSet();
+    }
     // Whatever came later is seen later; what came before is seen before only if its verdict was there by then.
     if (later) {
       if (!most) return common('later');
-      return verdictsBefore ? common('notEarlier') : base;
+      return verdicts === 'before' ? common('notEarlier') : base;
     }
     if (most) return common('notLater');
-    return verdictsBefore ? common('earlier') : assetSet();
+    return verdicts === 'before' ? common('earlier') : assetSet();
   }
 
   #commonOnce(key: string, base: ReadonlyAssetSet, assets: ReadonlyAssetSet): ReadonlyAssetSet {

@@ -34,14 +34,14 @@ export type Rest =
   | { readonly kind: 'status'; readonly key: string; readonly statuses: readonly ExposedFindingStatus[] }
   /**
    * First seen at `from` (milliseconds since 1970) or later or, without `later`, before. `verdicts`: whether all software of
-   * the pair is known to be vulnerable since before that; then it is its coming to the asset that counts.
+   * the pair is known to be vulnerable since before that, when it is its coming to the asset that counts, or since later.
    */
   | {
       readonly kind: 'seen';
       readonly key: string;
       readonly from: number;
       readonly later: boolean;
-      readonly verdictsBefore: boolean;
+      readonly verdicts: 'before' | 'mixed' | 'later';
     }
   /** To be asked of each finding; `within`: only those in this status can be meant, where it is given. */
   | {
@@ -159,7 +159,7 @@ function factRecord(fact: ReturnType<QueryRecord['field']>): QueryRecord {
 
 /**
  * A comparison of `first_seen` is true from some moment on, or until then. A range and a period are two of them. Nothing is first
- * seen before its verdict, so where all of these are later it is decided for the pair.
+ * seen before its verdict but what is kept from software that was replaced, so where all verdicts are later, few are left open.
  */
 function seenReduce(leaf: LeafPlan, now: number, tagNames: readonly string[]): Reduce | null {
   const { condition } = leaf.predicate;
@@ -188,9 +188,8 @@ function seenReduce(leaf: LeafPlan, now: number, tagNames: readonly string[]): R
       earliest = Math.min(earliest, verdict.since);
       latest = Math.max(latest, verdict.since);
     }
-    if (earliest >= from) return constant(later);
-    const verdictsBefore = latest < from;
-    return { kind: 'seen', key: `${leaf.key} ${String(verdictsBefore)}`, from, later, verdictsBefore };
+    const verdicts = earliest >= from ? 'later' : latest < from ? 'before' : 'mixed';
+    return { kind: 'seen', key: `${leaf.key} ${verdicts}`, from, later, verdicts };
   };
 }
 

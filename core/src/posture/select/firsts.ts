@@ -10,6 +10,11 @@ export class Firsts<Item> {
     this.#before = before;
   }
 
+  /** The last of those that are held, once there are as many as are wanted; null: any other is one of the first. */
+  get last(): Item | null {
+    return this.#heap.length < this.#most ? null : (this.#heap[0] ?? null);
+  }
+
   offer(item: Item): void {
     const heap = this.#heap;
     if (heap.length < this.#most) {

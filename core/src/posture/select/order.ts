@@ -52,6 +52,7 @@ export function* assetsInOrder(
   { offset, limit }: Page,
 ): Sliced<number[]> {
   const ids = assets.toUint32Array();
+  if (order.by === 'risk' && order.descending) return yield* riskiest(fleet, ids, offset, limit);
   const before = yield* assetOrderOf(fleet, ids, order);
   const firsts = new Firsts<number>(offset + limit, before);
   for (let at = 0; at < ids.length; at++) {
@@ -65,6 +66,28 @@ export function* assetsInOrder(
 }
 
 const assetsInSlice = 50_000;
+
+/** What is asked most, and of most assets: hardly any gets beyond the first comparison. */
+function* riskiest(fleet: FleetReading, ids: Uint32Array, offset: number, limit: number): Sliced<number[]> {
+  const { risks } = fleet;
+  const before = (a: number, b: number): boolean => {
+    const [one, other] = [risks[a] ?? 0, risks[b] ?? 0];
+    return one > other || (one === other && a < b);
+  };
+  const firsts = new Firsts<number>(offset + limit, before);
+  // Ids ascend, so that of equals the later one is never before what is held.
+  let least = -1;
+  for (let at = 0; at < ids.length; at++) {
+    const id = ids[at] ?? 0;
+    if ((risks[id] ?? 0) > least) {
+      firsts.offer(id);
+      const { last } = firsts;
+      if (last !== null) least = risks[last] ?? 0;
+    }
+    if (at % assetsInSlice === assetsInSlice - 1) yield;
+  }
+  return firsts.inOrder().slice(offset);
+}
 
 type Before<Item> = (a: Item, b: Item) => boolean;
 

@@ -128,6 +128,10 @@ const assetArb = (id: number, software: readonly SoftwareFacts[]): fc.Arbitrary<
       region: fc.constantFrom('eu-west-1', null),
       rebootRequired: fc.boolean(),
       remediated: fc.boolean(),
+      kept: fc.option(
+        fc.record({ finding: fc.constantFrom('CVE-2024-1\topenssl', 'CVE-2025-3\tcurl'), days: fc.nat(40) }),
+        { freq: 3 },
+      ),
     })
     .map((of) => ({
       id,
@@ -164,6 +168,7 @@ const assetArb = (id: number, software: readonly SoftwareFacts[]): fc.Arbitrary<
       stale: of.stale === null ? [] : [{ software: of.stale, since: secondsAgo(5), kind: of.kind }],
       mitigations: [],
       remediatedBefore: of.remediated ? ['CVE-2024-1\topenssl', 'CVE-2025-3\tcurl'] : [],
+      firstSeen: of.kept === null ? {} : { [of.kept.finding]: secondsAgo(of.kept.days) },
     }));
 
 export const factsArb: fc.Arbitrary<PlainFacts> = fc

@@ -10,7 +10,7 @@ import { vulnerabilityScore } from '../../risk/vulnerability-score.ts';
 import type { SlaRule } from '../../finding/sla.ts';
 import type { TagGraph } from '../../tag/dependencies.ts';
 import { AssetTable } from '../asset-table.ts';
-import { assetSet, difference, type ReadonlyAssetSet } from '../asset-set.ts';
+import { assetSet, difference, union, type ReadonlyAssetSet } from '../asset-set.ts';
 import type { AssetContact, AssetFacts, SoftwareFacts, VulnerabilityFacts } from '../facts.ts';
 import type {
   Carrying,
@@ -202,6 +202,7 @@ export class PlainFleet implements FleetReading {
             ...exposures.map(({ since, carrying }) =>
               Math.max((since + 1_577_836_800) * 1000, carrying.verdict.since),
             ),
+            keptOf(facts, `${vulnerability}\t${pair.package}`),
           ),
           reopened: facts.remediatedBefore.includes(`${vulnerability}\t${pair.package}`),
           acceptance: isAccepted ? 'acceptance' : null,
@@ -220,13 +221,19 @@ export class PlainFleet implements FleetReading {
           .map(({ id }) => id),
       );
     const earlier = where((at) => at < from);
+    const kept = assetSet(
+      this.#facts.assets
+        .filter((asset) => !asset.retired && Object.keys(asset.firstSeen).some((finding) => keptOf(asset, finding) < from))
+        .map(({ id }) => id),
+    );
     yield;
     return {
       earlier,
       later: difference(
         where((at) => at >= from),
-        earlier,
+        union([earlier, kept]),
       ),
+      kept,
     };
   }
 
@@ -243,6 +250,10 @@ export class PlainFleet implements FleetReading {
 
   criticality(asset: number) {
     return { level: this.#facts.levels[asset] ?? 3, by: 'default' } as const;
+  }
+
+  get risks(): Float64Array {
+    return Float64Array.from({ length: this.assets.greatestId + 1 }, (_, id) => this.risk(id));
   }
 
   risk(asset: number): number {
@@ -265,6 +276,10 @@ export class PlainFleet implements FleetReading {
   findingRecord(finding: FleetFinding, now: number): QueryRecord {
     return findingRecord(this, finding, now);
   }
+}
+
+function keptOf({ firstSeen }: AssetFacts, finding: string): number {
+  return ((firstSeen[finding] ?? Infinity) + 1_577_836_800) * 1000;
 }
 
 /** Who speaks first: what is vulnerable, then the lowest id. */
