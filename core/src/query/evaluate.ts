@@ -17,7 +17,7 @@ import { parseIpAddress } from './address.ts';
 import { knownField, type Field, type Scope } from './fields.ts';
 import type { CompareNode, Condition, Node, Operand, Query } from './query.ts';
 import { parseDate } from './time.ts';
-import { matchesWildcard } from './wildcard.ts';
+import { wildcardMatcher } from './wildcard.ts';
 import { expandWord } from './words.ts';
 
 /** Null: not known. */
@@ -162,8 +162,8 @@ function compileOperand(field: Field, op: Order | ':', operand: Operand, now: nu
     }
     case 'pattern': {
       const pattern = operand.value.toLowerCase();
-      const wanted = op === ':' ? `*${pattern}*` : pattern;
-      return (fact) => matchesWildcard(wanted, textOf(field, fact).toLowerCase());
+      const matches = wildcardMatcher(op === ':' ? `*${pattern}*` : pattern);
+      return (fact) => matches(textOf(field, fact).toLowerCase());
     }
     case 'boolean':
       return (fact) => (typeof fact === 'boolean' ? fact === operand.value : wrongFact(field, fact));
