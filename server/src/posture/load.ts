@@ -112,20 +112,18 @@ export async function loadChange(
   return { change: { software, vulnerabilities, assets, ...(await readRules(client, kinds)) }, removed };
 }
 
-/** Work with a client of its own in one read-only transaction, which sees one state of the database from begin to end. */
+/**
+ * Work with a client of its own in one read-only transaction, which sees one state of the database from begin to end. When it
+ * fails the client is to be thrown away: it may be in the middle of a COPY, and would answer nothing else.
+ */
 export async function inOneState<Result>(
   client: PoolClient,
   work: (trx: Transact) => Promise<Result>,
 ): Promise<Result> {
   await client.query('begin isolation level repeatable read read only');
-  try {
-    const result = await work(transactOn(client));
-    await client.query('commit');
-    return result;
-  } catch (error) {
-    await client.query('rollback').catch(() => {});
-    throw error;
-  }
+  const result = await work(transactOn(client));
+  await client.query('commit');
+  return result;
 }
 
 /** Kysely on a client whose transaction somebody else has begun, for what other rooms read by it. */

@@ -1,3 +1,4 @@
+import type { AssetContact } from '@fixpoint/core/posture/facts.ts';
 import type { Fleet } from '@fixpoint/core/posture/fleet.ts';
 import type { CountableFleet, FleetReading } from '@fixpoint/core/posture/reading.ts';
 import type { Sliced } from '@fixpoint/core/posture/select/selection.ts';
@@ -176,23 +177,30 @@ class FollowingPosture implements Posture {
 
   async #hear(): Promise<void> {
     try {
-      const client = await this.#pool.connect();
-      try {
-        const since = this.#heardUntil;
-        const after = since === null ? null : new Date(since.getTime() - contactOverlapMilliseconds);
-        const contacts = await contactsSince(client, after);
-        let latest = since?.getTime() ?? 0;
-        for (const { lastSeenAt } of contacts) latest = Math.max(latest, lastSeenAt);
-        this.#heardUntil = new Date(latest);
-        const now = this.#context.clock.now().getTime();
-        const known = contacts.filter(({ id }) => this.#fleet?.assets.has(id) === true);
-        if (known.length > 0) await this.#alone(() => this.#fleet?.apply({ contacts: known }, { now }));
-      } finally {
-        client.release();
-      }
+      const since = this.#heardUntil;
+      const after = since === null ? null : new Date(since.getTime() - contactOverlapMilliseconds);
+      const contacts = await this.#contacts(after);
+      const now = this.#context.clock.now().getTime();
+      const known = contacts.filter(({ id }) => this.#fleet?.assets.has(id) === true);
+      if (known.length > 0) await this.#alone(() => this.#fleet?.apply({ contacts: known }, { now }));
+      let latest = since?.getTime() ?? 0;
+      for (const { lastSeenAt } of contacts) latest = Math.max(latest, lastSeenAt);
+      this.#heardUntil = new Date(latest);
     } catch (error) {
       if (!this.#stopped)
         this.#context.log.warn({ err: error }, 'when assets were heard of could not be read');
+    }
+  }
+
+  async #contacts(after: Date | null): Promise<AssetContact[]> {
+    const client = await this.#pool.connect();
+    let failed = true;
+    try {
+      const contacts = await contactsSince(client, after);
+      failed = false;
+      return contacts;
+    } finally {
+      client.release(failed);
     }
   }
 
@@ -221,6 +229,7 @@ class FollowingPosture implements Posture {
 
   async #look(): Promise<void> {
     const client = await this.#pool.connect();
+    let failed = true;
     try {
       const now = this.#context.clock.now();
       const behind = performance.now() - this.#lookedAt > keptMilliseconds;
@@ -229,8 +238,9 @@ class FollowingPosture implements Posture {
       else if ((await this.#changes(client, this.#snapshot)).rows.length > 0) await this.#take(client, fleet);
       this.#asOf = now;
       this.#lookedAt = performance.now();
+      failed = false;
     } finally {
-      client.release();
+      client.release(failed);
     }
   }
 
@@ -247,6 +257,7 @@ class FollowingPosture implements Posture {
         this.#fleet = fleet;
         this.#snapshot = parseSnapshot(rows[0]?.snapshot ?? '');
         this.#taken = new Set();
+        this.#heardUntil = new Date(now);
       });
     });
     // What the feed has of transactions that were under way is in it or comes; what was there is in what was loaded.
