@@ -8,6 +8,7 @@ import type { SourcedScore } from '../knowledge/score.ts';
 import type { SourcedThreat } from '../knowledge/threat.ts';
 import type { SlaRule } from '../finding/sla.ts';
 import type { TagDefinition } from '../tag/definition.ts';
+import type { RuleProblem } from './readable-rules.ts';
 
 /** What an asset's own report says of it; null in AssetFacts until the first inventory. */
 export interface AssetHost {
@@ -153,6 +154,8 @@ export interface FleetChange {
   readonly vulnerabilities?: readonly VulnerabilityFacts[];
   /** All of them. */
   readonly tags?: readonly TagDefinition[];
+  /** With `tags`: further ones, whose definition cannot be read. What asks for them is passed over. */
+  readonly unreadableTags?: readonly RuleProblem[];
   readonly criticalityRules?: readonly CriticalityRule[];
   readonly slaRules?: readonly SlaRule[];
   readonly acceptances?: readonly RiskAcceptance[];

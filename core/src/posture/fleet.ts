@@ -28,6 +28,7 @@ import type {
   FleetReading,
 } from './reading.ts';
 import type { FleetSoftware, Truths } from './reading.ts';
+import type { RuleProblem } from './readable-rules.ts';
 import { RiskColumn } from './risk-column.ts';
 import { Rules } from './rules.ts';
 import { assetTruths } from './select/asset-truths.ts';
@@ -45,6 +46,8 @@ const compactedAbove = { rows: 50_000, loose: 64 } as const;
 
 /** Facts of an asset, as queries name them, that follow from its findings. */
 const ofFindings = ['finding', 'patch', 'risk', 'open_findings', 'criticality'];
+
+const nothingBehind = () => ({ assets: assetSet(), fields: new Set<string>(), isBehind: false });
 
 export interface ApplyOptions {
   /** Milliseconds since 1970. */
@@ -79,7 +82,7 @@ export class Fleet implements FleetReading {
   readonly #pairs = new Set<number>();
   #tagsChanged = false;
   /** What the last tags have not been asked of yet. */
-  #behind = { assets: assetSet(), fields: new Set<string>() };
+  #behind = nothingBehind();
   readonly #sources: TotalSources = {
     assets: this.#table,
     vulnerabilities: this.#vulnerabilities,
@@ -133,7 +136,7 @@ export class Fleet implements FleetReading {
       this.#reported.add(contact.id);
       for (const field of ['last_seen', 'reachable']) this.#fields.add(field);
     }
-    if (change.tags !== undefined) this.#rules.setTags(change.tags);
+    if (change.tags !== undefined) this.#rules.setTags(change.tags, change.unreadableTags);
     if (change.criticalityRules !== undefined) this.#rules.setCriticality(change.criticalityRules);
     if (change.acceptances !== undefined) this.#acceptances.set(change.acceptances);
     if (change.slaRules !== undefined) {
@@ -159,8 +162,12 @@ export class Fleet implements FleetReading {
     addAll(judged, moved);
     addAll(judged, accepted.assets);
     this.#risks.waitAll(judged);
-    addAll(this.#behind.assets, union([judged, reported]));
-    for (const field of [...fields, ...ofFindings]) this.#behind.fields.add(field);
+    addAll(this.#behind.assets, reported);
+    addAll(this.#behind.assets, judged);
+    for (const field of fields) this.#behind.fields.add(field);
+    // Hearing of very many assets, as happens every few seconds, says nothing of their findings.
+    if (!judged.isEmpty) for (const field of ofFindings) this.#behind.fields.add(field);
+    this.#behind.isBehind = true;
     this.#judged = assetSet();
     this.#reported = assetSet();
     this.#fields.clear();
@@ -168,6 +175,12 @@ export class Fleet implements FleetReading {
     this.#tagsChanged = false;
     // Of more, whoever has made the change lets it be worked out in slices: what is asked for first is there already.
     if (this.#risks.waiting <= settledAtOnce) atOnce(this.settle(now));
+  }
+
+  /** Tags, criticality rules and acceptances that cannot be judged, and are passed over. */
+  get problems(): readonly RuleProblem[] {
+    const scopes = this.#acceptances.problems.map(({ id, message }) => ({ name: id, message }));
+    return [...this.#rules.problems, ...scopes.map((each) => ({ kind: 'acceptance' as const, ...each }))];
   }
 
   readonly #levelOf = (asset: number): number => this.criticality(asset).level;
@@ -185,6 +198,7 @@ export class Fleet implements FleetReading {
     const before = held?.carrier ?? -1;
     if (before >= 0) for (const pair of this.#carriers.carrier(before).pairs) this.#pairs.add(pair);
     const entry = this.#carriers.put(facts);
+    this.#risks.forgetGroups();
     if (entry.carrier < 0) return;
     for (const pair of this.#carriers.carrier(entry.carrier).pairs) this.#pairs.add(pair);
     if (before < 0 && !entry.installed.isEmpty) this.#loose.set(entry.carrier, exposedTo(entry).clone());
@@ -240,7 +254,7 @@ export class Fleet implements FleetReading {
 
   /** When time alone may change something: a tag that asks for ages, an acceptance that begins or ends. Null: never. */
   nextChange(now: number): number | null {
-    const moments = [this.#rules.nextChange(now), this.#acceptances.nextChange(now)];
+    const moments = [this.#rules.nextChange(now, this.isBehind), this.#acceptances.nextChange(now)];
     const ahead = moments.filter((moment) => moment !== null);
     return ahead.length === 0 ? null : Math.min(...ahead);
   }
@@ -252,7 +266,7 @@ export class Fleet implements FleetReading {
 
   /** Whether risks wait to be worked out, or the tags that ask for them. */
   get isBehind(): boolean {
-    return !this.#risks.settled || this.#behind.fields.size > 0;
+    return !this.#risks.settled || this.#behind.isBehind;
   }
 
   /** Works out everything that waits. */
@@ -268,9 +282,9 @@ export class Fleet implements FleetReading {
 
   /** The tags that ask for what follows from findings. Nothing may change until it is done. */
   *followLast(now: number): Sliced<void> {
-    if (this.#behind.fields.size === 0) return;
+    if (!this.#behind.isBehind) return;
     const { assets, fields } = this.#behind;
-    this.#behind = { assets: assetSet(), fields: new Set() };
+    this.#behind = nothingBehind();
     this.#version += 1;
     yield* this.#rules.refreshingLast(this, assets, fields, now);
   }

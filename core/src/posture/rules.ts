@@ -8,17 +8,27 @@
  * Findings are judged between the two halves (strata.ts), so there are two calls, of which the second counts on the first:
  * `refreshFirst`, then what the fleet makes of criticality, then `refreshLast`.
  */
-import { parse } from '../query/parse.ts';
+import type { Query } from '../query/query.ts';
 import type { Criticality } from '../risk/asset-risk.ts';
 import type { TagDefinition, TagMembers } from '../tag/definition.ts';
-import { tagGraph, type TagGraph } from '../tag/dependencies.ts';
-import { addAll, assetSet, difference, intersection, removeAll, sameSet, union } from './asset-set.ts';
+import type { TagGraph } from '../tag/dependencies.ts';
+import {
+  addAll,
+  assetSet,
+  difference,
+  intersection,
+  keepOnly,
+  removeAll,
+  sameSet,
+  union,
+} from './asset-set.ts';
 import type { AssetSet, ReadonlyAssetSet } from './asset-set.ts';
 import { differing, readsAny, ruleQuestion, tagQuestion } from './evaluate-tag.ts';
 import type { AssetTruths, Judgement, Question } from './evaluate-tag.ts';
 import type { CriticalityRule } from './facts.ts';
 import { CriticalityLevels } from './criticality-levels.ts';
 import { idsOf } from './listed-assets.ts';
+import { readableGraph, readableQuery, type RuleProblem } from './readable-rules.ts';
 import type { FleetReading, Truths } from './reading.ts';
 import { atOnce, type Sliced } from './select/selection.ts';
 import { strataOf, type Strata } from './strata.ts';
@@ -56,7 +66,13 @@ export class Rules {
   private strata: Strata = { first: [], last: [] };
   private last: ReadonlySet<string> = new Set();
   private readonly tagsKept = new Map<string, Kept>();
+  /** All criticality rules, of which those are kept that can be judged. */
+  private given: readonly CriticalityRule[] = [];
   private rulesKept: KeptRule[] = [];
+  private readonly passedOver: Record<'tag' | 'criticality', readonly RuleProblem[]> = {
+    tag: [],
+    criticality: [],
+  };
   private readonly levels = new CriticalityLevels();
   /** Assets that were live when the first tags, and when the last ones, were refreshed. */
   private readonly seen = { first: assetSet(), last: assetSet() };
@@ -75,14 +91,15 @@ export class Rules {
     return this.graphNow;
   }
 
-  get criticalityRules(): CriticalityRule[] {
-    return this.rulesKept.map(({ rule }) => rule);
+  /** Tags and rules that cannot be judged, as if there were none of these names. */
+  get problems(): RuleProblem[] {
+    return [...this.passedOver.tag, ...this.passedOver.criticality];
   }
 
-  /** All tags. They must be a graph, which whoever saves them has seen to. */
-  setTags(definitions: readonly TagDefinition[]): void {
-    const built = tagGraph(definitions);
-    if (!built.ok) throw new Error(`the tags cannot be taken into the model: ${built.message}`);
+  /** All tags, and those of which whoever has read them says that they cannot be read. */
+  setTags(definitions: readonly TagDefinition[], unreadable: readonly RuleProblem[] = []): void {
+    const built = readableGraph(definitions);
+    this.passedOver.tag = [...unreadable, ...built.problems];
     const before = this.graphNow;
     const wasLast = new Set(this.strata.last);
     this.graphNow = built.graph;
@@ -101,23 +118,30 @@ export class Rules {
         outdated: true,
       });
     }
-    this.setCriticality(this.criticalityRules);
+    this.setCriticality(this.given);
   }
 
-  /** All criticality rules, in their order. They must be ones that `ruleRefusal` has nothing against. */
-  setCriticality(rules: readonly CriticalityRule[]): void {
+  /** All criticality rules, in their order. */
+  setCriticality(given: readonly CriticalityRule[]): void {
+    this.given = given;
+    const problems: RuleProblem[] = [];
+    const rules: { readonly rule: CriticalityRule; readonly query: Query }[] = [];
+    for (const rule of given) {
+      const query = readableQuery(rule, this.passedOver.tag);
+      if ('message' in query) problems.push(query);
+      else rules.push({ rule, query });
+    }
+    this.passedOver.criticality = problems;
     const before = new Map(this.rulesKept.map((each) => [each.rule.query, each]));
     const isSame =
       rules.length === this.rulesKept.length &&
-      rules.every(({ query, criticality }, index) => {
+      rules.every(({ rule: { query, criticality } }, index) => {
         const { rule } = this.rulesKept[index] ?? {};
         return rule?.query === query && rule.criticality === criticality;
       });
     if (!isSame) this.levelsOutdated = true;
-    this.rulesKept = rules.map((rule) => {
-      const read = parse(rule.query, 'asset');
-      if (!read.ok) throw new Error(`the criticality rule ${rule.name} cannot be read: ${read.message}`);
-      const question = ruleQuestion(read.query, this.graphNow, this.truthsOf);
+    this.rulesKept = rules.map(({ rule, query }) => {
+      const question = ruleQuestion(query, this.graphNow, this.truthsOf);
       const kept = before.get(rule.query);
       const outdated = kept === undefined || kept.outdated || !sameTexts(kept.question.needs, question.needs);
       // What an outdated one came to stays, so that it is found out for whom it comes to something else.
@@ -193,11 +217,15 @@ export class Rules {
     return criticality;
   }
 
-  /** When time may change something, in milliseconds since 1970; null: it changes nothing. */
-  nextChange(now: number): number | null {
+  /**
+   * When time may change something, in milliseconds since 1970; null: it changes nothing. `lastWaits`: the last tags are asked
+   * again soon anyway.
+   */
+  nextChange(now: number, lastWaits = false): number | null {
     const kept = [...this.tagsKept.values(), ...this.rulesKept];
     if (!kept.some(({ question }) => question.ageing)) return null;
-    return Math.max(now, Math.min(this.agedAt.first ?? 0, this.agedAt.last ?? 0) + ageingMilliseconds);
+    const asked = Math.min(this.agedAt.first ?? 0, lastWaits ? Infinity : (this.agedAt.last ?? 0));
+    return Math.max(now, asked + ageingMilliseconds);
   }
 
   /** Null: no such tag. */
@@ -268,6 +296,8 @@ export class Rules {
   /** Asks a question of the assets that may answer it differently now. Those that do; null: none. */
   private refresh(turn: Turn, kept: Kept, moved: ReadonlyAssetSet | null = null): AssetSet | null {
     const { question } = kept;
+    // A tag that was judged in the other half may hold who has left since.
+    if (kept.outdated) for (const set of Object.values(kept.judgement)) keepOnly(set, turn.live);
     const within =
       kept.outdated || (question.ageing && turn.aged) ? turn.live : concerned(turn, question, moved);
     if (within.size === 0) {

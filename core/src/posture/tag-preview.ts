@@ -142,7 +142,8 @@ function* criticalityAfter(
   const answers: { level: Criticality; holds: AssetSet }[] = [];
   for (const { query, criticality } of rules) {
     const read = parse(query, 'asset');
-    if (!read.ok) throw new Error(`a criticality rule cannot be read: ${read.message}`);
+    // The fleet passes it over, too.
+    if (!read.ok) continue;
     const { holds } = ruleQuestion(read.query, seen.tags, truthsOf).ask(seen, now, moved);
     answers.push({ level: criticality, holds });
     yield;
