@@ -119,6 +119,7 @@ create table asset_exposure (
   stale_reason text[] not null,
   undetermined jsonb not null,
   mitigations text[] default '{}'::text[] not null,
+  first_seen jsonb default '{}'::jsonb not null,
   constraint asset_exposure_pkey PRIMARY KEY (asset_id),
   constraint asset_exposure_asset_id_fkey FOREIGN KEY (asset_id) REFERENCES asset(id),
   constraint asset_exposure_next_kernel_fkey FOREIGN KEY (next_kernel) REFERENCES software(id)

@@ -315,6 +315,7 @@ export interface AssetExposureTable {
   stale_reason: string[];
   undetermined: Json<Undetermined[]>;
   mitigations: string[];
+  first_seen: Json<Record<string, number>>;
 }
 
 export interface TagTable {

@@ -12,11 +12,13 @@ import type { Context, Transact } from '../context.ts';
 import { storedCandidates } from '../asset/commands.ts';
 import { internSoftware, sourceVersionOf, type SoftwareRow } from '../software/commands.ts';
 import type { SoftwareReading } from '../software/known.ts';
+import { endingsOf, sameFirstSeen } from './endings.ts';
 import { blockedBy, keysInForce } from './mitigated.ts';
 import {
   addHistory,
   carriedVulnerabilities,
   exposuresOf,
+  nothingExposed,
   saveExposures,
   type ClosedExposure,
   type Exposure,
@@ -222,6 +224,7 @@ async function stepOf(
     stale: [...residue.stale, ...removedKernel(change, earlier, kernel.removedRunning)],
     undetermined: [...kernel.undetermined, ...residue.undetermined],
     mitigations: keysInForce(change.host?.mitigations),
+    firstSeen: earlier.firstSeen,
   };
   return { change, earlier, exposure, sameTerms: sameTerms(earlier, exposure) };
 }
@@ -269,7 +272,8 @@ async function carriedIn(
 }
 
 /**
- * Takes assets, each once, from one state to the next: decides what counts as exposed and writes ended exposures to history.
+ * Takes assets, each once, from one state to the next: decides what counts as exposed, writes ended exposures to history, and
+ * keeps since when findings are there whose software was replaced by a version with the same vulnerability.
  * Answers for each, for the caller to append after its own event, which findings opened, changed their status and closed.
  * To be called in the transaction that stores the new inventories.
  */
@@ -297,17 +301,10 @@ export async function exposuresChanged(
   for (const change of changes) {
     steps.push(await stepOf(trx, context, software, change, stored.get(change.assetId) ?? nothingExposed));
   }
-  await saveExposures(
-    trx,
-    steps
-      .filter(
-        ({ change, earlier, exposure }) => !stored.has(change.assetId) || !sameExposure(earlier, exposure),
-      )
-      .map(({ change, exposure }) => ({ assetId: change.assetId, exposure })),
-  );
   const { carried, only } = await carriedIn(trx, steps);
   const rowOf = (id: number) => software.get(id).row;
   const closed: (ClosedExposure & { asset_id: number })[] = [];
+  const saved: { assetId: number; exposure: Exposure }[] = [];
   const told = steps.map((step) => {
     const { change, earlier, exposure } = step;
     const asked = only.get(step) ?? null;
@@ -322,10 +319,16 @@ export async function exposuresChanged(
             rowOf,
             blockedBy(then.mitigations, change.os, change.osRelease),
           );
-    const difference = differenceOf(change, of(change.before, earlier), of(change.after, exposure), rowOf);
-    for (const one of difference.evidence) closed.push({ ...one, asset_id: change.assetId });
-    return difference;
+    const [was, is] = [of(change.before, earlier), of(change.after, exposure)];
+    const endings = endingsOf(change, was, is, earlier.firstSeen, asked, rowOf);
+    for (const one of [...endings.closed, ...endings.replaced])
+      closed.push({ ...one, asset_id: change.assetId });
+    const now: Exposure = { ...exposure, firstSeen: endings.firstSeen };
+    if (!stored.has(change.assetId) || !sameExposure(earlier, now))
+      saved.push({ assetId: change.assetId, exposure: now });
+    return differenceOf(was, is, endings);
   });
+  await saveExposures(trx, saved);
   await addHistory(trx, closed, context.clock.now());
   const candidates = await candidatesOf(
     trx,
@@ -338,16 +341,9 @@ export async function exposuresChanged(
   });
 }
 
-const nothingExposed: Exposure = {
-  inert: [],
-  nextKernel: null,
-  stale: [],
-  undetermined: [],
-  mitigations: [],
-};
-
 function sameExposure(a: Exposure, b: Exposure): boolean {
-  return sameTerms(a, b) && JSON.stringify(a.undetermined) === JSON.stringify(b.undetermined);
+  const same = JSON.stringify(a.undetermined) === JSON.stringify(b.undetermined);
+  return sameTerms(a, b) && same && sameFirstSeen(a.firstSeen, b.firstSeen);
 }
 
 async function candidatesOf(

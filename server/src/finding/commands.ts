@@ -4,7 +4,7 @@ import type { Context, Transact } from '../context.ts';
 import { isProductKnown, productOf } from '../knowledge/commands.ts';
 import { softwareOf, type SoftwareRow } from '../software/commands.ts';
 import { everyFinding, findingTotals, judgedByProduct, unspokenSoftware } from './derived.ts';
-import { closeByKnowledge } from './store.ts';
+import { closeByKnowledge, forgetFirstSeen } from './store.ts';
 
 /** A finding of one asset as the deployment judges by it. */
 export interface AssetFinding {
@@ -131,6 +131,7 @@ export async function closedByKnowledge(
           };
     closed += await closeByKnowledge(trx, list, evidence, at);
   }
+  await forgetFirstSeen(trx, gone);
   return closed;
 }
 

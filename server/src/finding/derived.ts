@@ -33,6 +33,19 @@ export function exposedRows(scope: RawBuilder<unknown>, only?: RawBuilder<unknow
     where ${scope} and ${stale}`;
 }
 
+/**
+ * SQL: since when a finding is kept that is older than the software that carries it; null for nearly all. Read where a finding
+ * is shown and not where it is counted: an asset may keep hundreds.
+ */
+export function keptFirstSeen(
+  asset: RawBuilder<unknown>,
+  vulnerability: RawBuilder<unknown>,
+  name: RawBuilder<unknown>,
+): RawBuilder<unknown> {
+  return sql`(select to_timestamp((k.first_seen ->> (${vulnerability} || chr(9) || ${name}))::integer + ${sinceEpochSeconds})
+    from asset_exposure k where k.asset_id = ${asset} and k.first_seen <> '{}')`;
+}
+
 interface FindingScope {
   /** All that the assets have is read, and then what is not asked for is left out: for few assets, and many vulnerabilities. */
   readonly byAsset?: true;
@@ -126,7 +139,8 @@ function findingsExpression(filter: FindingScope): RawBuilder<unknown> {
         array_agg(distinct software_id) as software,
         -- the verdict that speaks for the finding: a vulnerable one before an undetermined one
         (array_agg(software_id order by verdict desc, software_id))[1] as spokesman,
-        min(seen_at) as first_seen_at
+        least(min(seen_at), ${keptFirstSeen(sql`carried.asset_id`, sql`carried.vulnerability`, sql`carried.package`)})
+          as first_seen_at
       from carried group by asset_id, vulnerability, package
     )`;
 }
@@ -186,7 +200,7 @@ export async function everyFinding(
   return rows;
 }
 
-/** Findings whose exposures have all ended, with what ended the last one. */
+/** Findings (a vulnerability in a package) whose exposures have all ended, with what ended the last one. */
 export async function fixedFindings(trx: Transact, filter: FindingFilter): Promise<FindingRow[]> {
   const vulnerabilities =
     filter.vulnerabilities === undefined ? sql`true` : sql`h.vulnerability = any(${filter.vulnerabilities})`;
@@ -195,24 +209,30 @@ export async function fixedFindings(trx: Transact, filter: FindingFilter): Promi
       ? sql`true`
       : sql`(s.package = ${filter.package} or s.source = ${filter.package} or s.name = ${filter.package})`;
   const rows = await sql<FindingRow>`
-    with f as (
-      select h.asset_id, h.vulnerability, s.package, 'fixed' as status,
-        array_agg(distinct h.evidence ->> 'sentence') as reasons, array_agg(distinct h.software_id) as software,
+    with h as (
+      select h.asset_id, h.vulnerability, s.package, h.software_id, h.evidence, h.opened_at, h.closed_at,
+        h.closed_at = max(h.closed_at) over (partition by h.asset_id, h.vulnerability, s.package) as is_last
+      from exposure_history h join software s on s.id = h.software_id join asset a on a.id = h.asset_id
+      where ${assetScope(filter)} and ${vulnerabilities} and ${packages}
+    ),
+    f as (
+      select h.asset_id, h.vulnerability, h.package, 'fixed' as status,
+        array_agg(distinct h.evidence ->> 'sentence') filter (where is_last) as reasons,
+        array_agg(distinct h.software_id) as software,
         'available' as fix_state, null::text as fixed_version,
         jsonb_build_object('rule', (array_agg(h.evidence ->> 'reason' order by h.closed_at desc))[1],
           'sentence', (array_agg(h.evidence ->> 'sentence' order by h.closed_at desc))[1], 'feed', null, 'record', null,
           'advisory', null, 'installed_version', null, 'fixed_version', null, 'comparison', null, 'note', null,
           'disagreements', '[]'::jsonb) as evidence,
         min(h.opened_at) as first_seen_at, max(h.closed_at) as fixed_at
-      from exposure_history h join software s on s.id = h.software_id join asset a on a.id = h.asset_id
-      where ${assetScope(filter)} and ${vulnerabilities} and ${packages}
-      group by 1, 2, 3
+      from h group by 1, 2, 3
     ),
     still as (${exposedRows(assetScope(filter))})
     select f.*, a.uid, a.hostname, a.os, a.os_release, coalesce(t.title, v.title) as title, c.cvss, t.epss, t.exploited,
       t.ransomware, count(*) over () as total
     from f join asset a on a.id = f.asset_id ${danger}
     where not exists (select from still x join software_verdict n on n.software_id = x.software_id
+      join software s on s.id = x.software_id and s.package = f.package
       where x.asset_id = f.asset_id and n.vulnerability = f.vulnerability)
     ${mostDangerousFirst}
     limit ${filter.limit} offset ${filter.offset}`.execute(trx);

@@ -1,7 +1,7 @@
 import { sinceEpochSeconds, type ExposureKind, type Undetermined } from '@fixpoint/core/finding/exposure.ts';
 import { sql } from 'kysely';
 import type { Transact } from '../context.ts';
-import { exposedRows } from './derived.ts';
+import { exposedRows, keptFirstSeen } from './derived.ts';
 
 /** Writer of what counts as exposed on each asset and of exposures that ended; reader of findings, which are derived. */
 
@@ -21,11 +21,25 @@ export interface Exposure {
   readonly undetermined: readonly Undetermined[];
   /** In force, `ID@DIGEST`. */
   readonly mitigations: readonly string[];
+  /** Findings that are older than their software, by {@link findingKey}: since when, in seconds since 2020-01-01 UTC. */
+  readonly firstSeen: Readonly<Record<string, number>>;
 }
+
+export const nothingExposed: Exposure = {
+  inert: [],
+  nextKernel: null,
+  stale: [],
+  undetermined: [],
+  mitigations: [],
+  firstSeen: {},
+};
+
+/** What a finding of an asset is called in `asset_exposure.first_seen`. */
+export const findingKey = (vulnerability: string, name: string): string => `${vulnerability}\t${name}`;
 
 export async function exposureOf(trx: Transact, assetId: number): Promise<Exposure> {
   const found = (await exposuresOf(trx, [assetId])).get(assetId);
-  return found ?? { inert: [], nextKernel: null, stale: [], undetermined: [], mitigations: [] };
+  return found ?? nothingExposed;
 }
 
 /** By asset; those of which nothing was written yet are missing. */
@@ -52,6 +66,7 @@ export async function exposuresOf(
         })),
         undetermined: row.undetermined,
         mitigations: row.mitigations,
+        firstSeen: row.first_seen,
       },
     ]),
   );
@@ -72,18 +87,18 @@ export async function saveExposures(
     stale_reason: exposure.stale.map((s) => s.reason),
     undetermined: exposure.undetermined,
     mitigations: exposure.mitigations,
+    first_seen: exposure.firstSeen,
   }));
   await sql`insert into asset_exposure (asset_id, inert, next_kernel, stale_software, stale_since, stale_kind, stale_reason,
-      undetermined, mitigations)
+      undetermined, mitigations, first_seen)
     select * from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb) as x (asset_id integer, inert integer[], next_kernel integer,
       stale_software integer[], stale_since integer[], stale_kind text[], stale_reason text[], undetermined jsonb,
-      mitigations text[])
+      mitigations text[], first_seen jsonb)
     order by asset_id
     on conflict (asset_id) do update set inert = excluded.inert, next_kernel = excluded.next_kernel,
       stale_software = excluded.stale_software, stale_since = excluded.stale_since, stale_kind = excluded.stale_kind,
-      stale_reason = excluded.stale_reason, undetermined = excluded.undetermined, mitigations = excluded.mitigations`.execute(
-    trx,
-  );
+      stale_reason = excluded.stale_reason, undetermined = excluded.undetermined, mitigations = excluded.mitigations,
+      first_seen = excluded.first_seen`.execute(trx);
 }
 
 /** What each software is vulnerable to, without the evidence: for comparing two states of an asset. */
@@ -141,11 +156,51 @@ export async function closeByKnowledge(
   const result = await sql`insert into exposure_history
       (asset_id, software_id, vulnerability, opened_at, closed_at, evidence)
     select e.asset_id, e.software_id, v.vulnerability,
-      greatest(to_timestamp(e.since + ${sinceEpochSeconds}), v.since), ${at}, ${JSON.stringify(evidence)}::jsonb
+      least(greatest(to_timestamp(e.since + ${sinceEpochSeconds}), v.since),
+        ${keptFirstSeen(sql`e.asset_id`, sql`v.vulnerability`, sql`s.package`)}), ${at}, ${JSON.stringify(evidence)}::jsonb
     from jsonb_to_recordset(${JSON.stringify(gone)}::jsonb) as x("softwareId" integer, vulnerability text)
     join software_verdict v on v.software_id = x."softwareId" and v.vulnerability = x.vulnerability
       and v.verdict = 'vulnerable'
     join (${exposedRows(scope)}) e
-      on e.software_id = v.software_id`.execute(trx);
+      on e.software_id = v.software_id
+    join software s on s.id = v.software_id`.execute(trx);
   return Number(result.numAffectedRows ?? 0);
+}
+
+/**
+ * Forgets when findings were first seen that knowledge takes away, all of which is given: what comes back is new. What other
+ * software of the same package still carries goes on.
+ */
+export async function forgetFirstSeen(
+  trx: Transact,
+  gone: readonly { softwareId: number; vulnerability: string }[],
+): Promise<void> {
+  if (gone.length === 0) return;
+  const ids = [...new Set(gone.map((g) => g.softwareId))];
+  const scope = sql`a.id in (select k.asset_id from kept k)`;
+  const vulnerabilities = [...new Set(gone.map((g) => g.vulnerability))];
+  const carriers = sql`array(select software_id from software_verdict where vulnerability = any(${vulnerabilities}))`;
+  await sql`with kept as materialized (
+      select a.id as asset_id, x.first_seen from asset a join asset_exposure x on x.asset_id = a.id
+      where x.first_seen <> '{}' and (a.software && ${ids}::integer[] or x.stale_software && ${ids}::integer[])
+    ),
+    gone as materialized (
+      select g."softwareId" as software_id, g.vulnerability, s.package
+      from jsonb_to_recordset(${JSON.stringify(gone)}::jsonb) as g("softwareId" integer, vulnerability text)
+      join software s on s.id = g."softwareId"
+    ),
+    exposed as materialized (${exposedRows(scope, carriers)}),
+    lost as (
+      select distinct k.asset_id, g.vulnerability || chr(9) || g.package as key
+      from gone g join exposed e on e.software_id = g.software_id join kept k on k.asset_id = e.asset_id
+      where k.first_seen ? (g.vulnerability || chr(9) || g.package) and not exists (
+        select from exposed o join software s on s.id = o.software_id and s.package = g.package
+          join software_verdict v on v.software_id = o.software_id and v.vulnerability = g.vulnerability
+            and v.verdict = 'vulnerable'
+        where o.asset_id = e.asset_id and not exists (
+          select from gone h where h.software_id = o.software_id and h.vulnerability = g.vulnerability))
+    )
+    update asset_exposure x set first_seen = x.first_seen - l.keys
+    from (select asset_id, array_agg(key) as keys from lost group by asset_id) l
+    where x.asset_id = l.asset_id`.execute(trx);
 }

@@ -4,33 +4,11 @@ import { productOf } from '@fixpoint/core/knowledge/ecosystem.ts';
 import { offeredVersions } from '@fixpoint/core/match/offered.ts';
 import type { NewAuditEvent } from '../audit/commands.ts';
 import type { SoftwareRow } from '../software/commands.ts';
-import type { CarriedBy, Counted, ExposureChange } from './step.ts';
+import type { Endings } from './endings.ts';
+import type { CarriedBy, ExposureChange } from './step.ts';
 import type { ClosedExposure } from './store.ts';
 
-/** What is told of an asset that went from one state to another: which findings opened, which closed, and by what. */
-
-/** How an exposure ended, from what is there now under the same package name. */
-function closingEvidence(
-  before: SoftwareRow,
-  kind: Counted['kind'],
-  now: SoftwareRow | undefined,
-): ClosedExposure['evidence'] {
-  const was = `${before.name} ${before.version}`;
-  if (kind === 'process') {
-    return { reason: 'restarted', sentence: `No process runs code of ${was} any more.` };
-  }
-  if (kind === 'file') {
-    return { reason: 'files_replaced', sentence: `The files of ${was} are gone from the disk.` };
-  }
-  if (kind === 'kernel' || (before.kernel && now !== undefined && now.version === before.version)) {
-    return { reason: 'rebooted', sentence: `The kernel ${before.version} does not run any more.` };
-  }
-  if (now === undefined) return { reason: 'removed', sentence: `${was} is no longer installed.` };
-  return {
-    reason: 'upgraded',
-    sentence: `${was} was replaced by ${now.version}, and nothing runs the old code any more.`,
-  };
-}
+/** What is told of an asset that went from one state to another: which vulnerabilities opened, which closed, and by what. */
 
 /** What two states of an asset differ in. */
 export interface Difference {
@@ -41,11 +19,11 @@ export interface Difference {
   readonly evidence: readonly ClosedExposure[];
 }
 
+/** `endings`: see {@link endingsOf}; of what is closed altogether, it is the evidence. */
 export function differenceOf(
-  change: ExposureChange,
   before: ReadonlyMap<string, CarriedBy>,
   after: ReadonlyMap<string, CarriedBy>,
-  rowOf: (id: number) => SoftwareRow,
+  endings: Endings,
 ): Difference {
   const opened = new Map<string, CarriedBy>();
   const changed: { vulnerability: string; from: string; to: string }[] = [];
@@ -54,30 +32,9 @@ export function differenceOf(
     if (was === undefined) opened.set(vulnerability, now);
     else if (was.status !== now.status) changed.push({ vulnerability, from: was.status, to: now.status });
   }
-  const gone = [...before].filter(([vulnerability]) => !after.has(vulnerability));
-  const evidence: ClosedExposure[] = [];
-  if (gone.length > 0) {
-    const names = new Set(
-      gone.flatMap(([, { exposures }]) => exposures.map((one) => rowOf(one.software).name)),
-    );
-    const nowByName = new Map<string, SoftwareRow>();
-    for (const id of change.after.software) {
-      const row = rowOf(id);
-      if (names.has(row.name)) nowByName.set(`${row.name}:${row.arch}`, row);
-    }
-    for (const [vulnerability, was] of gone) {
-      for (const one of was.exposures) {
-        const software = rowOf(one.software);
-        evidence.push({
-          software_id: one.software,
-          vulnerability,
-          opened_at: one.openedAt,
-          evidence: closingEvidence(software, one.kind, nowByName.get(`${software.name}:${software.arch}`)),
-        });
-      }
-    }
-  }
-  return { opened, changed, closed: gone.map(([vulnerability]) => vulnerability), evidence };
+  const closed = [...before.keys()].filter((vulnerability) => !after.has(vulnerability));
+  const evidence = endings.closed.filter(({ vulnerability }) => !after.has(vulnerability));
+  return { opened, changed, closed, evidence };
 }
 
 interface Correlated {

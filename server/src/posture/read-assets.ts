@@ -14,7 +14,7 @@ const columns = `
     a.host->'held', a.host->'units', a.host->'cloud')::text end,
   a.software, a.since,
   e.inert, e.next_kernel, e.stale_software, e.stale_since, array_to_string(e.stale_kind, ','),
-  array_to_string(e.mitigations, ' ')`;
+  array_to_string(e.mitigations, ' '), nullif(e.first_seen, '{}')::text`;
 
 /** The host as the query above puts it. Written by the server from what has passed the contract's schemas. */
 type HostColumns = readonly [
@@ -78,6 +78,7 @@ function factsOf(row: CopiedRow, remediated: ReadonlyMap<number, readonly string
         })),
     mitigations: row.isNull(20) || row.text(20) === '' ? [] : row.text(20).split(' '),
     remediatedBefore: remediated.get(id) ?? [],
+    firstSeen: row.isNull(21) ? {} : JSON.parse(row.text(21)),
   };
 }
 

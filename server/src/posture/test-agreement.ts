@@ -4,7 +4,7 @@ import { readAll } from '@fixpoint/core/posture/test-fleets.ts';
 import { Fleet } from '@fixpoint/core/posture/fleet.ts';
 import type { FleetReading } from '@fixpoint/core/posture/reading.ts';
 import type { Pool } from 'pg';
-import { everyFinding } from '../finding/derived.ts';
+import { everyFinding, findingsCalled } from '../finding/derived.ts';
 import { inOneState, loadFleet } from './load.ts';
 
 /** Compares everything that can be read of a fleet with one that is loaded anew, and its findings with those that SQL derives. */
@@ -31,6 +31,22 @@ export async function expectAgreement(pool: Pool, fleet: FleetReading, now: Date
       const accepted = new Set(byModel.filter((text) => text.endsWith(' accepted')).map(plain));
       const open = (list: readonly string[]) => list.filter((text) => !accepted.has(plain(text))).toSorted();
       expect(open(byModel)).toEqual(open(bySql));
+      const keys = live.flatMap((asset) =>
+        fleet.findingsOf(asset).map(({ pair, firstSeenAt }) => ({
+          asset,
+          vulnerability: fleet.vulnerability(pair.vulnerability).id,
+          package: pair.package,
+          firstSeenAt,
+        })),
+      );
+      const seen = (asset: number, vulnerability: string, name: string, at: number) =>
+        [asset, vulnerability, name, new Date(at).toISOString()].join(' ');
+      const seenBySql = (await findingsCalled(trx, keys)).map((one) =>
+        seen(one.asset_id, one.vulnerability, one.package, one.first_seen_at.getTime()),
+      );
+      expect(keys.map((one) => seen(one.asset, one.vulnerability, one.package, one.firstSeenAt))).toEqual(
+        seenBySql,
+      );
       expect(byModel.map(plain).toSorted()).toEqual(bySql.map(plain).toSorted());
     });
   } finally {

@@ -1,7 +1,7 @@
 import { sinceEpochSeconds } from '@fixpoint/core/finding/exposure.ts';
 import { sql, type Kysely } from 'kysely';
 import type { Database } from '../database/tables.ts';
-import { exposedRows } from '../finding/derived.ts';
+import { exposedRows, keptFirstSeen } from '../finding/derived.ts';
 
 /** Reads when exposures began and ended. It writes nothing. Times are milliseconds since 1970. */
 
@@ -74,7 +74,8 @@ export async function exposedWhenRetired(
 ): Promise<Omit<EndedExposure, 'reason'>[]> {
   const { rows } = await sql<Omit<EndedExposure, 'reason'>>`
     select e.asset_id, e.software_id, v.vulnerability, s.ecosystem, s.package,
-      extract(epoch from greatest(to_timestamp(e.since + ${sinceEpochSeconds}), v.since))::float8 * 1000 as opened_at,
+      extract(epoch from least(greatest(to_timestamp(e.since + ${sinceEpochSeconds}), v.since),
+        ${keptFirstSeen(sql`e.asset_id`, sql`v.vulnerability`, sql`s.package`)}))::float8 * 1000 as opened_at,
       extract(epoch from r.retired_at)::float8 * 1000 as closed_at
     from (${exposedRows(sql`a.id = any(${assets}::integer[])`)}) e
       join asset r on r.id = e.asset_id
