@@ -135,6 +135,8 @@ export const bodies: Readonly<Record<string, () => object>> = {
   'POST /api/v1/query/check': () => ({ subject: 'asset', text: 'os = debian' }),
   'POST /api/v1/query/complete': () => ({ subject: 'asset', text: 'os = deb', at: 8 }),
   'POST /api/v1/tags': () => ({ name: 'new', description: 'a tag' }),
+  'PATCH /api/v1/tags/:name': () => ({ name: 'db', description: 'databases', rule: 'hostname = db-*' }),
+  'POST /api/v1/tags/preview': () => ({ tag: 'web', definition: { rule: 'hostname = web-*' } }),
   'PUT /api/v1/tags/:name/assets': () => ({ assets: ['web-1'] }),
   'DELETE /api/v1/tags/:name/assets': () => ({ assets: ['web-1'] }),
   'POST /api/v1/jobs': () => ({
