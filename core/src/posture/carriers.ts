@@ -31,6 +31,7 @@ export interface Carrier {
 export interface CarrierGroup {
   /** Number of the package within its ecosystem. */
   readonly package: number;
+  readonly ecosystem: string;
   readonly vulnerable: readonly number[];
   readonly undetermined: readonly number[];
 }
@@ -52,6 +53,9 @@ export class Carriers {
   readonly #groups: CarrierGroup[] = [];
   readonly #groupIndexes = new Map<string, number>();
   readonly #packages = new Map<string, number>();
+  #groupOf = new Uint32Array(1024);
+  /** By id of software: its carrier + 1; 0: it is none. */
+  #carrierOf = new Uint32Array(1024);
   /** By package number: carriers of it. */
   readonly #carriersOfPackage: number[][] = [];
 
@@ -97,6 +101,21 @@ export class Carriers {
 
   software(id: number): SoftwareEntry | null {
     return this.#entries[this.placeOf(id)] ?? null;
+  }
+
+  /** By carrier its group: for walking rows. Only to be read, and not to be kept across a change. */
+  get groupOf(): Uint32Array {
+    return this.#groupOf;
+  }
+
+  /** By id of software its carrier + 1, or 0: for walking what assets have. Only to be read. */
+  get carrierOf(): Uint32Array {
+    return this.#carrierOf;
+  }
+
+  /** By id of software its place + 1, or 0. Only to be read. */
+  get places(): Uint32Array {
+    return this.#places;
   }
 
   carrier(index: number): Carrier {
@@ -147,9 +166,8 @@ export class Carriers {
 
   #add(facts: SoftwareFacts): SoftwareEntry {
     if (facts.id >= this.#places.length) {
-      const larger = new Uint32Array(Math.max(facts.id + 1, this.#places.length * 2));
-      larger.set(this.#places);
-      this.#places = larger;
+      this.#places = grownTo(this.#places, facts.id + 1);
+      this.#carrierOf = grownTo(this.#carrierOf, facts.id + 1);
     }
     const entry = { facts, installed: assetSet(), inert: assetSet(), carrier: -1 };
     this.#entries.push(entry);
@@ -168,6 +186,8 @@ export class Carriers {
     }
     if (entry.carrier < 0) {
       entry.carrier = this.#carriers.length;
+      this.#carrierOf[facts.id] = entry.carrier + 1;
+      this.#groupOf = grownTo(this.#groupOf, entry.carrier + 1);
       this.#carriers.push({ entry, pairs: [], group: 0 });
       this.#carriersOfPackage[number]?.push(entry.carrier);
     }
@@ -181,7 +201,8 @@ export class Carriers {
       (verdict.verdict === 'vulnerable' ? vulnerable : undetermined).push(pair.index);
       return pair.index;
     });
-    carrier.group = this.#groupOf(number, vulnerable, undetermined);
+    carrier.group = this.#groupWith(number, facts.ecosystem, vulnerable, undetermined);
+    this.#groupOf[entry.carrier] = carrier.group;
   }
 
   #drop(carrier: Carrier, was: SoftwareFacts): void {
@@ -208,18 +229,25 @@ export class Carriers {
     return pair;
   }
 
-  #groupOf(number: number, vulnerable: number[], undetermined: number[]): number {
+  #groupWith(number: number, ecosystem: string, vulnerable: number[], undetermined: number[]): number {
     vulnerable.sort((a, b) => a - b);
     undetermined.sort((a, b) => a - b);
     const key = `${number}:${vulnerable.join()}:${undetermined.join()}`;
     let index = this.#groupIndexes.get(key);
     if (index === undefined) {
       index = this.#groups.length;
-      this.#groups.push({ package: number, vulnerable, undetermined });
+      this.#groups.push({ package: number, ecosystem, vulnerable, undetermined });
       this.#groupIndexes.set(key, index);
     }
     return index;
   }
+}
+
+function grownTo(numbers: Uint32Array<ArrayBuffer>, least: number): Uint32Array<ArrayBuffer> {
+  if (least <= numbers.length) return numbers;
+  const larger = new Uint32Array(Math.max(least, numbers.length * 2));
+  larger.set(numbers);
+  return larger;
 }
 
 /** Keeps the carriers of a pair in the order of their software's ids. */

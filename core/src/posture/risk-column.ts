@@ -11,6 +11,8 @@ import type { ExposedFindingStatus, FleetFinding } from './reading.ts';
 import type { Sliced } from './select/selection.ts';
 
 const counted: ReadonlySet<ExposedFindingStatus> = new Set(['open', 'restart_pending', 'reboot_pending']);
+/** Walks are counted in 32 bits. */
+const mostWalks = 4_294_967_290;
 /** Assets in one slice. */
 const slice = 2_000;
 const shareUndetermined = shareOf({ status: 'undetermined' });
@@ -28,6 +30,13 @@ export class RiskColumn {
   /** By danger: log1p(−p) of an open finding, and of one that is undetermined. NaN: not worked out. */
   #openLogs = new Float64Array(0);
   #undeterminedLogs = new Float64Array(0);
+  /**
+   * By group what it adds to the sum, where no other package of its ecosystem can have any of its vulnerabilities: then it adds
+   * that on every asset of this ecosystem alone. NaN: not worked out; Infinity: others can.
+   */
+  #groupLogs = new Float64Array(0);
+  #metGroup = new Uint32Array(0);
+  #metPackage = new Uint32Array(0);
 
   /** How many are not as they should be. */
   get waiting(): number {
@@ -51,8 +60,14 @@ export class RiskColumn {
     return this.#risk;
   }
 
+  /** There are other pairs, or other software carries them. */
+  forgetGroups(): void {
+    this.#groupLogs.fill(Number.NaN);
+  }
+
   /** The chance of these dangers is another. */
   forget(dangers: Iterable<number>): void {
+    this.forgetGroups();
     for (const danger of dangers) {
       this.#openLogs[danger] = Number.NaN;
       this.#undeterminedLogs[danger] = Number.NaN;
@@ -93,11 +108,72 @@ export class RiskColumn {
       return;
     }
     const { logSurvival, open } = sources.isPlain(id)
-      ? this.#fromRow(sources, id)
+      ? (this.#fromGroups(sources, id) ?? this.#fromRow(sources, id))
       : fromFindings(sources, findingsOf(sources, id));
     // Sums depend on the order of their terms in the last digits, which nobody is to see.
     this.#risk[id] = Math.round(riskOf(criticalityWeight(criticality(id)), logSurvival) * 1e6) / 1e6;
     this.#open[id] = open;
+  }
+
+  /** From what each of its groups adds; null where one of them cannot be reckoned by itself. */
+  #fromGroups(sources: FindingSources, id: number): { logSurvival: number; open: number } | null {
+    const { carriers, rows, loose } = sources;
+    for (const without of loose.values()) if (without.has(id)) return null;
+    this.#widenGroups(carriers.groupCount, carriers.packageCount);
+    const { groupOf } = carriers;
+    const row = rows.row(id);
+    const walk = ++this.#walk;
+    let logSurvival = 0;
+    let open = 0;
+    let ecosystem: string | null = null;
+    for (let at = row.from; at < row.to; at++) {
+      const index = groupOf[row.carriers[at] ?? 0] ?? 0;
+      if (this.#metGroup[index] === walk) continue;
+      this.#metGroup[index] = walk;
+      let log = this.#groupLogs[index] ?? Number.NaN;
+      if (Number.isNaN(log)) log = this.#groupLogs[index] = this.#groupLog(sources, index);
+      if (log === 0) continue;
+      const group = carriers.group(index);
+      if (log === Infinity || this.#metPackage[group.package] === walk) return null;
+      if (ecosystem !== null && ecosystem !== group.ecosystem) return null;
+      ecosystem = group.ecosystem;
+      this.#metPackage[group.package] = walk;
+      logSurvival += log;
+      open += group.vulnerable.length;
+    }
+    return { logSurvival, open };
+  }
+
+  #groupLog(sources: FindingSources, index: number): number {
+    const { vulnerable, undetermined } = sources.carriers.group(index);
+    this.#widen(sources.vulnerabilities.count, sources.carriers.pairCount, sources.vulnerabilities.dangers);
+    let sum = 0;
+    for (const [pairs, isOpen] of [
+      [vulnerable, true],
+      [undetermined, false],
+    ] as const) {
+      for (const pair of pairs) {
+        const { vulnerability, danger } = sources.carriers.pair(pair);
+        if (isElsewhere(sources, pair, vulnerability)) return Infinity;
+        const log = this.#log(sources, danger, isOpen);
+        // What adds nothing to the risk is a finding all the same.
+        if (log === 0) return Infinity;
+        sum += log;
+      }
+    }
+    return sum;
+  }
+
+  #widenGroups(groups: number, packages: number): void {
+    if (this.#metGroup.length >= groups && this.#metPackage.length >= packages && this.#walk < mostWalks)
+      return;
+    this.#groupLogs = new Float64Array(groups * 2).fill(Number.NaN);
+    this.#metGroup = new Uint32Array(groups * 2);
+    this.#metPackage = new Uint32Array(packages * 2);
+    if (this.#walk < mostWalks) return;
+    this.#metVulnerability.fill(0);
+    this.#metPair.fill(0);
+    this.#walk = 0;
   }
 
   #fromRow(sources: FindingSources, id: number): { logSurvival: number; open: number } {
@@ -148,18 +224,21 @@ export class RiskColumn {
       this.#metVulnerability = new Uint32Array(vulnerabilities * 2);
       this.#counted = new Float64Array(vulnerabilities * 2);
       this.#metPair = new Uint32Array(pairs * 2);
-      this.#walk = 0;
-    }
-    if (this.#walk >= 4_294_967_290) {
-      this.#metVulnerability.fill(0);
-      this.#metPair.fill(0);
-      this.#walk = 0;
     }
     if (this.#openLogs.length < dangers) {
       this.#openLogs = new Float64Array(dangers * 2).fill(Number.NaN);
       this.#undeterminedLogs = new Float64Array(dangers * 2).fill(Number.NaN);
     }
   }
+}
+
+/** Whether another package of the same ecosystem has the vulnerability. */
+function isElsewhere({ carriers }: FindingSources, index: number, vulnerability: number): boolean {
+  const { ecosystem } = carriers.pair(index);
+  return carriers.pairsOfVulnerability(vulnerability).some((other) => {
+    const pair = carriers.pair(other);
+    return other !== index && pair.ecosystem === ecosystem && pair.carriers.length > 0;
+  });
 }
 
 function fromFindings(

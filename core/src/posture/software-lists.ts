@@ -2,36 +2,39 @@
  * Writes who has which software: for very many assets at once by sorting what they have into sets in two passes over typed
  * arrays, which is several times as fast as adding one by one.
  */
+import { addIds } from './asset-set.ts';
 import type { AssetFacts } from './facts.ts';
 import type { Carriers, SoftwareEntry } from './carriers.ts';
 
 /** Adds each asset to the sets of the software that it has. Throws when software is not known: it comes before assets. */
 export function addInstalled(carriers: Carriers, assets: readonly AssetFacts[]): void {
-  const counts = new Uint32Array(carriers.softwareCount + 1);
+  const { places } = carriers;
+  // By place + 1 how many have it, and then where in `ids` the next of them goes.
+  const starts = new Uint32Array(carriers.softwareCount + 2);
   let total = 0;
   for (const { software, id } of assets) {
     for (let i = 0; i < software.length; i++) {
-      const place = carriers.placeOf(software[i] ?? 0);
-      if (place < 0) throw new Error(`asset ${id} has software ${software[i]}, of which nothing is known`);
-      counts[place + 1] = (counts[place + 1] ?? 0) + 1;
+      const place = places[software[i] ?? 0] ?? 0;
+      if (place === 0) throw new Error(`asset ${id} has software ${software[i]}, of which nothing is known`);
+      starts[place + 1] = (starts[place + 1] ?? 0) + 1;
     }
     total += software.length;
   }
-  for (let place = 1; place < counts.length; place++)
-    counts[place] = (counts[place] ?? 0) + (counts[place - 1] ?? 0);
-  const starts = counts.slice();
+  for (let place = 1; place < starts.length; place++)
+    starts[place] = (starts[place] ?? 0) + (starts[place - 1] ?? 0);
+  const ends = starts.slice();
   const ids = new Uint32Array(total);
   for (const { software, id } of assets) {
     for (let i = 0; i < software.length; i++) {
-      const place = carriers.placeOf(software[i] ?? 0);
-      const at = starts[place] ?? 0;
+      const place = places[software[i] ?? 0] ?? 0;
+      const at = ends[place] ?? 0;
       ids[at] = id;
-      starts[place] = at + 1;
+      ends[place] = at + 1;
     }
   }
-  for (let place = 0; place < counts.length - 1; place++) {
-    const [from, to] = [counts[place] ?? 0, counts[place + 1] ?? 0];
-    if (to > from) carriers.at(place).installed.addMany(ids.subarray(from, to));
+  for (let place = 1; place < starts.length - 1; place++) {
+    const [from, to] = [starts[place] ?? 0, ends[place] ?? 0];
+    if (to > from) addIds(carriers.at(place - 1).installed, ids.subarray(from, to));
   }
 }
 
@@ -40,13 +43,12 @@ export function carriersOf(
   carriers: Carriers,
   { software, since, inert }: AssetFacts,
 ): { readonly carriers: number[]; readonly since: number[] } {
+  const { carrierOf } = carriers;
   const found: { carriers: number[]; since: number[] } = { carriers: [], since: [] };
   for (let i = 0; i < software.length; i++) {
-    const id = software[i] ?? 0;
-    const place = carriers.placeOf(id);
-    const { carrier } = carriers.at(place);
-    if (carrier < 0 || inert.includes(id)) continue;
-    found.carriers.push(carrier);
+    const carrier = carrierOf[software[i] ?? 0] ?? 0;
+    if (carrier === 0 || (inert.length > 0 && inert.includes(software[i] ?? 0))) continue;
+    found.carriers.push(carrier - 1);
     found.since.push(since[i] ?? 0);
   }
   return found;

@@ -160,9 +160,8 @@ function* countGroups(
   const metPackage = new Uint32Array(carriers.packageCount);
   /** By package: where in `found` its group is. */
   const foundAt = new Uint32Array(carriers.packageCount);
-  const groupOf = new Uint32Array(carriers.carrierCount);
+  const { groupOf } = carriers;
   const packageOf = new Uint32Array(carriers.groupCount);
-  for (let i = 0; i < groupOf.length; i++) groupOf[i] = carriers.carrier(i).group;
   for (let i = 0; i < packageOf.length; i++) {
     const group = carriers.group(i);
     // What carries nothing any more is no group: it is met by nothing.

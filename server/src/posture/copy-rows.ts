@@ -63,14 +63,26 @@ export class CopiedRow {
     if (this.isNull(field) || this.#bytes.readInt32BE(start) === 0) return new Int32Array(0);
     const length = this.#bytes.readInt32BE(start + 12);
     const result = new Int32Array(length);
-    for (let i = 0, at = start + 24; i < length; i++, at += 8) result[i] = this.#bytes.readInt32BE(at);
+    const bytes = this.#bytes;
+    // Each behind its length. By hand: this is most of what is read, and the buffer's own way takes twice as long.
+    for (let i = 0, at = start + 24; i < length; i++, at += 8) {
+      result[i] =
+        ((bytes[at] ?? 0) << 24) |
+        ((bytes[at + 1] ?? 0) << 16) |
+        ((bytes[at + 2] ?? 0) << 8) |
+        (bytes[at + 3] ?? 0);
+    }
     return result;
   }
 }
 
 const headerBytes = 19;
 
-/** Calls back for every row that a query answers. The query takes no parameters: whatever is in it must be safe. */
+/**
+ * Calls back for every row that a query answers. The query takes no parameters: whatever is in it must be safe. When calling back
+ * throws, the rows behind are read all the same and passed over: a copy that is left half-way keeps its connection busy for good,
+ * and whoever uses it next would wait for ever.
+ */
 export async function eachCopiedRow(
   client: PoolClient,
   query: string,
@@ -80,7 +92,9 @@ export async function eachCopiedRow(
   const row = new CopiedRow();
   let rest: Buffer = Buffer.alloc(0);
   let isHeaderRead = false;
+  let failure: { readonly error: unknown } | null = null;
   for await (const chunk of stream as AsyncIterable<Buffer>) {
+    if (failure !== null) continue;
     const bytes = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
     let at = 0;
     if (!isHeaderRead) {
@@ -94,10 +108,16 @@ export async function eachCopiedRow(
     for (;;) {
       const next = row.read(bytes, at);
       if (next < 0) break;
-      const waiting = visit(row);
-      if (waiting !== undefined) await waiting;
+      try {
+        const waiting = visit(row);
+        if (waiting !== undefined) await waiting;
+      } catch (error) {
+        failure = { error };
+        break;
+      }
       at = next;
     }
     rest = bytes.subarray(at);
   }
+  if (failure !== null) throw failure.error;
 }
