@@ -22,6 +22,14 @@ describe('days of a time zone', () => {
     expect(zone('America/New_York').dayOf(Date.parse('2026-01-15T04:59:59.999Z'))).toBe('2026-01-14');
     expect(zone('America/New_York').dayOf(Date.parse('2026-01-15T05:00:00.000Z'))).toBe('2026-01-15');
   });
+  test('end with the year 2999, as no day follows 9999-12-31 that is written like it', () => {
+    const { startOf } = zone('UTC');
+    expect(startOf('9999-12-31')).toBeNull();
+    expect(startOf('3000-01-01')).toBeNull();
+    expect(iso(startOf('2999-12-31'))).toBe('2999-12-31T00:00:00.000Z');
+    expect(startOf('0000-01-01')).toBeNull();
+    expect(startOf('1970-01-01')).toBeNull();
+  });
   test('have 23 or 25 hours where clocks change, and 24 otherwise', () => {
     expect(hours('Europe/Berlin', '2026-03-29')).toBe(23);
     expect(hours('Europe/Berlin', '2026-10-25')).toBe(25);

@@ -5,7 +5,7 @@ export interface Zone {
   readonly name: string;
   /** The day that holds an instant: `2026-03-29`. */
   readonly dayOf: (at: number) => string;
-  /** The first instant of a day, or of the first one after it that there is; null when there is no such date. */
+  /** The first instant of a day, or of the first one after it that there is; null when there is no such date from 1970 to 2999. */
   readonly startOf: (day: string) => number | null;
   /** The first instant of the day after the one that holds `at`. */
   readonly nextDay: NextDay;
@@ -64,7 +64,11 @@ export function dayAfter(day: string, days = 1): string {
   return new Date(Date.parse(`${day}T00:00:00Z`) + days * dayMilliseconds).toISOString().slice(0, 10);
 }
 
+/** Beyond these there is nothing to count, and days of five-digit years are not written as others are. */
+const years = { first: '1970-01-02', last: '2999-12-31' };
+
 function isDate(day: string): boolean {
+  if (day < years.first || day > years.last) return false;
   const at = Date.parse(`${day}T00:00:00Z`);
   return !Number.isNaN(at) && new Date(at).toISOString().slice(0, 10) === day;
 }
