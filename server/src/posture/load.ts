@@ -25,7 +25,6 @@ import {
 /** A row of fleet_change. */
 export interface Changed {
   readonly xid: string;
-  readonly sequence: string;
   readonly kind: 'asset' | 'software' | 'vulnerability' | 'tag' | 'criticality' | 'sla' | 'acceptance';
   readonly ids: readonly number[] | null;
   readonly keys: readonly string[] | null;
@@ -56,9 +55,15 @@ function everyVulnerability(fleet: Fleet): string[] {
   return Array.from({ length: fleet.vulnerabilities }, (_, index) => fleet.vulnerability(index).id);
 }
 
+/** By its own id: the name may be another one's alias as well, of which something else is known. */
+function isKnown(fleet: Fleet, id: string): boolean {
+  const index = fleet.vulnerabilityCalled(id);
+  return index !== null && fleet.vulnerability(index).id.toUpperCase() === id.toUpperCase();
+}
+
 async function readRules(client: PoolClient, kinds: ReadonlySet<Changed['kind']>): Promise<FleetChange> {
   return {
-    ...(kinds.has('tag') ? { tags: await readTags(client) } : {}),
+    ...(kinds.has('tag') ? await readTags(client) : {}),
     ...(kinds.has('criticality') ? { criticalityRules: await readCriticalityRules(client) } : {}),
     ...(kinds.has('sla') ? { slaRules: await readSlaRules(client) } : {}),
     ...(kinds.has('acceptance') ? { acceptances: await readAcceptances(client) } : {}),
@@ -91,13 +96,10 @@ export async function loadChange(
   const software = kinds.has('software') ? await readSoftware(client, idsOf('software')) : [];
   const named = new Set<string>();
   for (const { verdicts } of software)
-    for (const { vulnerability } of verdicts)
-      if (fleet.vulnerabilityCalled(vulnerability) === null) named.add(vulnerability);
+    for (const { vulnerability } of verdicts) if (!isKnown(fleet, vulnerability)) named.add(vulnerability);
   const spoken = rows.filter(({ kind }) => kind === 'vulnerability');
   if (spoken.some(({ keys }) => keys === null)) for (const id of everyVulnerability(fleet)) named.add(id);
-  else
-    for (const { keys } of spoken)
-      for (const id of keys ?? []) if (fleet.vulnerabilityCalled(id) !== null) named.add(id);
+  else for (const { keys } of spoken) for (const id of keys ?? []) if (isKnown(fleet, id)) named.add(id);
   const vulnerabilities = [];
   for await (const some of readVulnerabilities(trx, [...named])) vulnerabilities.push(...some);
   const assets: AssetFacts[] = [];

@@ -3,20 +3,24 @@ import type { Fleet } from '@fixpoint/core/posture/fleet.ts';
 import type { CountableFleet, FleetReading } from '@fixpoint/core/posture/reading.ts';
 import type { Sliced } from '@fixpoint/core/posture/select/selection.ts';
 import type { Pool, PoolClient } from 'pg';
+import { RefusedError } from '../api-error.ts';
 import type { Context } from '../context.ts';
 import { listen } from '../database/listen.ts';
-
-import { inOneState, loadChange, loadFleet, type Changed } from './load.ts';
+import { refuse, type Refusal } from '../refusal.ts';
+import { changesSince } from './changes.ts';
+import { inOneState, loadChange, loadFleet } from './load.ts';
 import type { Posture, PostureState } from './posture.ts';
 import { contactsSince } from './read-assets.ts';
-import { isVisible, parseSnapshot, type Snapshot } from './snapshot.ts';
+import { isVisible, type Snapshot } from './snapshot.ts';
 
 /** Work in slices gives others their turn after so long. */
 const turnMilliseconds = 4;
 /** A change waits so long for readers that work in slices; then they are begun again with the change in it. */
 const patienceMilliseconds = 500;
-/** So often a reader is begun again at most; then the change waits for it. */
+/** So often a reader is begun again at most; then the change waits for it, */
 const restarts = 2;
+/** and with it everybody who asks for what is fresh, but no longer than this. */
+const longestWaitMilliseconds = 30_000;
 /** How long somebody waits for a transaction that is not there yet. */
 const waitMilliseconds = 5_000;
 const lookMilliseconds = 20;
@@ -28,7 +32,6 @@ const contactMilliseconds = 5_000;
 const contactOverlapMilliseconds = 3_000;
 /** Rows of the feed are kept for a day (background/schedules.ts): who is behind by more than this begins anew. */
 const keptMilliseconds = 12 * 3_600_000;
-
 /** No transaction that changes an asset takes as long, and no clock of a server is so far off. */
 const transactionMilliseconds = 3_600_000;
 
@@ -46,10 +49,15 @@ class FollowingPosture implements Posture {
   #fleet: Fleet | null = null;
   /** What the fleet has in it. */
   #snapshot: Snapshot | null = null;
-  /** Rows of the feed that are taken in, of transactions that a later look may find again. */
-  #taken = new Set<string>();
+  /** When, by the clock of the database: rows of the feed are cleared away by it. */
+  #takenAt = 0;
   #asOf = new Date(0);
   #heardUntil: Date | null = null;
+  /** A change was left half-way. */
+  #isBroken = false;
+  #hearing: Promise<void> | null = null;
+  /** Problems that are in the log already. */
+  #told = new Set<string>();
   #running: Promise<void> | null = null;
   #next: Promise<void> | null = null;
   /** Readers at work in slices, and whether a change waits for them, since when. */
@@ -71,12 +79,16 @@ class FollowingPosture implements Posture {
 
   async #fresh(): Promise<Fleet> {
     await this.#catchUp();
+    if (this.#isBroken) await this.#catchUp();
     if (this.#fleet === null) throw new Error('the fleet is not loaded');
     const now = this.#context.clock.now().getTime();
     const change = this.#fleet.nextChange(now);
     if (change !== null && change <= now) {
       await this.#alone(() => {
-        this.#fleet?.passTime(now);
+        const fleet = this.#fleet;
+        const due = fleet?.nextChange(now) ?? null;
+        // Somebody else who found the same may have done it meanwhile.
+        if (fleet !== null && due !== null && due <= now) this.#change(() => fleet.passTime(now));
       });
       this.#settle();
     }
@@ -109,8 +121,10 @@ class FollowingPosture implements Posture {
           await nextTurn();
           turn = performance.now();
           const waiting = this.#waitingSince;
+          if (waiting === null) continue;
           // Begun again with the change in it.
-          if (attempt < restarts && waiting !== null && turn - waiting > patienceMilliseconds) break;
+          if (attempt < restarts && turn - waiting > patienceMilliseconds) break;
+          if (turn - waiting > longestWaitMilliseconds) throw new RefusedError(takesTooLong);
         }
       } finally {
         this.#readers -= 1;
@@ -145,7 +159,7 @@ class FollowingPosture implements Posture {
     });
     const timers = [
       setInterval(() => void this.#follow(), followMilliseconds),
-      setInterval(() => void this.#hear(), contactMilliseconds),
+      setInterval(() => this.#hear(), contactMilliseconds),
     ];
     this.#stop.push(async () => {
       for (const timer of timers) clearInterval(timer);
@@ -158,6 +172,7 @@ class FollowingPosture implements Posture {
     for (const stop of this.#stop.splice(0)) await stop();
     await this.#running?.catch(() => {});
     await this.#next?.catch(() => {});
+    await this.#hearing;
     await this.#settling?.catch(() => {});
   }
 
@@ -175,33 +190,36 @@ class FollowingPosture implements Posture {
     }
   }
 
-  async #hear(): Promise<void> {
-    try {
-      const since = this.#heardUntil;
-      const after = since === null ? null : new Date(since.getTime() - contactOverlapMilliseconds);
-      const contacts = await this.#contacts(after);
-      const now = this.#context.clock.now().getTime();
-      const known = contacts.filter(({ id }) => this.#fleet?.assets.has(id) === true);
-      if (known.length > 0) await this.#alone(() => this.#fleet?.apply({ contacts: known }, { now }));
-      let latest = since?.getTime() ?? 0;
-      for (const { lastSeenAt } of contacts) latest = Math.max(latest, lastSeenAt);
-      this.#heardUntil = new Date(latest);
-    } catch (error) {
-      if (!this.#stopped)
-        this.#context.log.warn({ err: error }, 'when assets were heard of could not be read');
-    }
+  /** One at a time: when the database is slow, the next one would only take one more connection. */
+  #hear(): void {
+    this.#hearing ??= this.#hearOnce()
+      .catch((error: unknown) => {
+        if (!this.#stopped)
+          this.#context.log.warn({ err: error }, 'when assets were heard of could not be read');
+      })
+      .finally(() => {
+        this.#hearing = null;
+      });
   }
 
-  async #contacts(after: Date | null): Promise<AssetContact[]> {
+  async #hearOnce(): Promise<void> {
+    const since = this.#heardUntil;
     const client = await this.#pool.connect();
-    let failed = true;
+    let contacts: readonly AssetContact[];
     try {
-      const contacts = await contactsSince(client, after);
-      failed = false;
-      return contacts;
+      const from = since === null ? null : new Date(since.getTime() - contactOverlapMilliseconds);
+      contacts = await contactsSince(client, from);
     } finally {
-      client.release(failed);
+      client.release();
     }
+    const now = this.#context.clock.now().getTime();
+    let latest = since?.getTime() ?? 0;
+    for (const { lastSeenAt } of contacts) latest = Math.max(latest, lastSeenAt);
+    // Contacts that a server with a fast clock has written must not hide those of the others.
+    this.#heardUntil = new Date(Math.min(latest, now));
+    if (contacts.length === 0) return;
+    await this.#alone(() => this.#change(() => this.#fleet?.apply({ contacts }, { now })));
+    this.#settle();
   }
 
   /** Takes in what was committed before the call. A look that has begun already may have missed it: then the next one does. */
@@ -228,137 +246,148 @@ class FollowingPosture implements Posture {
   }
 
   async #look(): Promise<void> {
+    const now = this.#context.clock.now();
     const client = await this.#pool.connect();
-    let failed = true;
+    let change: (() => void) | null = null;
     try {
-      const now = this.#context.clock.now();
-      const behind = performance.now() - this.#lookedAt > keptMilliseconds;
-      const fleet = this.#fleet;
-      if (fleet === null || this.#snapshot === null || behind) await this.#load(client);
-      else if ((await this.#changes(client, this.#snapshot)).rows.length > 0) await this.#take(client, fleet);
-      this.#asOf = now;
-      this.#lookedAt = performance.now();
-      failed = false;
+      const [fleet, held] = [this.#fleet, this.#snapshot];
+      if (fleet === null || held === null || this.#isBroken) change = await this.#load(client);
+      else {
+        const { rows, snapshot, at } = await changesSince(client, held);
+        // Who was asleep for long has missed rows that are cleared away. And transactions that are numbered lower than before
+        // are those of another database, or of one that was set back: what it had last is not in what it has now.
+        const isLost = at - this.#takenAt > keptMilliseconds || snapshot.xmax < held.xmax;
+        if (isLost) change = await this.#load(client);
+        else if (rows.length > 0) change = await this.#take(client, fleet, held);
+        else {
+          // Nothing to read again; whoever waits for a transaction finds it in here all the same.
+          this.#snapshot = snapshot;
+          this.#takenAt = at;
+        }
+      }
     } finally {
-      client.release(failed);
+      client.release();
     }
+    if (change !== null) {
+      await this.#alone(change);
+      this.#tell();
+      this.#settle();
+    }
+    this.#asOf = now;
   }
 
-  #lookedAt = performance.now();
-
-  async #load(client: PoolClient): Promise<void> {
+  /** Reads everything; what is answered puts it in place. */
+  async #load(client: PoolClient): Promise<() => void> {
     const now = this.#context.clock.now().getTime();
-    await inOneState(client, async (trx) => {
-      const { rows } = await client.query<{ snapshot: string }>(
-        'select pg_current_snapshot()::text as snapshot',
-      );
-      const fleet = await loadFleet(client, trx, now);
-      await this.#alone(() => {
-        this.#fleet = fleet;
-        this.#snapshot = parseSnapshot(rows[0]?.snapshot ?? '');
-        this.#taken = new Set();
-        this.#heardUntil = new Date(now);
-      });
+    const { fleet, snapshot, at } = await inOneState(client, async (trx) => {
+      const state = await changesSince(client, null);
+      return { ...state, fleet: await loadFleet(client, trx, now) };
     });
-    // What the feed has of transactions that were under way is in it or comes; what was there is in what was loaded.
-    const seen = await this.#changes(client, this.#snapshotHeld());
-    for (const row of seen.rows)
-      if (isVisible(BigInt(row.xid), this.#snapshotHeld())) this.#taken.add(keyOf(row));
-    this.#settle();
-  }
-
-  #snapshotHeld(): Snapshot {
-    if (this.#snapshot === null) throw new Error('the fleet is not loaded');
-    return this.#snapshot;
-  }
-
-  /** Rows of the feed that are not taken in yet, and what can be seen now. */
-  async #changes(
-    client: PoolClient,
-    since: Snapshot,
-  ): Promise<{ rows: Changed[]; snapshot: Snapshot; all: readonly string[] }> {
-    const { rows } = await client.query<Changed & { snapshot: string; xid: string | null }>(
-      `select pg_current_snapshot()::text as snapshot, c.xid::text as xid, c.sequence::text as sequence, c.kind, c.ids, c.keys
-       from (select 1) as once left join fleet_change c on c.xid >= $1::xid8`,
-      [since.xmin.toString()],
-    );
-    const found = rows.filter((row) => row.xid !== null);
-    return {
-      rows: found.filter((row) => !this.#taken.has(keyOf(row))),
-      snapshot: parseSnapshot(rows[0]?.snapshot ?? ''),
-      all: found.map(keyOf),
+    return () => {
+      this.#fleet = fleet;
+      this.#isBroken = false;
+      this.#snapshot = snapshot;
+      this.#takenAt = at;
     };
   }
 
-  async #take(client: PoolClient, fleet: Fleet): Promise<void> {
-    const since = this.#snapshotHeld();
-    const { found, loaded } = await inOneState(client, async (trx) => {
-      const changes = await this.#changes(client, since);
-      return {
-        found: changes,
-        loaded: await loadChange(
-          client,
-          trx,
-          fleet,
-          changes.rows,
-          new Date(this.#asOf.getTime() - transactionMilliseconds),
-        ),
-      };
+  /** Reads what has changed since; what is answered takes it in. */
+  async #take(client: PoolClient, fleet: Fleet, since: Snapshot): Promise<() => void> {
+    const { loaded, snapshot, at } = await inOneState(client, async (trx) => {
+      const changes = await changesSince(client, since);
+      const from = new Date(this.#asOf.getTime() - transactionMilliseconds);
+      return { ...changes, loaded: await loadChange(client, trx, fleet, changes.rows, from) };
     });
-    const now = this.#context.clock.now().getTime();
-    await this.#alone(() => {
-      fleet.apply(loaded.change, { now, removed: loaded.removed });
-      this.#snapshot = found.snapshot;
-      // Of transactions before the horizon nothing is found again.
-      this.#taken = new Set(
-        found.all.filter((key) => BigInt(key.split('.')[0] ?? '0') >= found.snapshot.xmin),
-      );
-    });
-    this.#settle();
+    return () => {
+      const now = this.#context.clock.now().getTime();
+      this.#change(() => fleet.apply(loaded.change, { now, removed: loaded.removed }));
+      this.#snapshot = snapshot;
+      this.#takenAt = at;
+    };
+  }
+
+  /** Changes the fleet. One that was left half-way is no state of the database, so everything is loaded anew then. */
+  #change(change: () => void): void {
+    try {
+      change();
+    } catch (error) {
+      this.#isBroken = true;
+      throw error;
+    }
+  }
+
+  /** Logs what cannot be judged, once for each. */
+  #tell(): void {
+    const problems = new Map(this.#fleet?.problems.map((each) => [JSON.stringify(each), each]));
+    for (const [key, problem] of problems)
+      if (!this.#told.has(key))
+        this.#context.log.error(
+          problem,
+          `the ${problem.kind} ${problem.name} is passed over: ${problem.message}`,
+        );
+    this.#told = new Set(problems.keys());
   }
 
   /** Changes the fleet while nobody is reading it in slices. */
   async #alone(change: () => void | Promise<void>): Promise<void> {
-    const turn = this.#changing.then(async () => {
-      if (this.#readers > 0) {
-        this.#waitingSince = performance.now();
-        await new Promise<void>((resolve) => this.#readersGone.push(resolve));
-      } else this.#waitingSince = performance.now();
-      try {
-        await change();
-      } finally {
-        this.#waitingSince = null;
-      }
-    });
+    const turn = this.#after(this.#changing, change);
     this.#changing = turn.catch(() => {});
     await turn;
   }
 
+  async #after(others: Promise<void>, change: () => void | Promise<void>): Promise<void> {
+    await others;
+    this.#waitingSince = performance.now();
+    if (this.#readers > 0) await new Promise<void>((resolve) => this.#readersGone.push(resolve));
+    try {
+      await change();
+    } finally {
+      this.#waitingSince = null;
+    }
+  }
+
   #changing: Promise<void> = Promise.resolve();
 
-  /** Works out in the background what a change has left to be worked out. */
+  /** Works out in the background what a change has left to be worked out, and what comes to it meanwhile. */
   #settle(): void {
-    const fleet = this.#fleet;
-    if (fleet === null || this.#settling !== null || this.#stopped) return;
-    if (!fleet.isBehind && !fleet.needsCompaction) return;
-    this.#settling = (async () => {
-      try {
+    if (this.#settling !== null || this.#stopped || !this.#isUnsettled()) return;
+    this.#settling = this.#settleInBackground();
+  }
+
+  async #settleInBackground(): Promise<void> {
+    try {
+      await this.#settleAll();
+      this.#settling = null;
+      this.#settle();
+    } catch (error) {
+      this.#settling = null;
+      this.#context.log.error({ err: error }, 'risks could not be worked out');
+    }
+  }
+
+  #isUnsettled(): boolean {
+    return this.#fleet !== null && (this.#fleet.isBehind || this.#fleet.needsCompaction);
+  }
+
+  async #settleAll(): Promise<void> {
+    while (this.#isUnsettled() && !this.#stopped) {
+      const fleet = this.#fleet;
+      if (fleet === null) return;
+      if (fleet.isBehind) {
+        await inTurns(fleet.settleRisks(), () => this.#stopped);
         const now = this.#context.clock.now().getTime();
-        while (fleet.isBehind && !this.#stopped) {
-          await inTurns(fleet.settleRisks(), () => this.#stopped);
-          await this.#alone(() => inTurns(fleet.followLast(now), () => false));
-        }
-        if (fleet.needsCompaction) await this.#alone(() => inTurns(fleet.compact(), () => false));
-      } catch (error) {
-        this.#context.log.error({ err: error }, 'risks could not be worked out');
-      } finally {
-        this.#settling = null;
-      }
-    })();
+        await this.#alone(() => inTurns(fleet.followLast(now), () => false));
+      } else await this.#alone(() => inTurns(fleet.compact(), () => false));
+    }
   }
 }
 
-const keyOf = ({ xid, sequence }: { xid: string | null; sequence: string }): string => `${xid}.${sequence}`;
+const takesTooLong: Refusal = refuse(
+  503,
+  'takes_too_long',
+  'this takes so long that others would have to wait for it with what has changed meanwhile',
+  'ask about fewer assets or findings, by a tag or a vulnerability, or ask again when less is changing',
+);
 
 async function inTurns(work: Sliced<void>, isStopped: () => boolean): Promise<void> {
   let turn = performance.now();

@@ -10,6 +10,7 @@ import type { SlaRule } from '@fixpoint/core/finding/sla.ts';
 import type { Criticality } from '@fixpoint/core/risk/asset-risk.ts';
 import { deserialise } from '@fixpoint/core/posture/asset-set.ts';
 import { ListedAssetSet } from '@fixpoint/core/posture/listed-assets.ts';
+import type { RuleProblem } from '@fixpoint/core/posture/readable-rules.ts';
 import { parseTagDefinition, type TagDefinition } from '@fixpoint/core/tag/definition.ts';
 import type { PoolClient } from 'pg';
 import { dangersOf } from '../knowledge/danger.ts';
@@ -110,7 +111,12 @@ export async function* readVulnerabilities(
   }
 }
 
-export async function readTags(client: PoolClient): Promise<TagDefinition[]> {
+/** A tag that cannot be read is named with why, and does not keep the others from being read. */
+export async function readTags(
+  client: PoolClient,
+): Promise<{ readonly tags: TagDefinition[]; readonly unreadableTags: RuleProblem[] }> {
+  const tags: TagDefinition[] = [];
+  const unreadableTags: RuleProblem[] = [];
   const { rows } = await client.query<{
     name: string;
     description: string;
@@ -121,7 +127,7 @@ export async function readTags(client: PoolClient): Promise<TagDefinition[]> {
   }>(
     `select name, description, parent, rule, ranges, case when kind = 'list' then members end as members from tag`,
   );
-  return rows.map(({ name, description, parent, rule, ranges, members }) => {
+  for (const { name, description, parent, rule, ranges, members } of rows) {
     const read = parseTagDefinition({
       name,
       description,
@@ -130,11 +136,23 @@ export async function readTags(client: PoolClient): Promise<TagDefinition[]> {
       ...(ranges === null ? {} : { ranges }),
       ...(members === null ? {} : { assets: [] }),
     });
-    if (!read.ok) throw new Error(`the tag ${name} cannot be read: ${read.message}`);
-    if (members === null) return read.definition;
-    const assets = new ListedAssetSet(deserialise(members));
-    return { ...read.definition, members: { kind: 'list', assets } };
-  });
+    const listed = members === null ? null : listedIn(members);
+    if (!read.ok) unreadableTags.push({ kind: 'tag', name, message: read.message });
+    else if (members === null) tags.push(read.definition);
+    else if (listed === null)
+      unreadableTags.push({ kind: 'tag', name, message: 'its list of assets is no set of ids' });
+    else tags.push({ ...read.definition, members: { kind: 'list', assets: listed } });
+  }
+  return { tags, unreadableTags };
+}
+
+/** Null: the bytes are no set. */
+function listedIn(members: Buffer): ListedAssetSet | null {
+  try {
+    return new ListedAssetSet(deserialise(members));
+  } catch {
+    return null;
+  }
 }
 
 export async function readCriticalityRules(client: PoolClient): Promise<CriticalityRule[]> {

@@ -4,6 +4,8 @@
  */
 
 export interface Snapshot {
+  /** As PostgreSQL writes it. */
+  readonly text: string;
   /** All below are in it, or were rolled back. */
   readonly xmin: bigint;
   /** None from here on is in it. */
@@ -16,6 +18,7 @@ export interface Snapshot {
 export function parseSnapshot(text: string): Snapshot {
   const [xmin = '', xmax = '', list = ''] = text.split(':');
   return {
+    text,
     xmin: BigInt(xmin),
     xmax: BigInt(xmax),
     underWay: new Set(list === '' ? [] : list.split(',').map(BigInt)),
