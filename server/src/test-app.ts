@@ -10,7 +10,8 @@ import { createToken } from './auth/commands.ts';
 import { loadKeys } from './auth/keys.ts';
 import { defaultConfig, type Config } from './config.ts';
 import type { Clock } from './context.ts';
-import { testDatabase, type TestDatabase } from './database/test-database.ts';
+import { testDatabase, type TestDatabase, type TestFilling } from './database/test-database.ts';
+import { loadCarriedKnowledge } from './knowledge/carried.ts';
 import { openPosture } from './posture/open.ts';
 import { systemRandom } from './random.ts';
 
@@ -40,11 +41,29 @@ export interface TestApp {
   close(): Promise<void>;
 }
 
-export async function testApp(
-  rooms: readonly Room[],
-  options: { readonly config?: Partial<Config>; readonly clock?: TestClock } = {},
-): Promise<TestApp> {
-  const database = await testDatabase();
+export interface TestAppOptions {
+  readonly config?: Partial<Config>;
+  readonly clock?: TestClock;
+  /** `carried`: the knowledge that the product carries is loaded already, when the clock of tests begins. Default nothing. */
+  readonly knows?: 'nothing' | 'carried';
+}
+
+const carriedKnowledge: TestFilling = {
+  name: 'knowledge',
+  fill: async ({ db }) => {
+    const log = pino({ level: 'silent' });
+    for (const { feed, outcome } of await loadCarriedKnowledge({
+      db,
+      clock: testClock(),
+      random: systemRandom,
+      log,
+    }))
+      if (outcome !== 'loaded') throw new Error(`${feed}: ${outcome}`);
+  },
+};
+
+export async function testApp(rooms: readonly Room[], options: TestAppOptions = {}): Promise<TestApp> {
+  const database = await testDatabase(options.knows === 'carried' ? { filling: carriedKnowledge } : {});
   const clock = options.clock ?? testClock();
   const dataFolder = join(tmpdir(), `fixpoint-test-${systemRandom.uuid()}`);
   const base = { db: database.db, clock, random: systemRandom, log: pino({ level: 'silent' }) };

@@ -47,6 +47,15 @@ export interface TestDatabase extends Connection {
 export interface TestDatabaseOptions {
   /** False gives an empty database, without the product's tables. Default true. */
   readonly migrated?: boolean;
+  /** What is in it besides. */
+  readonly filling?: TestFilling;
+}
+
+/** What takes too long to be written for every test: it is written once in a run, into a template that is copied. */
+export interface TestFilling {
+  /** Lower-case letters. */
+  readonly name: string;
+  readonly fill: (connection: Connection) => Promise<void>;
 }
 
 const TEMPLATE = 'fixpoint_template';
@@ -55,7 +64,13 @@ const TEMPLATE = 'fixpoint_template';
 export async function testDatabase(options: TestDatabaseOptions = {}): Promise<TestDatabase> {
   const cluster = await sharedCluster();
   const name = `test_${systemRandom.uuid().replaceAll('-', '')}`;
-  const template = (options.migrated ?? true) ? TEMPLATE : 'template1';
+  const { migrated = true, filling } = options;
+  const template =
+    filling === undefined
+      ? migrated
+        ? TEMPLATE
+        : 'template1'
+      : await filledTemplate(runFolder(), cluster.url, filling);
   await administer(cluster.url, `create database ${name} template ${template}`);
   const url = databaseUrl(cluster.url, name);
   const connection = connect({ url, log: pino({ level: 'silent' }), maximumConnections: 7 });
@@ -90,9 +105,33 @@ function runFolder(): string {
 async function sharedCluster(): Promise<TestCluster> {
   const folder = runFolder();
   const file = join(folder, 'cluster.json');
-  const starting = join(folder, 'starting');
+  await onceInRun(file, async () => await startCluster(folder, file));
+  return JSON.parse(readFileSync(file, 'utf8'));
+}
+
+/** The name of a template with something in it; filled by whoever comes first. */
+async function filledTemplate(folder: string, url: string, { name, fill }: TestFilling): Promise<string> {
+  const template = `${TEMPLATE}_${name}`;
+  const file = join(folder, `${template}.json`);
+  await onceInRun(file, async () => {
+    await administer(url, `drop database if exists ${template}`);
+    await administer(url, `create database ${template} template ${TEMPLATE}`);
+    const connection = connect({ url: databaseUrl(url, template), log: pino({ level: 'silent' }) });
+    try {
+      await fill(connection);
+    } finally {
+      await connection.close();
+    }
+    writeFileSync(file, '{}');
+  });
+  return template;
+}
+
+/** Makes a file, unless another test file of this run has made it or is making it. */
+async function onceInRun(file: string, make: () => Promise<void>): Promise<void> {
+  const starting = `${file}.starting`;
   for (let waited = 0; waited < 2400; waited++) {
-    if (existsSync(file)) return JSON.parse(readFileSync(file, 'utf8'));
+    if (existsSync(file)) return;
     try {
       mkdirSync(starting);
     } catch (error) {
@@ -102,15 +141,16 @@ async function sharedCluster(): Promise<TestCluster> {
     }
     try {
       // Between our look at the file and taking the turn, another may have finished its own.
-      return existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : await startCluster(folder, file);
+      if (!existsSync(file)) await make();
+      return;
     } finally {
       rmdirSync(starting);
     }
   }
-  throw new Error('waited two minutes for another test file to start PostgreSQL');
+  throw new Error(`waited two minutes for another test file to make ${file}`);
 }
 
-async function startCluster(folder: string, file: string): Promise<TestCluster> {
+async function startCluster(folder: string, file: string): Promise<void> {
   const log = pino({ level: 'silent' });
   const cluster = await openCluster({
     dataFolder: folder,
@@ -131,7 +171,6 @@ async function startCluster(folder: string, file: string): Promise<TestCluster> 
   const shared: TestCluster = { url: cluster.url, postmaster: cluster.postmaster };
   writeFileSync(`${file}.new`, JSON.stringify(shared));
   renameSync(`${file}.new`, file);
-  return shared;
 }
 
 function databaseUrl(clusterUrl: string, name: string): string {

@@ -1,6 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { inventoryOf, installed, testAgent } from '../asset/test-agent.ts';
-import { loadCarriedKnowledge } from '../knowledge/carried.ts';
 import { rooms } from '../rooms.ts';
 import { testApp, type TestApp } from '../test-app.ts';
 
@@ -13,9 +12,8 @@ const ask = async (asset: string, vulnerability: string) =>
   await get(`/api/v1/explanation?asset=${asset}&vulnerability=${vulnerability}`);
 
 beforeAll(async () => {
-  app = await testApp(rooms);
+  app = await testApp(rooms, { knows: 'carried' });
   viewer = await app.bearer('viewer');
-  await loadCarriedKnowledge(app.context);
   const candidate = {
     ...installed('libssl3', '3.0.22-1~deb12u2', 'openssl'),
     repository: 'bookworm-security/main',

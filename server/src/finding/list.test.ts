@@ -1,6 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { inventoryOf, installed, testAgent } from '../asset/test-agent.ts';
-import { loadCarriedKnowledge } from '../knowledge/carried.ts';
 import { rooms } from '../rooms.ts';
 import { testApp, type TestApp } from '../test-app.ts';
 
@@ -11,9 +10,8 @@ let viewer: { authorization: string };
 const get = async (url: string) => await app.app.inject({ url, headers: viewer });
 
 beforeAll(async () => {
-  app = await testApp(rooms);
+  app = await testApp(rooms, { knows: 'carried' });
   viewer = await app.bearer('viewer');
-  await loadCarriedKnowledge(app.context);
   const old = await testAgent(app);
   const openssl = installed('libssl3', '3.0.17-1~deb12u2', 'openssl');
   const candidate = {

@@ -3,7 +3,6 @@ import type { BestPatches, RiskRemoved } from '@fixpoint/contract/best-patches.t
 import { routes as assets } from '../asset/routes.ts';
 import { inventoryOf, installed, testAgent } from '../asset/test-agent.ts';
 import { routes as auth } from '../auth/routes.ts';
-import { loadCarriedKnowledge } from '../knowledge/carried.ts';
 import { testApp, type TestApp } from '../test-app.ts';
 import { bestNextPatches, bestPatchLimits } from './best.ts';
 import { routes as patches } from './routes.ts';
@@ -23,9 +22,8 @@ const risk = async (patch: string, query = ''): Promise<RiskRemoved> => {
 };
 
 beforeAll(async () => {
-  app = await testApp([auth, assets, patches]);
+  app = await testApp([auth, assets, patches], { knows: 'carried' });
   viewer = await app.bearer('viewer');
-  await loadCarriedKnowledge(app.context);
   const openssl = installed('libssl3', '3.0.11-1~deb12u2', 'openssl');
   const newerOpenssl = installed('libssl3', '3.0.17-1~deb12u2', 'openssl');
   const zip = installed('zip', '3.0-13');

@@ -9,7 +9,6 @@ import { inventoryDigests } from '@fixpoint/core/inventory/digest.ts';
 import { routes as assets } from '../asset/routes.ts';
 import { inventoryOf, installed, testAgent, type TestAgent } from '../asset/test-agent.ts';
 import { routes as auth } from '../auth/routes.ts';
-import { loadCarriedKnowledge } from '../knowledge/carried.ts';
 import { routes as tags } from '../tag/routes.ts';
 import { testApp, testClock, type TestApp } from '../test-app.ts';
 import { visitIntervals } from './reading.ts';
@@ -46,9 +45,9 @@ const days = (many: number): void => app.clock.pass(many * 86_400);
 beforeAll(async () => {
   app = await testApp([auth, assets, tags, remediationRoutes], {
     clock: testClock(new Date(start).toISOString()),
+    knows: 'carried',
   });
   admin = await app.bearer('administrator');
-  await loadCarriedKnowledge(app.context);
   const agents = new Map<string, TestAgent>();
   for (const name of ['fixed', 'open', 'removed', 'back', 'retired']) {
     const agent = await testAgent(app);

@@ -2,7 +2,6 @@ import { parse } from 'csv-parse/sync';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { inventoryOf, installed, testAgent } from '../asset/test-agent.ts';
 import { listAudit } from '../audit/commands.ts';
-import { loadCarriedKnowledge } from '../knowledge/carried.ts';
 import { rooms } from '../rooms.ts';
 import { testApp, type TestApp } from '../test-app.ts';
 import { countReports } from './count.ts';
@@ -39,9 +38,8 @@ const add = async (hostname: string, version: string) => {
 };
 
 beforeAll(async () => {
-  app = await testApp(rooms);
+  app = await testApp(rooms, { knows: 'carried' });
   operator = await app.bearer('administrator', 'ada');
-  await loadCarriedKnowledge(app.context);
   await add('old-1', '3.0.17-1~deb12u2');
   await add('old-2', '3.0.17-1~deb12u2');
   await add('fixed-1', '3.0.22-1~deb12u2');

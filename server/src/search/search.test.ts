@@ -1,6 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { inventoryOf, installed, testAgent } from '../asset/test-agent.ts';
-import { loadCarriedKnowledge } from '../knowledge/carried.ts';
 import { rooms } from '../rooms.ts';
 import { testApp, type TestApp } from '../test-app.ts';
 
@@ -12,9 +11,8 @@ const get = async (url: string, headers = {}) =>
   await app.app.inject({ url: `/api/v1/${url}`, headers: { ...operator, ...headers } });
 
 beforeAll(async () => {
-  app = await testApp(rooms);
+  app = await testApp(rooms, { knows: 'carried' });
   operator = await app.bearer('administrator');
-  await loadCarriedKnowledge(app.context);
   for (const [hostname, version] of [
     ['old-1', '3.0.17-1~deb12u2'],
     ['old-2', '3.0.17-1~deb12u2'],
