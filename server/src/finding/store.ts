@@ -1,5 +1,5 @@
 import { sinceEpochSeconds, type ExposureKind, type Undetermined } from '@fixpoint/core/finding/exposure.ts';
-import { sql } from 'kysely';
+import { sql, type RawBuilder } from 'kysely';
 import type { Transact } from '../context.ts';
 import { exposedRows, keptFirstSeen } from './derived.ts';
 
@@ -141,6 +141,11 @@ export async function addHistory(
   );
 }
 
+/** Assets with any of this software, installed or still there. */
+const havingAny = (ids: readonly number[]): RawBuilder<unknown> =>
+  sql`select id from asset where software && ${ids}::integer[]
+    union select asset_id from asset_exposure where stale_software && ${ids}::integer[]`;
+
 /** Closes, on every asset, what knowledge no longer holds to be a vulnerability of a software. */
 export async function closeByKnowledge(
   trx: Transact,
@@ -150,9 +155,7 @@ export async function closeByKnowledge(
 ): Promise<number> {
   if (gone.length === 0) return 0;
   const ids = [...new Set(gone.map((g) => g.softwareId))];
-  const scope = sql`a.retired_at is null and a.id in (
-    select id from asset where software && ${ids}::integer[]
-    union select asset_id from asset_exposure where stale_software && ${ids}::integer[])`;
+  const scope = sql`a.retired_at is null and a.id in (${havingAny(ids)})`;
   const result = await sql`insert into exposure_history
       (asset_id, software_id, vulnerability, opened_at, closed_at, evidence)
     select e.asset_id, e.software_id, v.vulnerability,
@@ -181,8 +184,7 @@ export async function forgetFirstSeen(
   const vulnerabilities = [...new Set(gone.map((g) => g.vulnerability))];
   const carriers = sql`array(select software_id from software_verdict where vulnerability = any(${vulnerabilities}))`;
   await sql`with kept as materialized (
-      select a.id as asset_id, x.first_seen from asset a join asset_exposure x on x.asset_id = a.id
-      where x.first_seen <> '{}' and (a.software && ${ids}::integer[] or x.stale_software && ${ids}::integer[])
+      select asset_id, first_seen from asset_exposure where first_seen <> '{}' and asset_id in (${havingAny(ids)})
     ),
     gone as materialized (
       select g."softwareId" as software_id, g.vulnerability, s.package

@@ -98,6 +98,8 @@ function reported({ stale, running, kernels, ...choice }: HostChoice): HostDoubl
 
 type Step =
   | { readonly do: 'inventory'; readonly asset: number; readonly host: HostChoice }
+  /** Everything is replaced by this version, which may be as vulnerable. */
+  | { readonly do: 'upgrade'; readonly asset: number; readonly version: string }
   | {
       readonly do: 'import';
       readonly fixes: Readonly<Record<string, string | null>>;
@@ -115,6 +117,7 @@ const assetCount = 4;
 const asset = fc.nat(assetCount - 1);
 const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 6, arbitrary: fc.record({ do: fc.constant('inventory' as const), asset, host }) },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant('upgrade' as const), asset, version }) },
   {
     weight: 4,
     arbitrary: fc.record({
@@ -170,6 +173,20 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: fc.constant({ do: 'restart' as const }) },
 );
 
+/** Vulnerable software that is replaced by what is vulnerable too: at random it comes to that in few runs. */
+const replaced: readonly Step[] = [
+  {
+    do: 'inventory',
+    asset: 0,
+    host: { openssl: '1.0-1', curl: '1.0-1', kernels: ['1.0-1'], running: '1.0-1', stale: null },
+  },
+  { do: 'import', which: cves, fixes: { openssl: null, curl: '3.0-1', linux: null } },
+  { do: 'pass', hours: 1 },
+  { do: 'upgrade', asset: 0, version: '2.0-1' },
+  { do: 'restart' },
+  { do: 'upgrade', asset: 0, version: '3.0-1' },
+];
+
 class World {
   readonly agents: (AgentDouble | null)[] = [];
   readonly run: number;
@@ -191,6 +208,17 @@ class World {
           return;
         }
         Object.assign(agent.host, reported(one.host));
+        await agent.sendInventory();
+        return;
+      }
+      case 'upgrade': {
+        const agent = this.agents[one.asset] ?? null;
+        if (agent === null) return;
+        app.clock.pass(600);
+        await agent.openSession();
+        const { version: to } = one;
+        const all = { openssl: to, curl: to, kernels: [to], running: to, stale: null };
+        Object.assign(agent.host, reported(all));
         await agent.sendInventory();
         return;
       }
@@ -320,6 +348,6 @@ test('the model is what the database says, whatever happens', { timeout: 240_000
         await world.posture.stop();
       }
     }),
-    { numRuns: Number(process.env['FIXPOINT_RUNS'] ?? 12), endOnFailure: true },
+    { numRuns: Number(process.env['FIXPOINT_RUNS'] ?? 12), endOnFailure: true, examples: [[[...replaced]]] },
   );
 });
