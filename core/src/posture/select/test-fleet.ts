@@ -223,7 +223,10 @@ export class PlainFleet implements FleetReading {
     const earlier = where((at) => at < from);
     const kept = assetSet(
       this.#facts.assets
-        .filter((asset) => !asset.retired && Object.keys(asset.firstSeen).some((finding) => keptOf(asset, finding) < from))
+        .filter(
+          (asset) =>
+            !asset.retired && Object.keys(asset.firstSeen).some((finding) => keptOf(asset, finding) < from),
+        )
         .map(({ id }) => id),
     );
     yield;
