@@ -12,7 +12,7 @@ import type { TagGraph } from '../tag/dependencies.ts';
 import { Acceptances } from './acceptances.ts';
 import { AssetTable } from './asset-table.ts';
 import { addAll, assetSet, intersection, union, type AssetSet, type ReadonlyAssetSet } from './asset-set.ts';
-import { Carriers } from './carriers.ts';
+import { Carriers, type SoftwareEntry } from './carriers.ts';
 import { Exceptions } from './exceptions.ts';
 import { exposedSince } from './exposed-since.ts';
 import { ExposureRows } from './exposure-rows.ts';
@@ -35,6 +35,7 @@ import { assetTruths } from './select/asset-truths.ts';
 import { assetRecord, findingRecord } from './select/records.ts';
 import { atOnce, type Sliced } from './select/selection.ts';
 import { isLast } from './strata.ts';
+import { SoftwarePrints } from './software-prints.ts';
 import { addInstalled, carriersOf, heldBeside } from './software-lists.ts';
 import { countFindings, type FleetTotals, type TotalSources } from './totals.ts';
 import { Vulnerabilities } from './vulnerabilities.ts';
@@ -65,6 +66,7 @@ export class Fleet implements FleetReading {
   readonly #exceptions = new Exceptions();
   /** Carriers that rows are without, with whose. */
   readonly #loose = new Map<number, AssetSet>();
+  readonly #prints = new SoftwarePrints();
   readonly #table = new AssetTable();
   readonly #rules = new Rules(assetTruths);
   readonly #acceptances = new Acceptances(assetTruths, ({ tags }) => ({
@@ -230,6 +232,7 @@ export class Fleet implements FleetReading {
     }
     addInstalled(this.#carriers, installing);
     for (const facts of installing) {
+      this.#prints.set(facts.id, facts.software);
       const { carriers, since } = carriersOf(this.#carriers, facts);
       this.#setRow(facts.id, carriers, since);
       for (const id of facts.inert) this.#carriers.software(id)?.inert.add(facts.id);
@@ -245,11 +248,16 @@ export class Fleet implements FleetReading {
   /** Takes an asset out of the sets of what it has no longer. */
   #takeAway({ id, software, retired }: AssetFacts, removed: readonly number[] | undefined): void {
     for (const one of this.#exceptions.of(id).inert) this.#carriers.software(one)?.inert.delete(id);
-    const gone =
-      removed === undefined || retired
+    const gone = this.#prints.isSame(id, software)
+      ? this.#entriesOf(retired ? software : [])
+      : removed === undefined || retired
         ? heldBeside(this.#carriers, id, retired ? [] : software)
-        : removed.flatMap((one) => this.#carriers.software(one) ?? []);
+        : this.#entriesOf(removed);
     for (const entry of gone) entry.installed.delete(id);
+  }
+
+  #entriesOf(software: ArrayLike<number>): SoftwareEntry[] {
+    return Array.from(software).flatMap((one) => this.#carriers.software(one) ?? []);
   }
 
   /** When time alone may change something: a tag that asks for ages, an acceptance that begins or ends. Null: never. */
