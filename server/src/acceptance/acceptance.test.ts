@@ -71,6 +71,15 @@ const findings = async () =>
     (one: { hostname: string; vulnerability: string; status: string }) =>
       `${one.hostname} ${one.vulnerability} ${one.status}`,
   );
+/** How many open findings the list of assets says each has. */
+const openByAsset = async () =>
+  (await call('GET', 'assets')).body.items.map(
+    (one: { hostname: string; open_findings: number; undetermined: number }) => [
+      one.hostname,
+      one.open_findings,
+      one.undetermined,
+    ],
+  );
 const alerts = async (kind: string) =>
   (await call('GET', 'alerts')).body.items.filter((one: { kind: string }) => one.kind === kind);
 const trail = async (subject: string) => {
@@ -117,6 +126,11 @@ describe('an acceptance', () => {
     const { id } = made.body;
     expect(await findings()).toContain('web-1 CVE-2026-0001 accepted');
     expect((await findings()).filter((one: string) => one.endsWith('open'))).toHaveLength(3);
+    // The list of assets counts them as the language does: open_findings.
+    expect(await openByAsset()).toEqual([
+      ['web-1', 1, 0],
+      ['web-2', 2, 0],
+    ]);
     const page = await call('GET', 'findings?asset=web-1&vulnerability=CVE-2026-0001');
     expect(page.body.items[0].status_reason).toBe(
       'Accepted by ciso@example.org until 2026-04-01: the service is not reachable from anywhere',

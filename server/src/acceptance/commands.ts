@@ -6,7 +6,6 @@ import {
   type AcceptanceState,
 } from '@fixpoint/contract/acceptance.ts';
 import type { Actor } from '@fixpoint/core/audit/events.ts';
-import { firstFindings } from '@fixpoint/core/posture/acceptance-coverage.ts';
 import type { ServerContext } from '../app.ts';
 import { appendAudit } from '../audit/commands.ts';
 import type { Context } from '../context.ts';
@@ -24,7 +23,7 @@ import {
   updateAcceptance,
   type AcceptanceRow,
 } from './store.ts';
-import { acceptanceViews, coveragesOf, findingView, stateOf } from './view.ts';
+import { acceptanceViews, coveredBy, stateOf } from './view.ts';
 
 type Rooms = Pick<ServerContext, 'db' | 'clock' | 'random' | 'posture'>;
 
@@ -222,10 +221,8 @@ export async function acceptanceDetail(context: Rooms, id: string): Promise<Answ
   const [acceptance] = await acceptanceViews(context, [row]);
   if (acceptance === undefined) throw new Error('an acceptance has no view');
   if (acceptance.state !== 'in_force') return answer({ acceptance, first: [] });
-  const coverage = (await coveragesOf(context, [row])).get(row.id);
-  const fleet = await context.posture.fresh();
-  const first = coverage === undefined ? [] : firstFindings(fleet, coverage, firstListed);
-  return answer({ acceptance, first: first.map((finding) => findingView(fleet, finding)) });
+  const covered = (await coveredBy(context, [row], firstListed, () => false)).get(row.id);
+  return answer({ acceptance, first: [...(covered?.first ?? [])] });
 }
 
 /** Who has accepted what, as it is said of a finding. */

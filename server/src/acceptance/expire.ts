@@ -1,12 +1,11 @@
 import { acceptanceLimits, type CoveredFinding } from '@fixpoint/contract/acceptance.ts';
 import type { Actor } from '@fixpoint/core/audit/events.ts';
-import { firstFindings } from '@fixpoint/core/posture/acceptance-coverage.ts';
 import type { ServerContext } from '../app.ts';
 import { appendAudit } from '../audit/commands.ts';
 import { raiseAlert } from '../notify/commands.ts';
 import { transact } from '../transact.ts';
 import { acceptancesToTell, lockAcceptance, updateAcceptance, type AcceptanceRow } from './store.ts';
-import { counted, coveragesOf, findingView } from './view.ts';
+import { counted, coveredBy } from './view.ts';
 
 /**
  * Acceptances that end say so: some days ahead, and at their end with what is open again. That they no longer count needs none
@@ -34,25 +33,16 @@ export async function tellOfEndingAcceptances(context: Rooms): Promise<void> {
   const warnUntil = new Date(now.getTime() + acceptanceLimits.warning_days * dayMilliseconds);
   const rows = await acceptancesToTell(context.db, now, warnUntil);
   if (rows.length === 0) return;
-  const covered = await coveragesOf(context, rows);
-  const fleet = await context.posture.fresh();
-  const abouts = new Map(
-    rows.map((row): [AcceptanceRow, About] => {
-      const coverage = covered.get(row.id);
-      const isOver = row.expires_at <= now;
-      if (coverage === undefined) throw new Error('an acceptance that was asked for has no coverage');
-      return [
-        row,
-        {
-          findings: isOver ? coverage.notAccepted : coverage.findings,
-          assets: coverage.assets.size,
-          exploited: coverage.exploited,
-          first: firstFindings(fleet, coverage, firstNamed, isOver).map((one) => findingView(fleet, one)),
-        },
-      ];
-    }),
-  );
-  for (const [row, about] of abouts) await tell(context, row, about, now);
+  const isOver = (row: AcceptanceRow): boolean => row.expires_at <= now;
+  const covered = await coveredBy(context, rows, firstNamed, isOver);
+  for (const row of rows) {
+    const about = covered.get(row.id);
+    if (about === undefined) throw new Error('an acceptance that was asked for is not covered');
+    const { coverage, first } = about;
+    const findings = isOver(row) ? coverage.notAccepted : coverage.findings;
+    const { assets, exploited } = coverage;
+    await tell(context, row, { findings, assets: assets.size, exploited, first }, now);
+  }
 }
 
 async function tell(context: Rooms, { id }: AcceptanceRow, about: About, now: Date): Promise<void> {

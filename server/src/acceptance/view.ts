@@ -1,8 +1,9 @@
 import type { Acceptance, AcceptanceState, CoveredFinding } from '@fixpoint/contract/acceptance.ts';
 import { readAcceptanceScope, scopeTags } from '@fixpoint/core/posture/acceptance-scope.ts';
 import type { AcceptanceCoverage } from '@fixpoint/core/posture/acceptance-coverage.ts';
-import { coverages } from '@fixpoint/core/posture/acceptance-coverage.ts';
+import { coverages, firstFindings } from '@fixpoint/core/posture/acceptance-coverage.ts';
 import type { FleetFinding, FleetReading } from '@fixpoint/core/posture/reading.ts';
+import type { Sliced } from '@fixpoint/core/posture/select/selection.ts';
 import { assetTruths } from '@fixpoint/core/posture/select/asset-truths.ts';
 import { explain } from '@fixpoint/core/query/explain.ts';
 import { parse } from '@fixpoint/core/query/parse.ts';
@@ -17,8 +18,37 @@ export function stateOf(row: AcceptanceRow, now: Date): AcceptanceState {
   return row.starts_at > now ? 'scheduled' : 'in_force';
 }
 
+/** What is about to be shown of a coverage. Its pairs have their places in one state of the fleet only, so it is read along. */
+export interface Covered {
+  readonly coverage: AcceptanceCoverage;
+  readonly first: readonly CoveredFinding[];
+}
+
+/** What each of these is about now, with the worst `limit` findings; `isOver`: of those that nobody else has accepted. */
+export async function coveredBy<Row extends Pick<AcceptanceRow, 'id' | 'scope'>>(
+  context: Pick<ServerContext, 'posture' | 'clock'>,
+  rows: readonly Row[],
+  limit: number,
+  isOver: (row: Row) => boolean,
+): Promise<Map<string, Covered>> {
+  if (rows.length === 0) return new Map();
+  const now = context.clock.now().getTime();
+  return await context.posture.run(function* (fleet): Sliced<Map<string, Covered>> {
+    const all = yield* coverages(fleet, assetTruths, rows, now);
+    const covered = new Map<string, Covered>();
+    for (const row of rows) {
+      yield;
+      const coverage = all.get(row.id);
+      if (coverage === undefined) throw new Error('an acceptance that was asked for has no coverage');
+      const first = firstFindings(fleet, coverage, limit, isOver(row)).map((one) => findingView(fleet, one));
+      covered.set(row.id, { coverage, first });
+    }
+    return covered;
+  });
+}
+
 /** What each of these is about now, whether it is in force or not. */
-export async function coveragesOf(
+async function coveragesOf(
   context: Pick<ServerContext, 'posture' | 'clock'>,
   rows: readonly Pick<AcceptanceRow, 'id' | 'scope'>[],
 ): Promise<Map<string, AcceptanceCoverage>> {

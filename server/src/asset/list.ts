@@ -1,3 +1,6 @@
+import { isAnythingAccepted } from '../acceptance/commands.ts';
+import type { FleetFinding, FleetReading } from '@fixpoint/core/posture/reading.ts';
+import type { Sliced } from '@fixpoint/core/posture/select/selection.ts';
 import { compareText } from '@fixpoint/core/knowledge/compare-text.ts';
 import type { Static } from 'typebox';
 import type { Asset, AssetDetail, AssetQuery } from '@fixpoint/contract/asset.ts';
@@ -73,13 +76,16 @@ type StoredAsset = Omit<Asset, 'tags' | 'criticality' | 'criticality_why' | 'ris
 
 /** With what the read model knows of them. It is asked outside of transactions, as it needs a connection of its own. */
 async function judged(
-  context: Pick<ServerContext, 'posture'>,
+  context: Pick<ServerContext, 'db' | 'clock' | 'posture'>,
   rows: readonly { readonly id: number; readonly uid: string }[],
   stored: readonly StoredAsset[],
 ): Promise<Asset[]> {
   const idOf = new Map(rows.map((row) => [row.uid, row.id]));
+  const counted = (await isAnythingAccepted(context))
+    ? await context.posture.run((fleet) => withoutAccepted(fleet, idOf, stored))
+    : stored;
   const fleet = await context.posture.fresh();
-  return stored.map((view) => {
+  return counted.map((view) => {
     const id = idOf.get(view.id) ?? 0;
     return {
       ...view,
@@ -89,6 +95,40 @@ async function judged(
       risk: fleet.risk(id),
     };
   });
+}
+
+/** The database counts what is accepted as what it would be otherwise; which findings are is of the read model. */
+function* withoutAccepted(
+  fleet: FleetReading,
+  idOf: ReadonlyMap<string, number>,
+  stored: readonly StoredAsset[],
+): Sliced<StoredAsset[]> {
+  const counted: StoredAsset[] = [];
+  for (const view of stored) {
+    yield;
+    const findings = fleet.findingsOf(idOf.get(view.id) ?? 0);
+    const accepted = findings.filter(({ acceptance }) => acceptance !== null).length;
+    if (accepted === 0) {
+      counted.push(view);
+      continue;
+    }
+    const many = (...of: FleetFinding['status'][]): number =>
+      findings.filter(({ status }) => of.includes(status)).length;
+    const open = many('open');
+    const mitigated = many('mitigated');
+    const restarting = many('restart_pending', 'reboot_pending');
+    const known = view.open_findings + view.mitigated_findings + view.restart_pending_findings;
+    const elsewhere = known - open - mitigated - restarting;
+    counted.push({
+      ...view,
+      open_findings: open,
+      mitigated_findings: mitigated,
+      restart_pending_findings: restarting,
+      // Of the asset itself something can be undetermined as well, which nobody accepts.
+      undetermined: Math.max(0, view.undetermined - Math.max(0, accepted - elsewhere)),
+    });
+  }
+  return counted;
 }
 
 async function views(
