@@ -52,10 +52,15 @@ export function* assetsOfScope(
 }
 
 interface Kept {
+  /** Of which fleet: one that is loaded anew counts its versions from the beginning. Held weakly, as it is large. */
+  readonly of: WeakRef<FleetReading>;
   readonly version: number;
   readonly at: number;
   readonly summary: ScopeSummary;
 }
+
+const isOf = (kept: Kept, fleet: FleetReading, version: number): boolean =>
+  kept.of.deref() === fleet && kept.version >= version;
 
 /** A scope that asks for ages is another as time passes, without any change of the fleet. */
 const ageingSeconds = 60;
@@ -91,10 +96,13 @@ export class Dashboards {
   }
 
   async #current(key: string, scope: Scope): Promise<Kept | null> {
+    const asked = await this.#context.posture.fresh();
+    // Whoever asks wants what was there then, or newer. Were it to be the newest, a fleet that changes all the time would let
+    // one of those who wait have an answer, and the others wait for the next.
+    const { version } = asked;
     for (;;) {
-      const { version } = await this.#context.posture.fresh();
       const known = this.#kept.get(key);
-      if (known !== undefined && known.version === version && !this.#hasAged(known, scope)) {
+      if (known !== undefined && isOf(known, asked, version) && !this.#hasAged(known, scope)) {
         this.#kept.delete(key);
         this.#kept.set(key, known);
         return known;
@@ -126,10 +134,11 @@ export class Dashboards {
     const at = this.#context.clock.now().getTime();
     return await this.#context.posture.run(function* (fleet) {
       const { version } = fleet;
+      const of = new WeakRef<FleetReading>(fleet);
       const within = yield* assetsOfScope(fleet, scope, at);
       if (within === null) return null;
       const totals = yield* fleet.totals(within);
-      return { version, at, summary: yield* summarise(fleet, within, totals) };
+      return { of, version, at, summary: yield* summarise(fleet, within, totals) };
     });
   }
 }
