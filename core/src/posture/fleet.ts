@@ -143,7 +143,9 @@ export class Fleet implements FleetReading {
     if (change.acceptances !== undefined) this.#acceptances.set(change.acceptances);
     if (change.slaRules !== undefined) {
       this.#slaRules = change.slaRules;
-      addAll(this.#judged, this.#table.live);
+      // Due dates are no part of findings or risks: only tags that ask for them may be others.
+      addAll(this.#behind.assets, this.#table.live);
+      this.#behind.fields.add('finding');
     }
     this.#tagsChanged ||= change.tags !== undefined;
     if (!more) this.#follow(now);

@@ -86,6 +86,16 @@ describe('a model that follows', () => {
     await expectAgreement(app.database.pool, await posture.fresh(), app.clock.now());
   });
 
+  test('hears of another release of the system, as enrolling again says it', async () => {
+    const [id = 0] = await live();
+    const set = async (release: string) =>
+      await app.database.db.updateTable('asset').set({ os_release: release }).where('id', '=', id).execute();
+    const before = (await posture.fresh()).assets.osRelease(id);
+    await set('13');
+    expect((await posture.fresh()).assets.osRelease(id)).toBe('13');
+    await set(before);
+  });
+
   test('knows a transaction of which nothing is to be read again', async () => {
     await posture.fresh();
     const { rows } = await sql<{ xid: string }>`select pg_current_xact_id()::text as xid`.execute(
