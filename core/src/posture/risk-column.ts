@@ -7,6 +7,7 @@ import { criticalityWeight, findingProbability, riskOf, shareOf } from '../risk/
 import { assetRiskConstants } from '../risk/asset-risk.ts';
 import { assetSet, type ReadonlyAssetSet } from './asset-set.ts';
 import { eachCarrier, findingsOf, type FindingSources } from './findings.ts';
+import { Combinations, type Combined } from './group-combinations.ts';
 import type { ExposedFindingStatus, FleetFinding } from './reading.ts';
 import type { Sliced } from './select/selection.ts';
 
@@ -16,6 +17,14 @@ const mostWalks = 4_294_967_290;
 /** Assets in one slice. */
 const slice = 2_000;
 const shareUndetermined = shareOf({ status: 'undetermined' });
+
+interface GroupAdds {
+  /** To the sum of log1p(−p). */
+  readonly log: number;
+  readonly open: number;
+  readonly package: number;
+  readonly ecosystem: string;
+}
 
 export class RiskColumn {
   #risk = new Float64Array(1024);
@@ -31,12 +40,15 @@ export class RiskColumn {
   #openLogs = new Float64Array(0);
   #undeterminedLogs = new Float64Array(0);
   /**
-   * By group what it adds to the sum, where no other package of its ecosystem can have any of its vulnerabilities: then it adds
-   * that on every asset of this ecosystem alone. NaN: not worked out; Infinity: others can.
+   * By group, or combination of groups, what it adds; null where another package of its ecosystem can have one of its
+   * vulnerabilities, so that it cannot be said of the group alone.
    */
-  #groupLogs = new Float64Array(0);
+  #groupAdds: (GroupAdds | null)[] = [];
+  #groups: Combinations | null = null;
   #metGroup = new Uint32Array(0);
   #metPackage = new Uint32Array(0);
+  /** By package the group, or combination, that was met. */
+  #foundGroup = new Float64Array(0);
 
   /** How many are not as they should be. */
   get waiting(): number {
@@ -62,7 +74,8 @@ export class RiskColumn {
 
   /** There are other pairs, or other software carries them. */
   forgetGroups(): void {
-    this.#groupLogs.fill(Number.NaN);
+    this.#groupAdds = [];
+    this.#groups = null;
   }
 
   /** The chance of these dangers is another. */
@@ -120,6 +133,7 @@ export class RiskColumn {
     const { carriers, rows, loose } = sources;
     for (const without of loose.values()) if (without.has(id)) return null;
     this.#widenGroups(carriers.groupCount, carriers.packageCount);
+    const groups = (this.#groups ??= new Combinations(carriers));
     const { groupOf } = carriers;
     const row = rows.row(id);
     const walk = ++this.#walk;
@@ -127,25 +141,44 @@ export class RiskColumn {
     let open = 0;
     let ecosystem: string | null = null;
     for (let at = row.from; at < row.to; at++) {
-      const index = groupOf[row.carriers[at] ?? 0] ?? 0;
+      let index = groupOf[row.carriers[at] ?? 0] ?? 0;
       if (this.#metGroup[index] === walk) continue;
       this.#metGroup[index] = walk;
-      let log = this.#groupLogs[index] ?? Number.NaN;
-      if (Number.isNaN(log)) log = this.#groupLogs[index] = this.#groupLog(sources, index);
-      if (log === 0) continue;
-      const group = carriers.group(index);
-      if (log === Infinity || this.#metPackage[group.package] === walk) return null;
-      if (ecosystem !== null && ecosystem !== group.ecosystem) return null;
-      ecosystem = group.ecosystem;
-      this.#metPackage[group.package] = walk;
-      logSurvival += log;
-      open += group.vulnerable.length;
+      let adds = this.#added(sources, groups, index);
+      if (adds === null) return null;
+      if (adds.log === 0) continue;
+      if (ecosystem !== null && ecosystem !== adds.ecosystem) return null;
+      ecosystem = adds.ecosystem;
+      if (this.#metPackage[adds.package] === walk) {
+        // Two versions side by side: instead of what the first adds, what they add together.
+        const first = this.#foundGroup[adds.package] ?? 0;
+        const before = this.#added(sources, groups, first);
+        index = groups.of(first, index);
+        adds = this.#added(sources, groups, index);
+        if (adds === null || before === null) return null;
+        logSurvival -= before.log;
+        open -= before.open;
+      }
+      this.#metPackage[adds.package] = walk;
+      this.#foundGroup[adds.package] = index;
+      logSurvival += adds.log;
+      open += adds.open;
     }
     return { logSurvival, open };
   }
 
-  #groupLog(sources: FindingSources, index: number): number {
-    const { vulnerable, undetermined } = sources.carriers.group(index);
+  #added(sources: FindingSources, groups: Combinations, index: number): GroupAdds | null {
+    let adds = this.#groupAdds[index];
+    if (adds === undefined) {
+      const { vulnerable, package: number, ecosystem } = groups.at(index);
+      const log = this.#groupLog(sources, groups.at(index));
+      adds = log === null ? null : { log, open: vulnerable.length, package: number, ecosystem };
+      this.#groupAdds[index] = adds;
+    }
+    return adds;
+  }
+
+  #groupLog(sources: FindingSources, { vulnerable, undetermined }: Combined): number | null {
     this.#widen(sources.vulnerabilities.count, sources.carriers.pairCount, sources.vulnerabilities.dangers);
     let sum = 0;
     for (const [pairs, isOpen] of [
@@ -154,10 +187,10 @@ export class RiskColumn {
     ] as const) {
       for (const pair of pairs) {
         const { vulnerability, danger } = sources.carriers.pair(pair);
-        if (isElsewhere(sources, pair, vulnerability)) return Infinity;
+        if (isElsewhere(sources, pair, vulnerability)) return null;
         const log = this.#log(sources, danger, isOpen);
         // What adds nothing to the risk is a finding all the same.
-        if (log === 0) return Infinity;
+        if (log === 0) return null;
         sum += log;
       }
     }
@@ -167,9 +200,9 @@ export class RiskColumn {
   #widenGroups(groups: number, packages: number): void {
     if (this.#metGroup.length >= groups && this.#metPackage.length >= packages && this.#walk < mostWalks)
       return;
-    this.#groupLogs = new Float64Array(groups * 2).fill(Number.NaN);
     this.#metGroup = new Uint32Array(groups * 2);
     this.#metPackage = new Uint32Array(packages * 2);
+    this.#foundGroup = new Float64Array(packages * 2);
     if (this.#walk < mostWalks) return;
     this.#metVulnerability.fill(0);
     this.#metPair.fill(0);

@@ -20,8 +20,8 @@ import {
 } from './asset-set.ts';
 import type { AssetSet, ReadonlyAssetSet } from './asset-set.ts';
 import { acceptedStatusesOf, exposedTo, findingsOf, type FindingSources } from './findings.ts';
-import type { CarrierGroup, Carriers } from './carriers.ts';
-import { held } from './vulnerabilities.ts';
+import type { Carriers } from './carriers.ts';
+import { Combinations } from './group-combinations.ts';
 import type { ExposedFindingStatus, FindingPair } from './reading.ts';
 import type { Sliced } from './select/selection.ts';
 
@@ -106,45 +106,6 @@ export function* countFindings(sources: TotalSources, within: ReadonlyAssetSet):
     if (++done % findingsInSlice === 0) yield;
   }
   return counts;
-}
-
-/** A group, or what several groups of one package come to on an asset that has them all. */
-type Combined = Pick<CarrierGroup, 'vulnerable' | 'undetermined'>;
-
-/** What two versions side by side have together: what one of them is vulnerable to the asset is vulnerable to. */
-function together(a: Combined, b: Combined): Combined {
-  const vulnerable = new Set([...a.vulnerable, ...b.vulnerable]);
-  const undetermined = new Set([...a.undetermined, ...b.undetermined]).difference(vulnerable);
-  return { vulnerable: [...vulnerable], undetermined: [...undetermined] };
-}
-
-/** Groups, and after them those that are met together. */
-class Combinations {
-  readonly #carriers: Carriers;
-  readonly #combined: Combined[] = [];
-  readonly #places = new Map<number, number>();
-
-  constructor(carriers: Carriers) {
-    this.#carriers = carriers;
-  }
-
-  at(index: number): Combined {
-    const beyond = index - this.#carriers.groupCount;
-    if (beyond < 0) return this.#carriers.group(index);
-    return held(this.#combined[beyond], 'combination', index);
-  }
-
-  of(first: number, second: number): number {
-    const [a, b] = first < second ? [first, second] : [second, first];
-    const key = a * 0x1_0000_0000 + b;
-    let place = this.#places.get(key);
-    if (place === undefined) {
-      place = this.#carriers.groupCount + this.#combined.length;
-      this.#combined.push(together(this.at(a), this.at(b)));
-      this.#places.set(key, place);
-    }
-    return place;
-  }
 }
 
 /** How many of the assets have each group or combination; assets that rows do not suffice for are left out and named. */

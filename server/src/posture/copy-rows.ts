@@ -63,15 +63,10 @@ export class CopiedRow {
     if (this.isNull(field) || this.#bytes.readInt32BE(start) === 0) return new Int32Array(0);
     const length = this.#bytes.readInt32BE(start + 12);
     const result = new Int32Array(length);
-    const bytes = this.#bytes;
-    // Each behind its length. By hand: this is most of what is read, and the buffer's own way takes twice as long.
-    for (let i = 0, at = start + 24; i < length; i++, at += 8) {
-      result[i] =
-        ((bytes[at] ?? 0) << 24) |
-        ((bytes[at + 1] ?? 0) << 16) |
-        ((bytes[at + 2] ?? 0) << 8) |
-        (bytes[at + 3] ?? 0);
-    }
+    const { buffer, byteOffset, byteLength } = this.#bytes;
+    const view = new DataView(buffer, byteOffset, byteLength);
+    // Each behind its length.
+    for (let i = 0, at = start + 24; i < length; i++, at += 8) result[i] = view.getInt32(at);
     return result;
   }
 }
