@@ -19,7 +19,8 @@ const nothingKnown = (id: string): VulnerabilityFacts => ({
 export class Vulnerabilities {
   readonly #facts: VulnerabilityFacts[] = [];
   readonly #indexes = new Map<string, number>();
-  readonly #aliases = new Map<string, number>();
+  /** One alias can be said of several. */
+  readonly #aliases = new Map<string, number[]>();
   readonly #dangers: FleetDanger[] = [];
   /** By vulnerability: how dangerous it is without a system in mind, once that was asked for. */
   readonly #general: (Omit<FleetDanger, 'ecosystem'> | null)[] = [];
@@ -47,10 +48,14 @@ export class Vulnerabilities {
     return (this.#general[index] ??= judged(index, this.facts(index), null));
   }
 
-  /** By id or alias, in any case. */
+  /** By id or alias, in any case. Of several with one alias the one whose id comes first, in whatever order they became known. */
   called(id: string): number | null {
     const name = id.toUpperCase();
-    return this.#indexes.get(name) ?? this.#aliases.get(name) ?? null;
+    const known = this.#indexes.get(name);
+    if (known !== undefined) return known;
+    const [first, ...others] = this.#aliases.get(name) ?? [];
+    if (first === undefined) return null;
+    return others.reduce((a, b) => (this.facts(b).id < this.facts(a).id ? b : a), first);
   }
 
   /** The index of a vulnerability, which is made when there is none: a verdict can come before what is known of it. */
@@ -67,22 +72,28 @@ export class Vulnerabilities {
   }
 
   dangerIndex(vulnerability: number, ecosystem: string): number {
-    const held = this.#dangersOf[vulnerability] ?? [];
-    for (const index of held) if (this.danger(index).ecosystem === ecosystem) return index;
+    const its = this.#dangersOf[vulnerability] ?? [];
+    for (const index of its) if (this.danger(index).ecosystem === ecosystem) return index;
     const index = this.#dangers.length;
     this.#dangers.push({ ...judged(vulnerability, this.facts(vulnerability), ecosystem), ecosystem });
-    held.push(index);
+    its.push(index);
     return index;
   }
 
   /** Takes what is known now; answers the indexes of the dangers whose score is another. */
   put(facts: VulnerabilityFacts): number[] {
     const index = this.indexOf(facts.id);
-    for (const alias of this.facts(index).aliases)
-      if (this.#aliases.get(alias.toUpperCase()) === index) this.#aliases.delete(alias.toUpperCase());
+    for (const alias of this.facts(index).aliases) {
+      const left = this.#aliases.get(alias.toUpperCase())?.filter((one) => one !== index) ?? [];
+      if (left.length === 0) this.#aliases.delete(alias.toUpperCase());
+      else this.#aliases.set(alias.toUpperCase(), left);
+    }
     this.#facts[index] = facts;
     this.#general[index] = null;
-    for (const alias of facts.aliases) this.#aliases.set(alias.toUpperCase(), index);
+    for (const alias of facts.aliases) {
+      const named = this.#aliases.get(alias.toUpperCase()) ?? [];
+      if (!named.includes(index)) this.#aliases.set(alias.toUpperCase(), [...named, index]);
+    }
     const changed: number[] = [];
     for (const danger of this.#dangersOf[index] ?? []) {
       const before = this.danger(danger);
