@@ -19,7 +19,6 @@ export const findingStatuses = [
   'fixed',
   'undetermined',
 ] as const;
-export type FindingStatus = (typeof findingStatuses)[number];
 
 /** Why a verdict is what it is: the facts, the rule, the comparison. Made by core/match. */
 export const Evidence = Type.Object(

@@ -130,6 +130,17 @@ export const exportLimits: Readonly<Record<ExportFormat, number>> = {
   json: 1_000_000,
   pdf: 5_000,
 };
+
+/** What an export is called: letters and digits of the report’s name, and the day in UTC. */
+export function exportFileName(name: string, at: Date, format: ExportFormat): string {
+  const plain = name
+    .normalize('NFKD')
+    .toLowerCase()
+    .replaceAll(/[^a-z0-9]+/gu, '-')
+    .replaceAll(/^-+|-+$/gu, '');
+  return `${plain === '' ? 'report' : plain.slice(0, 80)}-${at.toISOString().slice(0, 10)}.${format}`;
+}
+
 /** GET /api/v1/reports/:id/export?format= */
 export const ReportExportQuery = Type.Object({ format: oneOf(exportFormats) }, closed);
 

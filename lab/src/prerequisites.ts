@@ -9,9 +9,6 @@ export interface MissingPrerequisite {
   readonly whatToDo: string;
 }
 
-/** The Debian packages the lab needs: what `.ci/run` installs. `mount`, `util-linux` and `dpkg` are always there. */
-export const debianPackages = ['debootstrap', 'systemd-container', 'iproute2', 'gnupg'] as const;
-
 /** Command → the Debian package that ships it. */
 const commands: ReadonlyMap<string, string> = new Map([
   ['debootstrap', 'debootstrap'],

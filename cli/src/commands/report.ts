@@ -1,6 +1,7 @@
 import { closeSync, existsSync, openSync, renameSync, rmSync } from 'node:fs';
 import type { Command } from 'commander';
 import {
+  exportFileName,
   exportFormats,
   Report,
   ReportCounts,
@@ -317,7 +318,7 @@ async function exportReport(
   const format = formatOf(options.format ?? /\.(\w+)$/.exec(options.output ?? '')?.[1] ?? 'csv');
   const to = serverOf(options);
   const { id, name } = await find(to, reference);
-  const file = options.output ?? `${fileName(name)}-${now().toISOString().slice(0, 10)}.${format}`;
+  const file = options.output ?? exportFileName(name, now(), format);
   if (file !== '-' && options.force !== true && existsSync(file)) {
     throw new Failure(
       exitCodes.usage,
@@ -347,16 +348,6 @@ function formatOf(text: string): ExportFormat {
     `${JSON.stringify(text)} is no format of an export`,
     `Give --format with one of: ${exportFormats.join(', ')}.`,
   );
-}
-
-/** Letters and digits of a name, for a file. */
-function fileName(name: string): string {
-  const plain = name
-    .normalize('NFKD')
-    .toLowerCase()
-    .replaceAll(/[^a-z0-9]+/gu, '-')
-    .replaceAll(/^-+|-+$/gu, '');
-  return plain === '' ? 'report' : plain.slice(0, 80);
 }
 
 /** Under another name until all of it is there, so that half of an export is not taken for one. */

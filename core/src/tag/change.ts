@@ -92,17 +92,6 @@ export function changesWithTime(query: Query): boolean {
   );
 }
 
-/** The tags that change as time passes, by their own rule or by what they need, in the order of evaluation. */
-export function timeDependentTags(graph: TagGraph): string[] {
-  const direct = [...graph.definitions.values()].filter(
-    ({ members }) => members.kind === 'rule' && changesWithTime(members.query),
-  );
-  return withDependents(
-    graph,
-    direct.map(({ name }) => name),
-  );
-}
-
 /**
  * The first moment after `now`, in milliseconds since 1970, at which one of the comparisons changes for this record while
  * its facts stay; null: none will. Between the two these comparisons cannot change by themselves. (`reachable` has no such moment: who

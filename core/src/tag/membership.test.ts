@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { recordOf, type PlainRecord } from '../query/evaluate.ts';
-import { fieldsOf, nextChange, ageComparisons, tagsAffectedBy, timeDependentTags } from './change.ts';
+import { fieldsOf, nextChange, ageComparisons, tagsAffectedBy } from './change.ts';
 import { parseTagDefinition, type TagDefinition, type TagDefinitionRequest } from './definition.ts';
 import { tagGraph, type TagGraph } from './dependencies.ts';
 import { evaluateTags, type TaggedAsset, type TagMembership } from './membership.ts';
@@ -129,7 +129,6 @@ describe('what changes a tag', () => {
     expect(tagsAffectedBy(graph, ['address'])).toEqual(['lan', 'quiet', 'web', 'prod', 'rest']);
     expect(tagsAffectedBy(graph, ['attribute'])).toEqual(['web', 'prod', 'rest']);
     expect(tagsAffectedBy(graph, ['attribute.other', 'kernel'])).toEqual([]);
-    expect(timeDependentTags(graph)).toEqual(['quiet']);
   });
 
   test('time: the next moment is the first at which the answer differs', () => {

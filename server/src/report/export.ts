@@ -1,5 +1,5 @@
 import { Readable } from 'node:stream';
-import { exportLimits, type ExportFormat } from '@fixpoint/contract/report.ts';
+import { exportFileName, exportLimits, type ExportFormat } from '@fixpoint/contract/report.ts';
 import type { SearchResult } from '@fixpoint/contract/search.ts';
 import { columnOf } from '@fixpoint/core/posture/select/columns.ts';
 import { explain } from '@fixpoint/core/query/explain.ts';
@@ -155,10 +155,9 @@ export async function exportReport(
     });
   });
   const exported = exportOf(context, caller, report, explain(query.value), found, asOf);
-  const day = asOf.toISOString().slice(0, 10);
   const named = {
     contentType: contentTypes[format],
-    fileName: `${plainName(report.name)}-${day}.${format}`,
+    fileName: exportFileName(report.name, asOf, format),
   };
   if (format === 'csv') return answer({ ...named, body: Readable.from(csvOf(exported)) });
   if (format === 'json') return answer({ ...named, body: Readable.from(jsonOf(exported)) });
@@ -210,14 +209,4 @@ async function* batches(
     const rows = await context.posture.run((fleet) => readRows(fleet, keys, columns, now, from, to));
     yield rows.map(({ values }) => values);
   }
-}
-
-/** Letters and digits, for the name of a file. */
-function plainName(name: string): string {
-  const plain = name
-    .normalize('NFKD')
-    .toLowerCase()
-    .replaceAll(/[^a-z0-9]+/gu, '-')
-    .replaceAll(/^-+|-+$/gu, '');
-  return plain === '' ? 'report' : plain.slice(0, 80);
 }
