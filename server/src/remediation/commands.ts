@@ -18,7 +18,7 @@ import {
 import type { ServerContext } from '../app.ts';
 import { answer, refuse, type Answer } from '../refusal.ts';
 import { dayAfter, zoneCalled, type Zone } from './day.ts';
-import { visitIntervals, type IntervalReading, type IntervalScope } from './reading.ts';
+import { asReader, visitIntervals, type IntervalReading, type IntervalScope } from './reading.ts';
 
 /** How long findings take to be remediated, and how many are open day by day. */
 
@@ -60,6 +60,15 @@ export async function remediation(
   context: ServerContext,
   query: Static<typeof RemediationQuery>,
 ): Promise<Answer<Remediation>> {
+  return await asReader(async (end) => await measuredRemediation(context, query, end));
+}
+
+/** All of its tags together, until `end`. */
+async function measuredRemediation(
+  context: ServerContext,
+  query: Static<typeof RemediationQuery>,
+  end: number,
+): Promise<Answer<Remediation>> {
   const { tag, query: text, severity, since, by } = query;
   const tags = by === 'tag' ? [...new Set((query.tags ?? '').split(',').filter((name) => name !== ''))] : [];
   if (by === 'tag' && (tags.length === 0 || tags.length > mostTags || tag !== undefined)) {
@@ -74,11 +83,16 @@ export async function remediation(
   const from = since === undefined ? 0 : Date.parse(since);
   const until = query.until === undefined ? now : Math.min(now, Date.parse(query.until));
   const measured = async (scope: IntervalScope, tallies: Tallies): Promise<Answer<IntervalReading>> =>
-    await visitIntervals(context, scope, { floor: from, reopened: false }, ({ interval, band }) => {
-      if (interval.openedAt < from) return;
-      tallies.all.add(interval);
-      tallies.of(band).add(interval);
-    });
+    await visitIntervals(
+      context,
+      scope,
+      { floor: from, reopened: false, until: end },
+      ({ interval, band }) => {
+        if (interval.openedAt < from) return;
+        tallies.all.add(interval);
+        tallies.of(band).add(interval);
+      },
+    );
 
   const scope = { tag, query: text, severity };
   const tallies = new Tallies(until);
@@ -121,8 +135,11 @@ export async function burnDown(
   const tally = new BurnDownTally({ from, to }, now, zone.nextDay);
   const { tag, query: text, severity } = query;
   const scope = { tag, query: text, severity };
-  const read = await visitIntervals(context, scope, { floor: from, reopened: true }, ({ interval }) =>
-    tally.add(interval),
+  const read = await asReader(
+    async (until) =>
+      await visitIntervals(context, scope, { floor: from, reopened: true, until }, ({ interval }) =>
+        tally.add(interval),
+      ),
   );
   if (!read.ok) return read;
   const { days, openBefore, refused } = tally.result();

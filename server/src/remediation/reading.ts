@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { RemediationBand } from '@fixpoint/contract/remediation.ts';
 import {
   closedHow,
@@ -77,18 +78,13 @@ interface Reader {
 let reading = 0;
 
 /**
- * Visits every interval of the scope that had not ended before `floor` (milliseconds since 1970), and tells what was read.
- * `reopened`: for intervals that follow a remediation before `floor` too.
+ * Does the reading of one answer, when not too many are being read. `until`, by `performance.now()`, is when all of it is to be
+ * done, however often it visits.
  */
-export async function visitIntervals(
-  context: ServerContext,
-  scope: IntervalScope,
-  options: { readonly floor: number; readonly reopened: boolean },
-  visit: (found: FoundInterval) => void,
+export async function asReader<Result>(
+  work: (until: number) => Promise<Answer<Result>>,
   limits = remediationLimits,
-): Promise<Answer<IntervalReading>> {
-  const query = scope.query === undefined ? null : readFindingQuery(scope.query);
-  if (query !== null && !query.ok) return query;
+): Promise<Answer<Result>> {
   if (reading >= limits.readers) {
     return refuse(
       429,
@@ -99,28 +95,43 @@ export async function visitIntervals(
   }
   reading += 1;
   try {
-    const now = context.clock.now().getTime();
-    const accepted = await acceptanceStarts(context.db);
-    const told = { assets: 0, retired_assets: 0, history_rows: 0, not_judged: 0 };
-    const of = {
-      context,
-      scope,
-      query: query?.value ?? null,
-      now,
-      accepted,
-      reading: told,
-      visit,
-      ...options,
-    };
-    return await readAll(of, limits.seconds);
+    return await work(performance.now() + limits.seconds * 1000);
   } finally {
     reading -= 1;
   }
 }
 
-async function readAll(reader: Reader, seconds: number): Promise<Answer<IntervalReading>> {
+/**
+ * Visits every interval of the scope that had not ended before `floor` (milliseconds since 1970), and tells what was read.
+ * `reopened`: for intervals that follow a remediation before `floor` too.
+ */
+export async function visitIntervals(
+  context: ServerContext,
+  scope: IntervalScope,
+  options: { readonly floor: number; readonly reopened: boolean; readonly until: number },
+  visit: (found: FoundInterval) => void,
+): Promise<Answer<IntervalReading>> {
+  const query = scope.query === undefined ? null : readFindingQuery(scope.query);
+  if (query !== null && !query.ok) return query;
+  const { floor, reopened, until } = options;
+  return await readAll(
+    {
+      context,
+      scope,
+      query: query?.value ?? null,
+      now: context.clock.now().getTime(),
+      accepted: await acceptanceStarts(context.db),
+      reading: { assets: 0, retired_assets: 0, history_rows: 0, not_judged: 0 },
+      visit,
+      floor,
+      reopened,
+    },
+    until,
+  );
+}
+
+async function readAll(reader: Reader, until: number): Promise<Answer<IntervalReading>> {
   const { context, scope, floor } = reader;
-  const until = performance.now() + seconds * 1000;
   const fleet = await context.posture.fresh();
   const tagged = scope.tag === undefined ? null : fleet.tag(scope.tag);
   if (scope.tag !== undefined && tagged === null) {
@@ -137,7 +148,7 @@ async function readAll(reader: Reader, seconds: number): Promise<Answer<Interval
     else if (rows > rowsOfBatch.many) size = Math.max(1, Math.ceil(size / 4));
   };
   for (let start = 0; start < assets.length;) {
-    if (performance.now() > until) return tooMuch(seconds);
+    if (performance.now() > until) return tooMuch;
     const ids = [...assets.subarray(start, start + size)];
     start += ids.length;
     adapt(await readBatch(reader, ids, false));
@@ -145,7 +156,7 @@ async function readAll(reader: Reader, seconds: number): Promise<Answer<Interval
   // A retired asset is in no tag, and answers no query.
   if (scope.tag !== undefined || scope.query !== undefined) return answer(reader.reading);
   for (let after = 0; ;) {
-    if (performance.now() > until) return tooMuch(seconds);
+    if (performance.now() > until) return tooMuch;
     const ids = await retiredAssets(context.db, after, floor, size);
     const last = ids.at(-1);
     if (last === undefined) return answer(reader.reading);
@@ -155,13 +166,12 @@ async function readAll(reader: Reader, seconds: number): Promise<Answer<Interval
   }
 }
 
-const tooMuch = (seconds: number): Refusal =>
-  refuse(
-    422,
-    'too_much_history',
-    `the history was not read within ${String(seconds)} seconds`,
-    'narrow it with a tag, or with a later beginning',
-  );
+const tooMuch: Refusal = refuse(
+  422,
+  'too_much_history',
+  `the history was not read within ${String(remediationLimits.seconds)} seconds`,
+  'narrow it with a tag, or with a later beginning; ask for fewer tags',
+);
 
 /** When the software of one finding was exposed. */
 interface Spells {
@@ -183,7 +193,17 @@ async function readBatch(reader: Reader, ids: readonly number[], retired: boolea
     if (known === undefined) found.set(key, { band, spells: [spell], before: false });
     else known.spells.push(spell);
   };
-  if (!retired) await context.posture.run((fleet) => openSpells(fleet, reader, ids, put));
+  let visited = 0;
+  /** An asset may have thousands: others have their turn between them. */
+  const turn = async (): Promise<void> => {
+    if (++visited % (slice * 4) === 0) await nextTurn();
+  };
+  if (!retired)
+    // Put apart from being read, since the model may begin this anew.
+    for (const one of await context.posture.run((fleet) => openSpells(fleet, reader, ids))) {
+      put(...one);
+      await turn();
+    }
   const rows: (EndedExposure | Omit<EndedExposure, 'reason'>)[] = await endedExposures(
     context.db,
     ids,
@@ -201,21 +221,20 @@ async function readBatch(reader: Reader, ids: readonly number[], retired: boolea
       const known = found.get(keyOf(key));
       if (known !== undefined) known.before = true;
     }
-  for (const { band, spells, before } of found.values())
+  for (const { band, spells, before } of found.values()) {
     for (const interval of findingIntervals(spells, before)) visit({ interval, band });
+    await turn();
+  }
   reader.reading.history_rows += rows.length;
   return rows.length;
 }
 
-function* openSpells(
-  fleet: FleetReading,
-  reader: Reader,
-  ids: readonly number[],
-  put: (key: string, band: RemediationBand, spell: ExposedSpell) => void,
-): Sliced<void> {
+type OpenSpell = [key: string, band: RemediationBand, spell: ExposedSpell];
+
+function* openSpells(fleet: FleetReading, reader: Reader, ids: readonly number[]): Sliced<OpenSpell[]> {
   const matches = judge(fleet, reader);
   let work = 0;
-  const list: Parameters<typeof put>[] = [];
+  const list: OpenSpell[] = [];
   for (const asset of ids) {
     if (!fleet.assets.live.has(asset)) continue;
     for (const finding of fleet.findingsOf(asset)) {
@@ -233,7 +252,7 @@ function* openSpells(
       list.push([key, band, { openedAt, closed }]);
     }
   }
-  for (const one of list) put(...one);
+  return list;
 }
 
 interface Judged {
