@@ -1,12 +1,16 @@
 import type { FastifySchemaCompiler, FastifySchemaValidationError, FastifySerializerCompiler } from 'fastify';
 import type { TSchema } from 'typebox';
 import { Compile } from 'typebox/compile';
+import Format from 'typebox/format';
 import { Settings } from 'typebox/system';
 import { Value } from 'typebox/value';
 
 /** All problems of a request are told, up to this many: a body of a megabyte can be wrong in a million places. */
 const reportedProblems = 50;
 Settings.Set({ maxErrors: reportedProblems });
+
+/** RFC 3339 has leap seconds (`23:59:60`), which a Date cannot be: such a time must not get as far as a database. */
+Format.Set('date-time', (text) => Format.IsDateTime(text) && !Number.isNaN(Date.parse(text)));
 
 /**
  * Checks requests. Text in the address is converted to the type it should have (`?limit=10`); a body must be right as it

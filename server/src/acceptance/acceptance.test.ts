@@ -107,6 +107,7 @@ describe('an acceptance', () => {
     [{ starts_at: '2026-03-01T00:00:00Z' }, 'acceptance_starts_in_the_past'],
     [{ expires_at: '2028-03-01T00:00:00Z' }, 'acceptance_too_long'],
     [{ reason: 'short' }, 'validation_failed'],
+    [{ expires_at: '2026-12-31T23:59:60Z' }, 'validation_failed'],
   ])('is refused with %j', async (change, code) => {
     const { status, body } = await call('POST', 'acceptances', request(change));
     expect([status, body.error.code]).toEqual([400, code]);
