@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { closedHow, findingIntervals, remediatingReasons, type ExposedSpell } from './intervals.ts';
+import { closedHow, findingIntervals, type ExposedSpell } from './intervals.ts';
 import { intervalDefect, isRemediation, type ClosedHow } from './remediation-time.ts';
 
 const hows: readonly ClosedHow[] = [
@@ -55,9 +55,7 @@ describe('the intervals of a finding', () => {
           const last = list.filter((one) => one.closed?.at === closed.at).map((one) => one.closed?.how);
           expect(last).toContain(closed.how);
           // What was remediated at that time is said to be, whatever else ended then.
-          expect(isRemediation(closed.how)).toBe(
-            last.some((how) => how !== undefined && how !== 'replaced' && isRemediation(how)),
-          );
+          expect(isRemediation(closed.how)).toBe(last.some((how) => how !== undefined && isRemediation(how)));
           remediated ||= isRemediation(closed.how);
         }
       }),
@@ -82,24 +80,6 @@ describe('the intervals of a finding', () => {
       { openedAt: 200, closed: null, reopened: true },
     ]);
   });
-  test('go on where a version was replaced by another that is vulnerable too', () => {
-    const replaced: ExposedSpell = { openedAt: 3, closed: { at: 40, how: 'replaced' } };
-    expect(findingIntervals([replaced, { openedAt: 40, closed: { at: 90, how: 'fixed' } }])).toEqual([
-      { openedAt: 3, closed: { at: 90, how: 'fixed' } },
-    ]);
-    expect(findingIntervals([{ openedAt: 3, closed: null }, replaced])).toEqual([
-      { openedAt: 3, closed: null },
-    ]);
-    // It was accepted before its software was replaced, so the finding has ended then.
-    expect(findingIntervals([replaced, { openedAt: 3, closed: { at: 10, how: 'accepted' } }])).toEqual([
-      { openedAt: 3, closed: { at: 10, how: 'accepted' } },
-    ]);
-    // Alone it is not taken for a remediation.
-    expect(findingIntervals([replaced, { openedAt: 60, closed: null }])).toEqual([
-      { openedAt: 3, closed: { at: 40, how: 'no_longer_vulnerable' } },
-      { openedAt: 60, closed: null },
-    ]);
-  });
   test('what cannot be is passed on', () => {
     const skewed: ExposedSpell = { openedAt: 9, closed: { at: 4, how: 'fixed' } };
     const intervals = findingIntervals([
@@ -120,8 +100,6 @@ test('reasons of the history', () => {
     'withdrawn',
     'no_longer_vulnerable',
   ]);
-  expect(closedHow('replaced')).toBe('replaced');
-  expect(remediatingReasons).not.toContain('replaced');
   // A reason that is not known is no remediation.
   expect([closedHow('of_another_version'), closedHow(null)]).toEqual([
     'no_longer_vulnerable',

@@ -1,6 +1,6 @@
 /**
  * When findings were first seen that are older than the software that carries them now: it took the place of software that had
- * the same vulnerability. Few assets have such findings, but one may have hundreds: all that a kernel leaves unfixed.
+ * the same vulnerability. Few assets have such findings, and at most a hundred are kept of each (`server/src/finding/endings.ts`).
  */
 import { sinceEpochSeconds } from '../finding/exposure.ts';
 

@@ -702,9 +702,11 @@ AS $function$
 declare changed integer[];
 begin
   select array_agg(n.id) into changed from news n join olds o on o.id = n.id
-  where (n.inventory_at, n.digests, n.retired_at, n.criticality_set, n.attributes, n.mode, n.hostname, n.agent_version, n.problems)
+  where (n.inventory_at, n.digests, n.retired_at, n.criticality_set, n.attributes, n.mode, n.hostname, n.agent_version, n.problems,
+      n.os, n.os_release, n.arch)
     is distinct from
-    (o.inventory_at, o.digests, o.retired_at, o.criticality_set, o.attributes, o.mode, o.hostname, o.agent_version, o.problems);
+    (o.inventory_at, o.digests, o.retired_at, o.criticality_set, o.attributes, o.mode, o.hostname, o.agent_version, o.problems,
+      o.os, o.os_release, o.arch);
   if changed is not null then
     perform note_fleet_change('asset', changed, null);
     perform note_agents_changed(changed);

@@ -321,8 +321,7 @@ export async function exposuresChanged(
           );
     const [was, is] = [of(change.before, earlier), of(change.after, exposure)];
     const endings = endingsOf(change, was, is, earlier.firstSeen, asked, rowOf);
-    for (const one of [...endings.closed, ...endings.replaced])
-      closed.push({ ...one, asset_id: change.assetId });
+    for (const one of endings.closed) closed.push({ ...one, asset_id: change.assetId });
     const now: Exposure = { ...exposure, firstSeen: endings.firstSeen };
     if (!stored.has(change.assetId) || !sameExposure(earlier, now))
       saved.push({ assetId: change.assetId, exposure: now });

@@ -35,7 +35,7 @@ export function exposedRows(scope: RawBuilder<unknown>, only?: RawBuilder<unknow
 
 /**
  * SQL: since when a finding is kept that is older than the software that carries it; null for nearly all. Read where a finding
- * is shown and not where it is counted: an asset may keep hundreds.
+ * is shown and not where it is counted: an asset may keep a hundred.
  */
 export function keptFirstSeen(
   asset: RawBuilder<unknown>,

@@ -5,16 +5,20 @@ import { findingKey, type ClosedExposure } from './store.ts';
 
 /**
  * What ended on an asset that went from one state to another, finding by finding: a vulnerability in a package. A finding whose
- * software is replaced by a version that is vulnerable too goes on, and is as old as before.
+ * software is replaced by a version that is vulnerable too goes on, and is as old as before: nothing of it has ended.
  */
 export interface Endings {
   /** Exposures of findings that are closed. */
   readonly closed: readonly ClosedExposure[];
-  /** Exposures of findings that go on with other software. */
-  readonly replaced: readonly ClosedExposure[];
-  /** Since when findings are there that are older than their software, as it is now. */
+  /** Since when findings are there that are older than their software, as it is now. At most {@link maxFirstSeenKept}. */
   readonly firstSeen: Readonly<Record<string, number>>;
 }
+
+/**
+ * So many findings of an asset are kept that are older than their software; the age of others begins anew with it. A new kernel
+ * leaves hundreds unfixed: this bounds the row of an asset to a few kilobytes, and what a model of a million assets holds of them.
+ */
+export const maxFirstSeenKept = 100;
 
 /** How an exposure ended, from what is there now under the same package name. */
 function closingEvidence(
@@ -52,7 +56,6 @@ export function endingsOf(
   rowOf: (id: number) => SoftwareRow,
 ): Endings {
   const closed: ClosedExposure[] = [];
-  const replaced: ClosedExposure[] = [];
   const kept = new Map(
     Object.entries(firstSeen).filter(
       ([key]) => asked !== null && !asked.has(key.slice(0, key.indexOf('\t'))),
@@ -71,57 +74,36 @@ export function endingsOf(
       const seconds = firstSeen[key];
       const since = seconds === undefined ? Infinity : (seconds + sinceEpochSeconds) * 1000;
       const left = now.filter((one) => packageOf(one) === name);
-      const [other] = left;
-      if (other === undefined) {
-        for (const one of were) {
-          const software = rowOf(one.software);
-          const id = nowOf(software);
-          closed.push({
-            software_id: one.software,
-            vulnerability,
-            opened_at: new Date(Math.min(since, one.openedAt.getTime())),
-            evidence: closingEvidence(software, one.kind, id === undefined ? undefined : rowOf(id)),
-          });
-        }
+      if (left.length > 0) {
+        const first = Math.min(since, opening(were));
+        if (first < opening(left)) kept.set(key, Math.floor(first / 1000) - sinceEpochSeconds);
         continue;
       }
-      const first = Math.min(since, opening(were));
-      if (first < opening(left)) kept.set(key, Math.floor(first / 1000) - sinceEpochSeconds);
-      const still = new Set(left.map((one) => one.software));
       for (const one of were) {
-        if (still.has(one.software)) continue;
-        // Once, however many of its processes and files were there.
-        still.add(one.software);
-        const evidence = replacedEvidence(one, nowOf(rowOf(one.software)), other, left, rowOf);
-        replaced.push({ software_id: one.software, vulnerability, opened_at: new Date(first), evidence });
+        const software = rowOf(one.software);
+        const id = nowOf(software);
+        closed.push({
+          software_id: one.software,
+          vulnerability,
+          opened_at: new Date(Math.min(since, one.openedAt.getTime())),
+          evidence: closingEvidence(software, one.kind, id === undefined ? undefined : rowOf(id)),
+        });
       }
     }
   }
-  return { closed, replaced, firstSeen: Object.fromEntries(kept) };
+  return { closed, firstSeen: Object.fromEntries(oldest(kept)) };
+}
+
+/** As many as are kept: the oldest, and of the same age the first by key, so that the same ones stay. */
+function oldest(kept: ReadonlyMap<string, number>): Iterable<[string, number]> {
+  if (kept.size <= maxFirstSeenKept) return kept;
+  return [...kept]
+    .toSorted(([a, seenA], [b, seenB]) => seenA - seenB || (a < b ? -1 : 1))
+    .slice(0, maxFirstSeenKept);
 }
 
 const opening = (exposures: Exposures): number =>
   exposures.reduce((least, { openedAt }) => Math.min(least, openedAt.getTime()), Infinity);
-
-/** How an exposure ended whose finding goes on. Its reason is one that remediates nothing. */
-function replacedEvidence(
-  was: Counted,
-  /** What is installed now under its name. */
-  id: number | undefined,
-  other: Counted,
-  left: Exposures,
-  rowOf: (id: number) => SoftwareRow,
-): ClosedExposure['evidence'] {
-  const before = rowOf(was.software);
-  const now = id === undefined ? undefined : rowOf(id);
-  if (now !== undefined && was.kind === 'installed' && left.some(({ software }) => software === id)) {
-    const sentence = `${before.name} ${before.version} was replaced by ${now.version}, which has it too.`;
-    return { reason: 'replaced', sentence };
-  }
-  const { name, version } = rowOf(other.software);
-  const ended = closingEvidence(before, was.kind, now).sentence;
-  return { reason: 'replaced', sentence: `${ended} ${name} ${version} has it too.` };
-}
 
 /** Installed software by name and architecture, of the names that carried something before. */
 function byName(

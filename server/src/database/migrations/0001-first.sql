@@ -337,7 +337,7 @@ create table exposure_history (
   vulnerability text not null,
   opened_at timestamptz not null,
   closed_at timestamptz not null,
-  -- upgraded | removed | replaced (by what has it too) | no_longer_vulnerable (knowledge) | withdrawn ; with the versions and the deployment's task if one did it
+  -- upgraded | removed | no_longer_vulnerable (knowledge) | withdrawn ; with the versions and the deployment's task if one did it
   evidence jsonb not null
 );
 create index exposure_history_asset on exposure_history (asset_id, closed_at);
@@ -361,7 +361,7 @@ create table asset_exposure (
   -- mitigations in force, `ID@DIGEST`: the digest names the edition
   mitigations text[] not null default '{}',
   -- findings that are older than the software that carries them now, which took the place of software with the same
-  -- vulnerability: `VULNERABILITY<tab>PACKAGE` to seconds since 2020-01-01
+  -- vulnerability: `VULNERABILITY<tab>PACKAGE` to seconds since 2020-01-01; the hundred oldest at most
   first_seen jsonb not null default '{}'
 );
 
