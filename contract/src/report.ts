@@ -132,8 +132,8 @@ export const exportLimits: Readonly<Record<ExportFormat, number>> = {
 };
 
 /** What an export is called: letters and digits of the report’s name, and the day in UTC. */
-export function exportFileName(name: string, at: Date, format: ExportFormat): string {
-  const plain = name
+export function exportFileName(report: string, at: Date, format: ExportFormat): string {
+  const plain = report
     .normalize('NFKD')
     .toLowerCase()
     .replaceAll(/[^a-z0-9]+/gu, '-')

@@ -156,9 +156,9 @@ export class Carriers {
 
   /** Takes software as it is now. */
   put(facts: SoftwareFacts): SoftwareEntry {
-    const held = this.software(facts.id);
-    const was = held?.facts ?? null;
-    const entry = held ?? this.#add(facts);
+    const known = this.software(facts.id);
+    const was = known?.facts ?? null;
+    const entry = known ?? this.#add(facts);
     entry.facts = facts;
     if (facts.verdicts.length > 0 || entry.carrier >= 0) this.#carry(entry, was);
     return entry;
@@ -197,7 +197,7 @@ export class Carriers {
     const undetermined: number[] = [];
     carrier.pairs = facts.verdicts.map((verdict) => {
       const pair = this.#pairOf(facts, verdict.vulnerability);
-      place(pair.carriers, { software: facts, verdict });
+      insertInOrder(pair.carriers, { software: facts, verdict });
       (verdict.verdict === 'vulnerable' ? vulnerable : undetermined).push(pair.index);
       return pair.index;
     });
@@ -251,7 +251,7 @@ function grownTo(numbers: Uint32Array<ArrayBuffer>, least: number): Uint32Array<
 }
 
 /** Keeps the carriers of a pair in the order of their software's ids. */
-function place(carriers: Carrying[], carrying: Carrying): void {
+function insertInOrder(carriers: Carrying[], carrying: Carrying): void {
   let at = carriers.length;
   while (at > 0 && (carriers[at - 1]?.software.id ?? 0) > carrying.software.id) at -= 1;
   carriers.splice(at, 0, carrying);

@@ -170,6 +170,7 @@ export function readAll(fleet: Fleet): unknown {
     })),
     pairs: Object.fromEntries(
       pairs
+        .toSorted((a, b) => (name(a) < name(b) ? -1 : 1))
         .map((pair) => [
           name(pair),
           {
@@ -179,8 +180,7 @@ export function readAll(fleet: Fleet): unknown {
             ),
             totals: exposedStatuses.map((status) => totals.count(pair, status)),
           },
-        ])
-        .toSorted(([a], [b]) => (String(a) < String(b) ? -1 : 1)),
+        ]),
     ),
     software: [...fleet.allSoftware()]
       .map(({ facts, installed }) => [facts.id, installed.toArray()])

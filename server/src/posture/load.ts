@@ -137,6 +137,7 @@ function transactOn(client: PoolClient): Transact {
         init: () => Promise.resolve(),
         acquireConnection: () =>
           Promise.resolve({
+            // oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- as Kysely's own driver has it
             async executeQuery<Row>(query: {
               readonly sql: string;
               readonly parameters: readonly unknown[];
