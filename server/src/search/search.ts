@@ -42,7 +42,14 @@ export async function search(
       });
     case 'finding':
       return await searchFor(context, 'finding', request, foundFindings, {
-        keyOf: (fleet, { asset, pair }) => `${fleet.assets.uid(asset)} ${String(pair.index)}`,
+        // Not by the place of the pair: on another server, and in a fleet that is loaded anew, it has another one.
+        keyOf: (fleet, { asset, pair }) =>
+          [
+            fleet.assets.uid(asset),
+            fleet.vulnerability(pair.vulnerability).id,
+            pair.ecosystem,
+            pair.package,
+          ].join(' '),
         of: (fleet, { asset, pair }) => ({
           asset: fleet.assets.uid(asset),
           vulnerability: fleet.vulnerability(pair.vulnerability).id,
