@@ -96,6 +96,16 @@ describe('a model that follows', () => {
     await set(before);
   });
 
+  test('goes on after a reader that fails before its first slice', async () => {
+    const failing = posture.run(() => {
+      throw new Error('no');
+    });
+    await expect(failing).rejects.toThrow('no');
+    const [id = 0] = await live();
+    await app.database.db.updateTable('asset').set({ criticality_set: 5 }).where('id', '=', id).execute();
+    expect((await posture.fresh()).criticality(id).level).toBe(5);
+  });
+
   test('knows a transaction of which nothing is to be read again', async () => {
     await posture.fresh();
     const { rows } = await sql<{ xid: string }>`select pg_current_xact_id()::text as xid`.execute(

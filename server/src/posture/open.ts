@@ -111,8 +111,8 @@ class FollowingPosture implements Posture {
       const fleet = await this.#fresh();
       while (this.#waitingSince !== null) await nextTurn();
       this.#readers += 1;
-      const sliced = work(fleet);
       try {
+        const sliced = work(fleet);
         let turn = performance.now();
         for (;;) {
           const step = sliced.next();
