@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { BestPatches } from '@fixpoint/contract/best-patches.ts';
-import { describeBest } from './patch.ts';
+import { describeBest, pathOf } from './patch.ts';
 
 const best: BestPatches = {
   patches: [
@@ -68,4 +68,9 @@ describe('the best patches in the terminal', () => {
     expect(describeBest({ ...none, removable: 0 })).toContain('what they close is accepted');
     expect(describeBest({ ...none, scope: { ...best.scope, candidates: 0 } })).toContain('no patch is known');
   });
+});
+
+test('what is no id of a patch is said to be none, whatever is asked of it', () => {
+  expect(pathOf('debian:12/libc++@1:2.0~a')).toBe('/api/v1/patches/debian%3A12/libc%2B%2B%401%3A2.0~a');
+  expect(() => pathOf('nonsense')).toThrow('"nonsense" is not the id of a patch');
 });

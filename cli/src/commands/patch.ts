@@ -1,6 +1,9 @@
 import type { Command } from 'commander';
 import { BestPatches, RiskRemoved, type BestPatch } from '@fixpoint/contract/best-patches.ts';
 import { Patch } from '@fixpoint/contract/finding.ts';
+import { parsePatchId } from '@fixpoint/core/knowledge/patch.ts';
+import { exitCodes } from '../exit-codes.ts';
+import { Failure } from '../failure.ts';
 import { ask } from '../http-client.ts';
 import {
   fetchList,
@@ -14,6 +17,19 @@ import {
 import { print, printJson } from '../output/stream.ts';
 import { facts, table, type Column } from '../output/table.ts';
 import { absolute, relative } from '../output/time.ts';
+
+/** Where the server has a patch. What is no id would be read as another route, and refused with words about that one. */
+export function pathOf(id: string): string {
+  if (parsePatchId(id) === null) {
+    throw new Failure(
+      exitCodes.usage,
+      'bad_patch_id',
+      `${JSON.stringify(id)} is not the id of a patch`,
+      'Write it like debian:12/openssl@3.0.17-1~deb12u3; fixpoint patch list shows them.',
+    );
+  }
+  return `/api/v1/patches/${id.split('/').map(encodeURIComponent).join('/')}`;
+}
 
 /** The newest few of many identifiers, and how many more there are: `patch show` has all. */
 function some(vulnerabilities: readonly string[]): string {
@@ -74,7 +90,7 @@ export function register(noun: Command): void {
       .option('--query <query>', 'only on assets that it selects'),
   ).action(async (id: string, options: ServerOptions & Scope & { with?: string }) => {
     const { tag, query } = options;
-    const path = `/api/v1/patches/${id.split('/').map(encodeURIComponent).join('/')}/risk-removed`;
+    const path = `${pathOf(id)}/risk-removed`;
     const removed = await ask(serverOf(options), path, RiskRemoved, {
       query: { tag, query, with: options.with },
     });
@@ -87,8 +103,7 @@ export function register(noun: Command): void {
       .description('one patch')
       .argument('<patch>', 'such as debian:12/openssl@3.0.17-1~deb12u3'),
   ).action(async (id: string, options: ServerOptions) => {
-    const path = `/api/v1/patches/${id.split('/').map(encodeURIComponent).join('/')}`;
-    const patch = await ask(serverOf(options), path, Patch);
+    const patch = await ask(serverOf(options), pathOf(id), Patch);
     if (options.json === true) printJson(patch);
     else print(describe(patch));
   });
