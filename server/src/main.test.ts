@@ -9,6 +9,7 @@ import { defaultConfig, type Config } from './config.ts';
 import { testDatabase } from './database/test-database.ts';
 import { startServer, type RunningServer } from './main.ts';
 import { runCommand } from './run-command.ts';
+import { carriedKnowledge } from './test-app.ts';
 
 const log = pino({ level: 'silent' });
 const cleanups: (() => Promise<unknown> | void)[] = [];
@@ -68,7 +69,7 @@ describe('a server', () => {
   });
 
   it('answers by TLS when it has a certificate', async () => {
-    const database = await testDatabase({ migrated: false });
+    const database = await testDatabase({ filling: carriedKnowledge });
     cleanups.push(() => database.close());
     const dataFolder = folder();
     const [certificateFile, keyFile] = [join(dataFolder, 'cert.pem'), join(dataFolder, 'key.pem')];

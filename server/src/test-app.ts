@@ -44,11 +44,12 @@ export interface TestApp {
 export interface TestAppOptions {
   readonly config?: Partial<Config>;
   readonly clock?: TestClock;
-  /** `carried`: the knowledge that the product carries is loaded already, when the clock of tests begins. Default nothing. */
+  /** Default nothing. */
   readonly knows?: 'nothing' | 'carried';
 }
 
-const carriedKnowledge: TestFilling = {
+/** The knowledge that the product carries, loaded when the clock of tests begins. */
+export const carriedKnowledge: TestFilling = {
   name: 'knowledge',
   fill: async ({ db }) => {
     const log = pino({ level: 'silent' });
