@@ -165,16 +165,25 @@ async function observeThisMachine(
   const asset = await enrolHere(to, data);
   const since = now();
   const agent = await startAgent(data);
-  const gone = agent.ended.then(() => 'ended' as const);
-  const first = await Promise.race([awaitInventory(to, asset, since, inventoryTimeoutSeconds, signal), gone]);
-  if (signal.aborted) return agent;
-  if (first === true) await printFirstLook(to, asset);
-  else {
-    const how =
-      first === 'ended'
-        ? 'the agent has ended'
-        : `no inventory came within ${String(inventoryTimeoutSeconds)} s`;
-    note(`warning: nothing is known of this machine: ${how}. See ${agentLog(data)}.`);
+  try {
+    const gone = agent.ended.then(() => 'ended' as const);
+    const first = await Promise.race([
+      awaitInventory(to, asset, since, inventoryTimeoutSeconds, signal),
+      gone,
+    ]);
+    if (signal.aborted) return agent;
+    if (first === true) await printFirstLook(to, asset);
+    else {
+      const how =
+        first === 'ended'
+          ? 'the agent has ended'
+          : `no inventory came within ${String(inventoryTimeoutSeconds)} s`;
+      note(`warning: nothing is known of this machine: ${how}. See ${agentLog(data)}.`);
+    }
+  } catch (error) {
+    // Whoever calls does not have it yet, and would leave it running, and itself with it.
+    await stopAgent(agent);
+    throw error;
   }
   void keepTelling(agent, data, signal);
   return agent;
