@@ -131,12 +131,19 @@ async function remediatedBefore(
 
 /** Assets that were heard of after a moment. */
 export async function contactsSince(client: PoolClient, after: Date | null): Promise<AssetContact[]> {
-  const { rows } = await client.query<{ id: number; at: Date; seconds: number }>(
-    `select asset_id as id, last_seen_at as at, next_check_in_seconds as seconds from asset_contact
-     where $1::timestamptz is null or last_seen_at > $1`,
-    [after],
+  const some = after === null ? 'true' : `last_seen_at > to_timestamp(${after.getTime() / 1000})`;
+  const contacts: AssetContact[] = [];
+  await eachCopiedRow(
+    client,
+    `select asset_id, extract(epoch from last_seen_at)::float8, next_check_in_seconds::float8
+     from asset_contact where ${some}`,
+    (row) => {
+      // To the millisecond, as the driver reads times.
+      const lastSeenAt = Math.floor(row.double(1) * 1000 + 0.0005);
+      contacts.push({ id: row.int(0), lastSeenAt, nextCheckInSeconds: row.double(2) });
+    },
   );
-  return rows.map(({ id, at, seconds }) => ({ id, lastSeenAt: at.getTime(), nextCheckInSeconds: seconds }));
+  return contacts;
 }
 
 /** What these transactions took away from assets, by the log of changes. */
