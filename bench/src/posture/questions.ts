@@ -3,7 +3,7 @@
  */
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import type { Pool } from 'pg';
-import { overlap } from '@fixpoint/core/posture/asset-set.ts';
+import { overlap, union } from '@fixpoint/core/posture/asset-set.ts';
 import type { FleetReading } from '@fixpoint/core/posture/reading.ts';
 import { assetsInOrder, byRisk } from '@fixpoint/core/posture/select/order.ts';
 import { atOnce } from '@fixpoint/core/posture/select/selection.ts';
@@ -48,7 +48,9 @@ export async function askQuestions(pool: Pool, posture: Posture): Promise<void> 
   const { id } = fleet.vulnerability(vulnerability);
   const affected = fleet.affectedBy(vulnerability);
 
-  const blast = median(repeat(() => fleet.affectedBy(vulnerability).size, 1));
+  // The union itself, not what the fleet remembers of the one before.
+  const pairs = fleet.pairsOfVulnerability(vulnerability);
+  const blast = median(repeat(() => union(pairs.map((pair) => fleet.affected(pair))).size, 1));
   const carriers = `select software_id from software_verdict where vulnerability = $1`;
   const blastSql = await sqlTimes(
     pool,
@@ -67,7 +69,7 @@ export async function askQuestions(pool: Pool, posture: Posture): Promise<void> 
     return median(repeat(() => overlap(fleet.affectedBy(vulnerability), members), 0.02));
   });
   report(
-    `the same within each of ${inTags.length} tags`,
+    `then within each of ${inTags.length} tags`,
     `median ${median(inTags).toFixed(2)} ms, of all ${spread(inTags, 2)} ms`,
     target('< 5 ms', Math.max(...inTags) < 5),
   );
@@ -84,7 +86,7 @@ export async function askQuestions(pool: Pool, posture: Posture): Promise<void> 
     1,
   );
   report(
-    'first 50 affected assets by risk',
+    'then the first 50 of them by risk',
     `${page.toFixed(2)} ms (by number of findings, since SQL knows no risk: ${ratio(pageSql, page)})`,
     target('< 10 ms', page < 10),
   );
@@ -145,7 +147,11 @@ export async function newVulnerability(pool: Pool, posture: Posture): Promise<vo
     .slice(0, 11);
   const times: number[] = [];
   let assets = 0;
+  const settled = async () => {
+    while (posture.state()?.risksSettled === false) await new Promise((resolve) => setTimeout(resolve, 5));
+  };
   for (const [i, { facts }] of clean.entries()) {
+    await settled();
     const cve = `CVE-2026-${900_000 + i}`;
     await pool.query(
       `insert into software_verdict (software_id, vulnerability, verdict, fix_state, fixed_version, evidence, since)
@@ -166,6 +172,6 @@ export async function newVulnerability(pool: Pool, posture: Posture): Promise<vo
     target('< 50 ms', own < 50),
   );
   const start = performance.now();
-  while (posture.state()?.risksSettled === false) await new Promise((resolve) => setTimeout(resolve, 5));
+  await settled();
   report('and the risk of all its assets worked out', `${(performance.now() - start).toFixed(0)} ms later`);
 }

@@ -50,6 +50,9 @@ const ofFindings = ['finding', 'patch', 'risk', 'open_findings', 'criticality'];
 
 const nothingBehind = () => ({ assets: assetSet(), fields: new Set<string>(), isBehind: false });
 
+/** Each takes up to one bit an asset. */
+const mostUnions = 128;
+
 export interface ApplyOptions {
   /** Milliseconds since 1970. */
   readonly now: number;
@@ -85,6 +88,8 @@ export class Fleet implements FleetReading {
   #tagsChanged = false;
   /** What the last tags have not been asked of yet. */
   #behind = nothingBehind();
+  /** Unions that were asked for since the last change: who looks at a vulnerability asks for it again and again. */
+  #unions = { version: 0, sets: new Map<number, ReadonlyAssetSet>() };
   readonly #sources: TotalSources = {
     assets: this.#table,
     vulnerabilities: this.#vulnerabilities,
@@ -148,6 +153,8 @@ export class Fleet implements FleetReading {
       this.#behind.fields.add('finding');
     }
     this.#tagsChanged ||= change.tags !== undefined;
+    // What was asked for in between is not of the whole change.
+    this.#unions = { version: -1, sets: new Map() };
     if (!more) this.#follow(now);
   }
 
@@ -370,10 +377,15 @@ export class Fleet implements FleetReading {
   }
 
   affectedBy(vulnerability: number): ReadonlyAssetSet {
-    return affectedByPairs(
-      this.#sources,
-      this.pairsOfVulnerability(vulnerability).map((index) => this.pair(index)),
-    );
+    if (this.#unions.version !== this.#version || this.#unions.sets.size >= mostUnions)
+      this.#unions = { version: this.#version, sets: new Map() };
+    let affected = this.#unions.sets.get(vulnerability);
+    if (affected === undefined) {
+      const pairs = this.pairsOfVulnerability(vulnerability).map((index) => this.pair(index));
+      affected = affectedByPairs(this.#sources, pairs);
+      this.#unions.sets.set(vulnerability, affected);
+    }
+    return affected;
   }
 
   byStatus(pair: number): ReadonlyMap<ExposedFindingStatus, ReadonlyAssetSet> {

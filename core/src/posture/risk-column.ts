@@ -130,24 +130,23 @@ export class RiskColumn {
 
   /** From what each of its groups adds; null where one of them cannot be reckoned by itself. */
   #fromGroups(sources: FindingSources, id: number): { logSurvival: number; open: number } | null {
-    const { carriers, rows, loose } = sources;
-    for (const without of loose.values()) if (without.has(id)) return null;
+    const { carriers } = sources;
     this.#widenGroups(carriers.groupCount, carriers.packageCount);
     const groups = (this.#groups ??= new Combinations(carriers));
     const { groupOf } = carriers;
-    const row = rows.row(id);
     const walk = ++this.#walk;
     let logSurvival = 0;
     let open = 0;
     let ecosystem: string | null = null;
-    for (let at = row.from; at < row.to; at++) {
-      let index = groupOf[row.carriers[at] ?? 0] ?? 0;
-      if (this.#metGroup[index] === walk) continue;
+    let isPlain = true;
+    eachCarrier(sources, id, (carrier) => {
+      let index = groupOf[carrier] ?? 0;
+      if (!isPlain || this.#metGroup[index] === walk) return;
       this.#metGroup[index] = walk;
       let adds = this.#added(sources, groups, index);
-      if (adds === null) return null;
-      if (adds.log === 0) continue;
-      if (ecosystem !== null && ecosystem !== adds.ecosystem) return null;
+      if (adds?.log === 0) return;
+      isPlain = adds !== null && (ecosystem === null || ecosystem === adds.ecosystem);
+      if (adds === null || !isPlain) return;
       ecosystem = adds.ecosystem;
       if (this.#metPackage[adds.package] === walk) {
         // Two versions side by side: instead of what the first adds, what they add together.
@@ -155,7 +154,8 @@ export class RiskColumn {
         const before = this.#added(sources, groups, first);
         index = groups.of(first, index);
         adds = this.#added(sources, groups, index);
-        if (adds === null || before === null) return null;
+        isPlain = adds !== null && before !== null;
+        if (adds === null || before === null) return;
         logSurvival -= before.log;
         open -= before.open;
       }
@@ -163,8 +163,8 @@ export class RiskColumn {
       this.#foundGroup[adds.package] = index;
       logSurvival += adds.log;
       open += adds.open;
-    }
-    return { logSurvival, open };
+    });
+    return isPlain ? { logSurvival, open } : null;
   }
 
   #added(sources: FindingSources, groups: Combinations, index: number): GroupAdds | null {

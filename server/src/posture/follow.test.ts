@@ -164,4 +164,21 @@ describe('a model that follows', () => {
       client.release();
     }
   });
+
+  test('starts although the fleet cannot be loaded, and loads it once it can', async () => {
+    const { pool } = app.database;
+    // Software that there is not: no such row is written by the server itself.
+    await pool.query(
+      "update asset set software = software || 2000000000, since = since || 0 where hostname = 'host-1'",
+    );
+    const other = openPosture(app.context, pool);
+    await other.start();
+    expect(other.state()).toBeNull();
+    await expect(other.fresh()).rejects.toThrow('of which nothing is known');
+    await pool.query(
+      "update asset set software = software[1:cardinality(software) - 1], since = since[1:cardinality(since) - 1] where hostname = 'host-1'",
+    );
+    expect((await other.fresh()).assets.live.toArray()).toEqual(await live());
+    await other.stop();
+  });
 });

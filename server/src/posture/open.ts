@@ -146,8 +146,13 @@ class FollowingPosture implements Posture {
   }
 
   async start(): Promise<void> {
-    await this.#catchUp();
-    await this.settled();
+    try {
+      await this.#catchUp();
+      await this.settled();
+    } catch (error) {
+      // Agents and orders must not wait for it: whoever asks something of the fleet is told, until it can be loaded.
+      this.#context.log.error({ err: error }, 'the fleet could not be loaded; trying again');
+    }
     const follow = () => void this.#follow();
     const listener = listen(this.#pool, {
       channel: 'fleet_change',
