@@ -27,6 +27,7 @@ const shown = 10;
 const reckoned = 15;
 const weighed = 40;
 const assetsInSlice = 20_000;
+const reckonedAssets = 50_000;
 const stillOpen: readonly ExposedFindingStatus[] = ['open', 'restart_pending', 'reboot_pending'];
 
 export function* summarise(
@@ -182,11 +183,16 @@ export function* patchWorth(
   }
   let findings = 0;
   const touched = assetSet();
-  for (const { closed, weight, pairs } of [...bySet.values()].flat()) {
+  const sets = [...bySet.values()].flat();
+  // Of very many assets every so many-th stands for those beside it: it is an estimate anyhow.
+  const most = Math.min(within.size, Math.max(0, ...sets.map(({ closed }) => closed.size)));
+  const step = Math.max(1, Math.floor(most / reckonedAssets));
+  for (const { closed, weight, pairs } of sets) {
     const both = intersection(closed, within);
     findings += both.size * pairs;
     addAll(touched, both);
     for (const asset of both.toUint32Array()) {
+      if (asset % step !== 0) continue;
       weights[asset] = (weights[asset] ?? 0) + weight;
       if (++steps % assetsInSlice === 0) yield;
     }
@@ -195,10 +201,11 @@ export function* patchWorth(
   let removed = 0;
   const assets = touched.size;
   for (const asset of touched.toUint32Array()) {
-    const most = assetRiskConstants.mostRisk * criticalityWeight(fleet.criticality(asset).level);
+    if (asset % step !== 0) continue;
+    const greatest = assetRiskConstants.mostRisk * criticalityWeight(fleet.criticality(asset).level);
     const risk = fleet.risk(asset);
     // 1000 · w · survival · (e^weight − 1), and no more than there is.
-    removed += Math.min(risk, (most - risk) * Math.expm1(weights[asset] ?? 0));
+    removed += Math.min(risk, (greatest - risk) * Math.expm1(weights[asset] ?? 0)) * step;
     weights[asset] = 0;
     if (++steps % assetsInSlice === 0) yield;
   }
