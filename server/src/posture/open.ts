@@ -11,10 +11,9 @@ import { changesSince } from './changes.ts';
 import { inOneState, loadChange, loadFleet } from './load.ts';
 import type { Posture, PostureState } from './posture.ts';
 import { contactsSince } from './read-assets.ts';
+import { inTurns, nextTurn, turnMilliseconds } from './turns.ts';
 import { isVisible, type Snapshot } from './snapshot.ts';
 
-/** Work in slices gives others their turn after so long. */
-const turnMilliseconds = 4;
 /** A change waits so long for readers that work in slices; then they are begun again with the change in it. */
 const patienceMilliseconds = 500;
 /** So often a reader is begun again at most; then the change waits for it, */
@@ -35,7 +34,6 @@ const keptMilliseconds = 12 * 3_600_000;
 /** No transaction that changes an asset takes as long, and no clock of a server is so far off. */
 const transactionMilliseconds = 3_600_000;
 
-const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve));
 const after = (milliseconds: number) => new Promise<void>((resolve) => setTimeout(resolve, milliseconds));
 
 /** The posture of this process. It reads nothing until it is first asked, or started. */
@@ -393,13 +391,3 @@ const takesTooLong: Refusal = refuse(
   'this takes so long that others would have to wait for it with what has changed meanwhile',
   'ask about fewer assets or findings, by a tag or a vulnerability, or ask again when less is changing',
 );
-
-async function inTurns(work: Sliced<void>, isStopped: () => boolean): Promise<void> {
-  let turn = performance.now();
-  while (work.next().done !== true) {
-    if (performance.now() - turn < turnMilliseconds) continue;
-    await nextTurn();
-    turn = performance.now();
-    if (isStopped()) return;
-  }
-}
