@@ -26,7 +26,7 @@ export default class FailureReporter implements Reporter {
 }
 
 function tell(what: string, name: string, message: string): void {
-  const file = process.env['FIXPOINT_TEST_FAILURES'];
+  const file = process.env['TEST_FAILURES_FILE'];
   const text = `${what}: ${name}\n    ${message.slice(0, shownCharacters).replaceAll('\n', '\n    ')}\n`;
   if (file === undefined) console.log(text);
   else appendFileSync(file, text);

@@ -53,7 +53,7 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
 
 /** Written by failure-reporter.ts. */
 const failedTests = join(reports, 'failed-tests.txt');
-process.env['FIXPOINT_TEST_FAILURES'] = failedTests;
+process.env['TEST_FAILURES_FILE'] = failedTests;
 const total: Counts = { passed: 0, failed: 0, skipped: 0 };
 const failures: string[] = [];
 const durations: string[] = [];
