@@ -191,10 +191,13 @@ class World {
   readonly agents: (AgentDouble | null)[] = [];
   readonly run: number;
   posture: Posture;
+  /** Another server's: it is asked now and then only, and never begins anew. */
+  readonly beside: Posture;
 
   constructor(run: number) {
     this.run = run;
     this.posture = openPosture(app.context, app.database.pool);
+    this.beside = openPosture(app.context, app.database.pool);
   }
 
   async carryOut(one: Step): Promise<void> {
@@ -340,12 +343,15 @@ test('the model is what the database says, whatever happens', { timeout: 240_000
       const world = new World((run += 1));
       try {
         await world.compare();
+        await world.beside.fresh();
         for (const one of steps) {
           await world.carryOut(one);
           await world.compare();
         }
+        await expectAgreement(app.database.pool, await world.beside.fresh(), app.clock.now());
       } finally {
         await world.posture.stop();
+        await world.beside.stop();
       }
     }),
     { numRuns: Number(process.env['FIXPOINT_RUNS'] ?? 12), endOnFailure: true, examples: [[[...replaced]]] },
