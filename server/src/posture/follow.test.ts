@@ -175,6 +175,11 @@ describe('a model that follows', () => {
     await other.start();
     expect(other.state()).toBeNull();
     await expect(other.fresh()).rejects.toThrow('of which nothing is known');
+    // A connection that is given back in the middle of a transaction would show its state to whoever has it next.
+    const { rows: open } = await pool.query(
+      "select from pg_stat_activity where datname = current_database() and state like 'idle in transaction%'",
+    );
+    expect(open).toEqual([]);
     await pool.query(
       "update asset set software = software[1:cardinality(software) - 1], since = since[1:cardinality(since) - 1] where hostname = 'host-1'",
     );

@@ -116,16 +116,19 @@ export async function loadChange(
 
 /**
  * Work with a client of its own in one read-only transaction, which sees one state of the database from begin to end. When it
- * fails the client is to be thrown away: it may be in the middle of a COPY, and would answer nothing else.
+ * fails the transaction is ended too: whoever is given the client next would go on seeing that state.
  */
 export async function inOneState<Result>(
   client: PoolClient,
   work: (trx: Transact) => Promise<Result>,
 ): Promise<Result> {
   await client.query('begin isolation level repeatable read read only');
-  const result = await work(transactOn(client));
-  await client.query('commit');
-  return result;
+  try {
+    return await work(transactOn(client));
+  } finally {
+    // Nothing was written, so that there is no more to a commit. A connection that is lost has ended it by itself.
+    await client.query('rollback').catch(() => {});
+  }
 }
 
 /** Kysely on a client whose transaction somebody else has begun, for what other rooms read by it. */
