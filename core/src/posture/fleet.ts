@@ -108,10 +108,11 @@ export class Fleet implements FleetReading {
   /** Pairs of which sets alone say who has them in which status. */
   *#overlaid(): Generator<FindingPair> {
     const accepted = new Set(this.#acceptances.pairs());
+    const { anyMitigated } = this.#exceptions;
     for (let index = 0; index < this.#carriers.pairCount; index++) {
       const pair = this.#carriers.pair(index);
       if (accepted.has(index)) yield pair;
-      else if (this.#exceptions.anyMitigated) {
+      else if (anyMitigated) {
         const { id } = this.#vulnerabilities.facts(pair.vulnerability);
         if (this.#exceptions.mayBeMitigated(id, pair)) yield pair;
       }

@@ -87,10 +87,6 @@ export class RiskColumn {
     }
   }
 
-  wait(asset: number): void {
-    this.#waiting.add(asset);
-  }
-
   waitAll(assets: ReadonlyAssetSet): void {
     this.#waiting.addMany(assets);
   }

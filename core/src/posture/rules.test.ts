@@ -7,7 +7,7 @@ import { evaluateTags } from '../tag/membership.ts';
 import { assetSet, type ReadonlyAssetSet } from './asset-set.ts';
 import type { CriticalityRule } from './facts.ts';
 import { ListedAssetSet } from './listed-assets.ts';
-import { NaiveFleet } from './naive-fleet.ts';
+import { NaiveFleet } from './test-naive-fleet.ts';
 import { ageingMilliseconds } from './rules.ts';
 import { strataOf } from './strata.ts';
 

@@ -5,7 +5,7 @@ import { tagGraph } from '../tag/dependencies.ts';
 import { previewChange, type TagChange } from '../tag/preview.ts';
 import type { ReadonlyAssetSet } from './asset-set.ts';
 import type { CriticalityRule } from './facts.ts';
-import { NaiveFleet, naiveTruths } from './naive-fleet.ts';
+import { NaiveFleet, naiveTruths } from './test-naive-fleet.ts';
 import { atOnce } from './select/selection.ts';
 import { previewTag } from './tag-preview.ts';
 

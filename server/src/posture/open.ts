@@ -71,11 +71,7 @@ class FollowingPosture implements Posture {
     this.#pool = pool;
   }
 
-  fresh(): Promise<FleetReading> {
-    return this.#fresh();
-  }
-
-  async #fresh(): Promise<Fleet> {
+  async fresh(): Promise<Fleet> {
     await this.#catchUp();
     if (this.#isBroken) await this.#catchUp();
     if (this.#fleet === null) throw new Error('the fleet is not loaded');
@@ -106,7 +102,7 @@ class FollowingPosture implements Posture {
 
   async run<Result>(work: (fleet: CountableFleet) => Sliced<Result>): Promise<Result> {
     for (let attempt = 0; ; attempt += 1) {
-      const fleet = await this.#fresh();
+      const fleet = await this.fresh();
       while (this.#waitingSince !== null) await nextTurn();
       this.#readers += 1;
       try {

@@ -8,7 +8,7 @@ import type { ServerContext } from '../app.ts';
 import { assetsByReference } from '../asset/commands.ts';
 import { appendAudit } from '../audit/commands.ts';
 import type { Context, Transact } from '../context.ts';
-import { answer, refuse, type Answer } from '../refusal.ts';
+import { answer, refuse, type Answer, type Refusal } from '../refusal.ts';
 import { transact } from '../transact.ts';
 import { judgeTogether, neededRefusal, needsOf, readDefinition, storedDefinition } from './definitions.ts';
 import { notAList, unknownTag } from './members.ts';
@@ -98,11 +98,7 @@ export async function changeTag(
     await lockDefinitions(trx);
     const rows = await allTags(trx);
     const row = rows.find((each) => each.name === name);
-    if (row === undefined)
-      return unknownTag(
-        [name],
-        rows.map((each) => each.name),
-      );
+    if (row === undefined) return unknownAmong(rows, name);
     const merged = mergedRequest(row, request);
     if (!merged.ok) return merged;
     const wanted = merged.value;
@@ -171,17 +167,20 @@ export function mergedRequest(
   return answer({ ...shared, ...(row.rule === null ? { ranges: row.ranges ?? [] } : { rule: row.rule }) });
 }
 
+function unknownAmong(rows: readonly { readonly name: string }[], name: string): Refusal {
+  return unknownTag(
+    [name],
+    rows.map((each) => each.name),
+  );
+}
+
 export async function removeTag(context: Rooms, actor: Actor, name: string): Promise<Answer<Tag>> {
   const before = (await context.posture.fresh()).tag(name)?.holds.size ?? 0;
   return await transact(context.db, async (trx): Promise<Answer<Tag>> => {
     await lockDefinitions(trx);
     const rows = await allTags(trx);
     const row = rows.find((each) => each.name === name);
-    if (row === undefined)
-      return unknownTag(
-        [name],
-        rows.map((each) => each.name),
-      );
+    if (row === undefined) return unknownAmong(rows, name);
     const needs = await needsAmong(trx, rows, name);
     if (needs.length > 0) return neededRefusal(name, needs, 'deleted');
     await deleteTag(trx, row.id);
@@ -204,11 +203,7 @@ export async function changeMembers(
 ): Promise<Answer<Tag>> {
   const changed = await transact(context.db, async (trx): Promise<Answer<TagDefinitionRow>> => {
     const row = await lockTag(trx, change.tag);
-    if (row === null)
-      return unknownTag(
-        [change.tag],
-        (await allTags(trx)).map(({ name }) => name),
-      );
+    if (row === null) return unknownAmong(await allTags(trx), change.tag);
     if (row.kind !== 'list') return notAList(row);
     const assets = await assetsByReference(trx, change.assets);
     if (!assets.ok) return assets;
