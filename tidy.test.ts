@@ -47,6 +47,8 @@ const CORE_ROOMS = [
   'audit',
   'version',
   'knowledge',
+  'window',
+  'host-policy',
   'inventory',
   'match',
   'mitigation',
@@ -64,7 +66,15 @@ const CORE_ROOMS = [
 ];
 
 /** What core may import from npm: libraries without I/O, clock or randomness. */
-const PURE_LIBRARIES = ['@noble/hashes', 'canonicalize', 'ae-cvss-calculator', 'roaring-wasm', 'typebox'];
+const PURE_LIBRARIES = [
+  '@noble/hashes',
+  'canonicalize',
+  'ae-cvss-calculator',
+  'roaring-wasm',
+  'typebox',
+  'temporal-polyfill',
+  'rrule-temporal',
+];
 
 /** Table → the room whose store.ts alone writes it. */
 const TABLES: Readonly<Record<string, string>> = {
@@ -103,6 +113,14 @@ const TABLES: Readonly<Record<string, string>> = {
   deployment: 'deployment',
   task: 'deployment',
   task_event: 'deployment',
+  task_log: 'deployment',
+  reboot_place: 'deployment',
+  plan: 'plan',
+  simulation: 'plan',
+  job_run: 'schedule',
+  calendar: 'calendar',
+  patch_denial: 'patch-denial',
+  distribution_point: 'distribution',
   alert: 'notify',
   distribution_file: 'distribution',
   feed_setting: 'feed-sync',

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { Order } from '@fixpoint/contract/agent.ts';
+import type { InstallOrder } from '@fixpoint/contract/order.ts';
 import { inventoryDigests } from '@fixpoint/core/inventory/digest.ts';
 import { backoffMaximumSeconds, backoffSeconds, jitteredSeconds } from './backoff.ts';
 import { systemClock } from './clock.ts';
@@ -61,7 +61,7 @@ async function until(condition: () => boolean, what: string): Promise<void> {
   expect(condition(), what).toBe(true);
 }
 
-function order(changed: Partial<Order> = {}): Order {
+function order(changed: Partial<InstallOrder> = {}): InstallOrder {
   return {
     format: 1,
     action: 'install',

@@ -1,17 +1,12 @@
-import {
-  CheckInResponse,
-  TaskEventsResponse,
-  type CheckInRequest,
-  type SignedOrder,
-} from '@fixpoint/contract/agent.ts';
+import { CheckInResponse, TaskEventsResponse, type CheckInRequest } from '@fixpoint/contract/agent.ts';
+import { type SignedOrder } from '@fixpoint/contract/order.ts';
 import type { InventoryDigests } from '@fixpoint/core/inventory/inventory.ts';
 import { Type } from '@fixpoint/contract/schema.ts';
-import { toIso, type Clock } from './clock.ts';
+import type { Clock } from './clock.ts';
 import { ordersProblem, type CollectProblem, type PackageSource } from './collect/package-source.ts';
 import { createServerContact } from './contact.ts';
 import type { DistributionPoint } from './execute/executor.ts';
 import { AgentFailure, codeOf, messageOf } from './failure.ts';
-import { sha256Hex } from './identity.ts';
 import type { CollectedInventory, InventoryCollector } from './inventory.ts';
 import type { InventoryReporter } from './inventory-report.ts';
 import type { Log } from './log.ts';
@@ -21,10 +16,13 @@ import type { RandomSource } from './random.ts';
 import type { Refusals } from './refusals.ts';
 import type { Session } from './session.ts';
 import type { Enrolment } from './state-dir.ts';
-import type { TaskContext } from './task-context.ts';
-import { failTask, runTask } from './task-run.ts';
-import type { Task, TaskList } from './task.ts';
-import { decideOrder } from './trust.ts';
+import type { TaskContext } from './task/context.ts';
+import { failTask, runTask } from './task/run.ts';
+import type { Task, TaskList } from './task/task.ts';
+import { createOrderTaker } from './take-order.ts';
+import { createSimulations } from './simulate.ts';
+import { createStanding } from './standing.ts';
+import { readHostPolicy } from './policy.ts';
 
 /** The loop: says what this host is and does, hears what is wanted, and never ends for what the server does. */
 
@@ -55,6 +53,9 @@ export async function runAgent(parts: AgentParts): Promise<void> {
   const { clock, random, log, session, collector, reporter, tasks, refusals, signal, enrolment } = parts;
   const cancelled = new Set<string>();
   const superseded = new Set<Task>();
+  const orders = createOrderTaker(parts, { cancelled, superseded });
+  const standing = createStanding(clock);
+  const simulations = createSimulations(parts, () => distributionPoint());
   const contact = createServerContact(clock);
   const pace = createPace(clock, random);
   let delivering: Promise<void> = Promise.resolve();
@@ -68,6 +69,20 @@ export async function runAgent(parts: AgentParts): Promise<void> {
     collector,
     isCancelled: (task) => superseded.has(task) || cancelled.has(task.order.task_id),
     restartAgent: parts.restartAgent,
+    policy: readHostPolicy,
+    async askedServer(task, waitSeconds) {
+      const answer = await standing.next(waitSeconds, signal, () => {
+        pace.checkInNow();
+      });
+      if (signal.aborted) throw new Ending();
+      return answer === null
+        ? null
+        : { held: answer.held.has(task.order.task_id), clockSkewSeconds: answer.clockSkewSeconds };
+    },
+    async pause(seconds) {
+      await clock.sleep(seconds, signal);
+      if (signal.aborted) throw new Ending();
+    },
     wake: () => {
       pace.wake();
     },
@@ -178,51 +193,12 @@ export async function runAgent(parts: AgentParts): Promise<void> {
     if (response.inventory === null || differ(response.inventory, collected.digests)) {
       await reporter.send(collected);
     }
-    for (const signed of bySequence(response.orders)) takeOrder(signed, collected, settled);
+    for (const signed of bySequence(response.orders)) orders.take(signed, collected, settled);
+    standing.heard(response, clock.now());
+    simulations.answer(response.simulations ?? []);
     await deliver();
     startWork();
     return response.next_check_in_seconds;
-  }
-
-  function takeOrder(signed: SignedOrder, collected: CollectedInventory, settled: ReadonlySet<string>): void {
-    const decision = decideOrder(signed, {
-      assetId: enrolment.asset_id,
-      mode: parts.source.takesOrders ? enrolment.mode : 'assess',
-      serverKey: enrolment.server_key,
-      now: clock.now(),
-      lastSequence: tasks.lastSequence(),
-      installed: collected.inventory.packages,
-      isJournaled: (order, payload) => tasks.isJournaled(order, payload) && !settled.has(sha256Hex(payload)),
-    });
-    if (decision.ok) {
-      if ('repeated' in decision) return;
-      const { order } = decision;
-      // A later generation replaces an earlier one that has not begun; one that has begun is seen to its end first.
-      for (const earlier of tasks.find(order.task_id)) superseded.add(earlier);
-      cancelled.delete(order.task_id);
-      tasks.accept(order, signed.payload, () => {
-        parts.taskParts.stopAt.pass('accepted');
-      });
-      log('info', 'order accepted', {
-        task_id: order.task_id,
-        generation: order.generation,
-        packages: order.packages.map((p) => `${p.name} ${p.to}`).slice(0, 20),
-        mitigations: order.mitigations?.map((m) => `${m.action} ${m.mitigation.id}`),
-      });
-      return;
-    }
-    log('warn', 'order refused', {
-      reason: decision.reason,
-      detail: decision.message,
-      task_id: decision.taskId,
-    });
-    refusals.add({
-      reason: decision.reason,
-      message: decision.message.slice(0, 2_000),
-      task_id: decision.taskId,
-      payload_digest: sha256Hex(signed.payload),
-      at: toIso(clock.now()),
-    });
   }
 
   /** Sends what the server does not know: refusals, then events, task by task in order. */

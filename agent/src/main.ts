@@ -20,7 +20,7 @@ import { installService } from './systemd-unit.ts';
 import { createSession } from './session.ts';
 import { defaultStateDir, loadIdentity, lockStateDir, prepareStateDir, readEnrolment } from './state-dir.ts';
 import { createStopAt } from './stop-at.ts';
-import { openTaskList, readTasks } from './task.ts';
+import { openTaskList, readTasks } from './task/task.ts';
 import { version } from './version.ts';
 
 const help = `fixpoint-agent ${version}: reports the inventory of this host, and installs what a trusted server orders

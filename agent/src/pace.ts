@@ -15,6 +15,8 @@ export interface Pace {
   failed(): { readonly failures: number; readonly retrySeconds: number };
   /** A call other than the check-in was answered. */
   answered(): void;
+  /** The next check-in is due at once. */
+  checkInNow(): void;
   /** Ends the sleep at once, the next one if nobody sleeps now. */
   wake(): void;
   /** Until the next check-in is due, or `wake`. */
@@ -59,6 +61,10 @@ export function createPace(clock: Clock, random: RandomSource): Pace {
       failures = 0;
       nextAt = clock.elapsedSeconds();
       reached();
+      wake();
+    },
+    checkInNow() {
+      nextAt = Math.min(nextAt, clock.elapsedSeconds());
       wake();
     },
     wake,

@@ -10,10 +10,9 @@ import {
   RefusalReport,
   SessionRequest,
   TaskEventsRequest,
-  type Order,
-  type SignedOrder,
   type TaskEvent,
 } from '@fixpoint/contract/agent.ts';
+import { type Order, type SignedOrder } from '@fixpoint/contract/order.ts';
 import { InventoryReport } from '@fixpoint/contract/inventory.ts';
 import { parseShape } from '@fixpoint/contract/parse.ts';
 import { systemClock, toIso } from './clock.ts';

@@ -1,6 +1,6 @@
 import { generateKeyPairSync, sign } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
-import type { Order, SignedOrder } from '@fixpoint/contract/agent.ts';
+import type { InstallOrder, SignedOrder } from '@fixpoint/contract/order.ts';
 import { decideOrder, type TrustFacts } from './trust.ts';
 
 const keys = generateKeyPairSync('ed25519');
@@ -8,7 +8,7 @@ const publicKey = keys.publicKey.export({ format: 'jwk' }).x ?? '';
 const now = Date.parse('2026-11-22T12:00:00Z');
 const assetId = '11111111-1111-4111-8111-111111111111';
 
-const order: Order = {
+const order: InstallOrder = {
   format: 1,
   action: 'install',
   asset_id: assetId,
@@ -41,6 +41,9 @@ const facts: TrustFacts = {
   now,
   lastSequence: 6,
   installed: [{ name: 'curl', arch: 'amd64', version: '7.88-1', source: 'curl', source_version: '7.88-1' }],
+  policy: null,
+  awaitsReboot: () => false,
+  kept: () => null,
   isJournaled: () => false,
 };
 

@@ -1,8 +1,11 @@
 import type { OrderRefusal } from '@fixpoint/core/task/states.ts';
+import { refusalByPolicy } from '@fixpoint/core/host-policy/evaluate.ts';
+import type { HostPolicy } from '@fixpoint/core/host-policy/policy.ts';
 import type { InstalledPackage } from '@fixpoint/core/inventory/inventory.ts';
 import { orderProblems } from '@fixpoint/core/mitigation/grammar.ts';
 import { compareVersions } from '@fixpoint/core/version/version.ts';
-import { Order, type AgentMode, type ServerKey, type SignedOrder } from '@fixpoint/contract/agent.ts';
+import { type AgentMode, type ServerKey } from '@fixpoint/contract/agent.ts';
+import { Order, type InstallOrder, type RollbackOrder, type SignedOrder } from '@fixpoint/contract/order.ts';
 import { describeProblems, parseJson } from '@fixpoint/contract/parse.ts';
 import { verifySignature } from './identity.ts';
 
@@ -18,6 +21,12 @@ export interface TrustFacts {
   /** The highest sequence that this host has obeyed; 0 before the first. */
   readonly lastSequence: number;
   readonly installed: readonly InstalledPackage[];
+  /** What the owner of the host allows; null when there is no policy file. */
+  readonly policy: HostPolicy | null;
+  /** Whether a task of this host waits for a reboot in this generation. */
+  readonly awaitsReboot: (taskId: string, generation: number) => boolean;
+  /** What was there before a task of this host, as it was kept: `name:arch` → version; null when nothing was. */
+  readonly kept: (taskId: string, generation: number) => ReadonlyMap<string, string> | null;
   /** Whether the journal holds exactly this order already, and the server may still not know how it ended. */
   readonly isJournaled: (order: Order, payload: string) => boolean;
 }
@@ -73,26 +82,8 @@ export function decideOrder(signed: SignedOrder, facts: TrustFacts): TrustDecisi
   if (order.asset_id !== facts.assetId) {
     return refuse('other_asset', `The order is for asset ${order.asset_id}; this host is ${facts.assetId}.`);
   }
-  const twice = firstTwice(order.packages.map((p) => `${p.name}:${p.arch}`));
-  if (twice !== null) return refuse('malformed', `The order names ${twice} twice.`);
-  if (!order.packages.every((p) => isSafeName(p.name) && isSafeName(p.arch) && isSafeVersion(p.to))) {
-    return refuse('malformed', 'The order names a package or version that dpkg could not have.');
-  }
-  const mitigations = order.mitigations ?? [];
-  if (order.packages.length === 0 && mitigations.length === 0) {
-    return refuse('malformed', 'The order asks for nothing.');
-  }
-  const mitigationTwice = firstTwice(mitigations.map(({ mitigation }) => mitigation.id));
-  if (mitigationTwice !== null) return refuse('malformed', `The order names ${mitigationTwice} twice.`);
-  for (const { mitigation } of mitigations) {
-    const [problem] = orderProblems(mitigation);
-    if (problem !== undefined) {
-      return refuse(
-        'malformed',
-        `${mitigation.id} is nothing that this host would do: ${problem.path} ${problem.message}.`,
-      );
-    }
-  }
+  const problem = order.action === 'reboot' ? null : contentProblem(order);
+  if (problem !== null) return refuse('malformed', problem);
   // Before the sequence and the time: an order that this host obeys already is not to be refused for being old.
   if (facts.isJournaled(order, signed.payload)) return { ok: true, order, repeated: true };
   if (facts.now >= Date.parse(order.expires_at)) {
@@ -113,11 +104,71 @@ export function decideOrder(signed: SignedOrder, facts: TrustFacts): TrustDecisi
   if (facts.mode === 'assess') {
     return refuse('assess_only', 'This host is enrolled to be assessed only, and installs nothing.');
   }
-  return decidePackages(order, facts.installed) ?? { ok: true, order };
+  const forbidden = facts.policy === null ? null : refusalByPolicy(facts.policy, order);
+  if (forbidden !== null) return refuse('host_policy', forbidden);
+  switch (order.action) {
+    case 'reboot':
+      return facts.awaitsReboot(order.task_id, order.generation)
+        ? { ok: true, order }
+        : refuse('not_awaited', 'No task of this host waits for that reboot.');
+    case 'roll_back':
+      return decideRollback(order, facts) ?? { ok: true, order };
+    case 'install':
+      return decidePackages(order, facts.installed) ?? { ok: true, order };
+  }
+}
+
+/** What an order asks for that no order may; null when nothing. */
+function contentProblem(order: InstallOrder | RollbackOrder): string | null {
+  const added = order.action === 'install' ? (order.added ?? []) : [];
+  const removed = order.action === 'install' ? (order.removed ?? []) : [];
+  const twice = firstTwice([...order.packages, ...added, ...removed].map((p) => `${p.name}:${p.arch}`));
+  if (twice !== null) return `The order names ${twice} twice.`;
+  const versions = [...order.packages.flatMap((p) => [p.from, p.to]), ...added.map((p) => p.version)];
+  const names = [...order.packages, ...added, ...removed].flatMap((p) => [p.name, p.arch]);
+  if (!names.every(isSafeName) || !versions.every(isSafeVersion)) {
+    return 'The order names a package or version that the package manager could not have.';
+  }
+  if (order.action === 'roll_back') return null;
+  const mitigations = order.mitigations ?? [];
+  if (order.packages.length === 0 && mitigations.length === 0) return 'The order asks for nothing.';
+  const mitigationTwice = firstTwice(mitigations.map(({ mitigation }) => mitigation.id));
+  if (mitigationTwice !== null) return `The order names ${mitigationTwice} twice.`;
+  for (const { mitigation } of mitigations) {
+    const [problem] = orderProblems(mitigation);
+    if (problem !== undefined) {
+      return `${mitigation.id} is nothing that this host would do: ${problem.path} ${problem.message}.`;
+    }
+  }
+  return null;
+}
+
+/** A host goes back only to what it has kept itself before that very task. Null when nothing is wrong. */
+function decideRollback(order: RollbackOrder, facts: TrustFacts): TrustDecision | null {
+  const kept = facts.kept(order.task_id, order.undoes_generation);
+  const refuse = (message: string): TrustDecision => ({
+    ok: false,
+    reason: 'nothing_kept',
+    message,
+    taskId: order.task_id,
+  });
+  if (kept === null) return refuse('This host has kept nothing of that task.');
+  for (const { name, arch, from } of order.packages) {
+    const version = kept.get(`${name}:${arch}`);
+    if (version !== from) {
+      return refuse(
+        `${name}:${arch} is to go back to ${from}; kept is ${version === undefined ? 'nothing' : version}.`,
+      );
+    }
+  }
+  return null;
 }
 
 /** Whether each package is where the order says it is, and goes up. Null when nothing is wrong. */
-export function decidePackages(order: Order, installed: readonly InstalledPackage[]): TrustDecision | null {
+export function decidePackages(
+  order: InstallOrder,
+  installed: readonly InstalledPackage[],
+): TrustDecision | null {
   const versions = new Map(installed.map((p) => [`${p.name}:${p.arch}`, p.version]));
   for (const { name, arch, from, to } of order.packages) {
     const direction = compareVersions('dpkg', to, from);
@@ -142,13 +193,13 @@ export function decidePackages(order: Order, installed: readonly InstalledPackag
   return null;
 }
 
-/** dpkg's own rule for names (deb-control(5)); also keeps text out of apt's arguments that it would read otherwise. */
+/** What names and versions of dpkg, rpm and apk can be; keeps text out of arguments that a package manager would read otherwise. */
 function isSafeName(name: string): boolean {
-  return /^[a-z0-9][a-z0-9+.-]*$/u.test(name);
+  return /^[A-Za-z0-9][A-Za-z0-9+._-]*$/u.test(name);
 }
 
 function isSafeVersion(version: string): boolean {
-  return /^[0-9][A-Za-z0-9.+~:-]*$/u.test(version);
+  return /^[A-Za-z0-9][A-Za-z0-9.+~:^_-]*$/u.test(version);
 }
 
 function firstTwice(keys: readonly string[]): string | null {

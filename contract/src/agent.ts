@@ -3,7 +3,7 @@ import { mitigationActions } from '@fixpoint/core/mitigation/mitigation.ts';
 import { orderRefusals, reportedTaskStates, taskFailures } from '@fixpoint/core/task/states.ts';
 import { oneOf } from './enum.ts';
 import { InventoryDigestsSchema } from './inventory.ts';
-import { OrderedMitigation } from './mitigation.ts';
+import { SignedOrder } from './order.ts';
 
 /**
  * The protocol between agent and server: JSON over HTTP(S) under /agent/v1. The agent always calls; the server never
@@ -70,46 +70,6 @@ export const SessionResponse = Type.Object(
 export type SessionRequest = Static<typeof SessionRequest>;
 export type SessionResponse = Static<typeof SessionResponse>;
 
-/** One package of an order: exactly this version, from exactly that one. */
-export const OrderedPackage = Type.Object(
-  { name, arch: name, from: version, to: version, source: name, source_version: version },
-  closed,
-);
-export type OrderedPackage = Static<typeof OrderedPackage>;
-
-/** What the server asks one host to do. Signed as text; see {@link SignedOrder}. */
-export const Order = Type.Object(
-  {
-    format: Type.Literal(1),
-    action: Type.Literal('install'),
-    asset_id: uuid,
-    task_id: uuid,
-    deployment_id: uuid,
-    /** Fences an earlier offer of the same task. */
-    generation: Type.Integer({ minimum: 1 }),
-    /** Rises by at least one with every order to this asset; an agent obeys no number twice. */
-    sequence: Type.Integer({ minimum: 1 }),
-    issued_at: time,
-    expires_at: time,
-    /** Empty only when there are mitigations. */
-    packages: Type.Array(OrderedPackage, { maxItems: 1_000 }),
-    /** Configuration changes to make or to take back, after the packages; what may stand there, the host decides itself. */
-    mitigations: Type.Optional(Type.Array(OrderedMitigation, { minItems: 1, maxItems: 50 })),
-    /** `restart`: units that still run replaced files are restarted; `leave`: they stay and are reported. */
-    units: oneOf(['restart', 'leave'] as const),
-    install_timeout_seconds: Type.Integer({ minimum: 10, maximum: 86_400 }),
-  },
-  closed,
-);
-export type Order = Static<typeof Order>;
-
-/** `payload` is the JSON text of an {@link Order}; the signature is over `fixpoint-order-v1\n` + payload, in UTF-8. */
-export const SignedOrder = Type.Object(
-  { key_id: name, payload: Type.String({ maxLength: 1_000_000 }), signature },
-  closed,
-);
-export type SignedOrder = Static<typeof SignedOrder>;
-
 /** POST /agent/v1/check-in, `Authorization: Bearer SESSION`; so are all that follow. */
 export const CheckInRequest = Type.Object(
   {
@@ -145,6 +105,16 @@ export const CheckInResponse = Type.Object(
     orders: Type.Array(SignedOrder, { maxItems: 100 }),
     /** Tasks that the agent must give up where it has not begun to install. */
     cancelled_tasks: Type.Array(uuid, { maxItems: 1_000 }),
+    /** Tasks that must not be begun (or go on to a reboot) until an answer comes without them: paused, frozen. */
+    held_tasks: Type.Optional(Type.Array(uuid, { maxItems: 1_000 })),
+    /** Questions to the package manager, each repeated until it is answered. */
+    simulations: Type.Optional(Type.Array(SignedOrder, { maxItems: 10 })),
+    /** Tasks whose output somebody is watching: it is wanted as it comes. */
+    watched_tasks: Type.Optional(Type.Array(uuid, { maxItems: 100 })),
+    /** Where packages come from for this host; absent: from the server itself. */
+    distribution_point: Type.Optional(
+      Type.Object({ url: Type.String({ maxLength: 500 }), name: Type.String({ maxLength: 100 }) }, closed),
+    ),
   },
   closed,
 );
@@ -191,6 +161,78 @@ export const TaskEvent = Type.Object(
           ),
           downloaded_bytes: Type.Optional(Type.Integer({ minimum: 0 })),
           resumed: Type.Optional(Type.Boolean()),
+          /** Until when the host waits for its window. */
+          waits_until: Type.Optional(time),
+          /** What was kept to be put back, and what could not be. */
+          kept: Type.Optional(
+            Type.Object(
+              {
+                method: oneOf(['packages', 'snapshot'] as const),
+                packages: Type.Integer({ minimum: 0 }),
+                bytes: Type.Integer({ minimum: 0 }),
+                missing: Type.Array(name, { maxItems: 1_000 }),
+              },
+              closed,
+            ),
+          ),
+          /** What a rollback put back: configuration files that are as they were, and those that are not. */
+          put_back: Type.Optional(
+            Type.Object(
+              {
+                files: Type.Array(Type.String({ maxLength: 4_096 }), { maxItems: 2_000 }),
+                files_failed: Type.Array(Type.String({ maxLength: 4_096 }), { maxItems: 2_000 }),
+              },
+              closed,
+            ),
+          ),
+          actions: Type.Optional(
+            Type.Array(
+              Type.Object(
+                {
+                  name,
+                  when: oneOf(['before', 'after'] as const),
+                  ok: Type.Boolean(),
+                  message: Type.String({ maxLength: 1_000 }),
+                  seconds: Type.Number({ minimum: 0 }),
+                },
+                closed,
+              ),
+              { maxItems: 40 },
+            ),
+          ),
+          health: Type.Optional(
+            Type.Object(
+              {
+                probes: Type.Array(
+                  Type.Object(
+                    {
+                      /** `tcp 127.0.0.1:443`, `unit_active nginx.service`. */
+                      probe: Type.String({ maxLength: 1_100 }),
+                      before: oneOf(['ok', 'failed', 'refused', 'unknown'] as const),
+                      after: oneOf(['ok', 'failed', 'refused', 'unknown'] as const),
+                      message: Type.String({ maxLength: 500 }),
+                    },
+                    closed,
+                  ),
+                  { maxItems: 50 },
+                ),
+                newly_failed_units: Type.Array(name, { maxItems: 500 }),
+                units_gone: Type.Array(name, { maxItems: 500 }),
+              },
+              closed,
+            ),
+          ),
+          reboot: Type.Optional(
+            Type.Object(
+              {
+                boot_id_before: Type.String({ maxLength: 64 }),
+                boot_id_after: Type.Optional(Type.String({ maxLength: 64 })),
+                deferrals: Type.Integer({ minimum: 0 }),
+                seconds: Type.Optional(Type.Number({ minimum: 0 })),
+              },
+              closed,
+            ),
+          ),
         },
         closed,
       ),
@@ -222,6 +264,28 @@ export const TaskEventsResponse = Type.Object(
   closed,
 );
 export type TaskEventsResponse = Static<typeof TaskEventsResponse>;
+
+/** POST /agent/v1/task-log: output of a task as it comes, without secrets. What the server has already is answered, not stored again. */
+export const TaskLogRequest = Type.Object(
+  {
+    task_id: uuid,
+    generation: Type.Integer({ minimum: 1 }),
+    /** The place of the first piece among all pieces of the generation, from 0. */
+    first: Type.Integer({ minimum: 0 }),
+    pieces: Type.Array(
+      Type.Object({ at: time, step: name, text: Type.String({ maxLength: 16_000 }) }, closed),
+      { minItems: 1, maxItems: 100 },
+    ),
+  },
+  closed,
+);
+export type TaskLogRequest = Static<typeof TaskLogRequest>;
+/** `next`: the place of the first piece that the server does not have. `full`: it takes no more of this generation. */
+export const TaskLogResponse = Type.Object(
+  { next: Type.Integer({ minimum: 0 }), full: Type.Boolean() },
+  closed,
+);
+export type TaskLogResponse = Static<typeof TaskLogResponse>;
 
 /** POST /agent/v1/refusals: an order that this host does not obey, and why. */
 export const RefusalReport = Type.Object(

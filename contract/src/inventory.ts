@@ -61,6 +61,27 @@ export const ReportedMitigation = Type.Object(
   closed,
 );
 
+const policyNames = Type.Unsafe<readonly string[]>(
+  Type.Array(Type.String({ minLength: 1, maxLength: 256 }), { maxItems: 1_000 }),
+);
+
+export const HostPolicySchema = Type.Object(
+  {
+    digest,
+    problem: nullable(Type.String({ maxLength: 1024 })),
+    patching: oneOf(['allow', 'forbid'] as const),
+    forbidden_packages: policyNames,
+    hours: policyNames,
+    reboot: oneOf(['allow', 'forbid'] as const),
+    reboot_hours: policyNames,
+    rollback: oneOf(['allow', 'forbid'] as const),
+    actions: policyNames,
+    probes: policyNames,
+    probe_targets: policyNames,
+  },
+  closed,
+);
+
 export const HostFacts = Type.Object(
   {
     hostname: Type.String({ minLength: 1, maxLength: 255 }),
@@ -106,6 +127,9 @@ export const HostFacts = Type.Object(
         },
       ),
     ),
+    time_zone: Type.Optional(Type.String({ minLength: 1, maxLength: 64 })),
+    policy: Type.Optional(HostPolicySchema),
+    snapshots: Type.Optional(oneOf(['btrfs', 'lvm'] as const)),
   },
   closed,
 );

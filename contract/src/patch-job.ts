@@ -4,33 +4,117 @@ import { deploymentStates } from '@fixpoint/core/deployment/states.ts';
 import { mitigationActions } from '@fixpoint/core/mitigation/mitigation.ts';
 import { exclusionReasons } from '@fixpoint/core/plan/plan.ts';
 import { taskStates } from '@fixpoint/core/task/states.ts';
-import { OrderedPackage } from './agent.ts';
+import { AddedPackage, OrderedPackage, RemovedPackage } from './order.ts';
 import { oneOf } from './enum.ts';
+import { HealthRule, JobAction } from './job-parts.ts';
 import { MitigationOrder } from './mitigation.ts';
+import { Obstacle, RollbackSupport } from './simulation.ts';
+import { JobSchedule, PatchWindow } from './window.ts';
 
 const closed = { additionalProperties: false } as const;
 const time = Type.String({ format: 'date-time' });
 const orNull = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T) =>
   Type.Union([schema, Type.Null()]);
 
-/** POST /api/v1/jobs → PatchJob. GET /api/v1/jobs → List(PatchJob). GET /api/v1/jobs/:id */
+const packageName = Type.String({ minLength: 1, maxLength: 256 });
+const names = (maxItems: number, maxLength = 255) =>
+  Type.Array(Type.String({ minLength: 1, maxLength }), { maxItems });
+
+export const JobTarget = Type.Object(
+  {
+    tags: names(100, 63),
+    tags_all: Type.Optional(names(100, 63)),
+    query: Type.Optional(Type.String({ minLength: 1, maxLength: 4_000 })),
+    ranges: Type.Optional(names(1_000, 100)),
+    assets: names(10_000),
+    exclude: names(10_000),
+    exclude_tags: Type.Optional(names(100, 63)),
+    exclude_query: Type.Optional(Type.String({ minLength: 1, maxLength: 4_000 })),
+  },
+  closed,
+);
+
+export const RebootRule = Type.Object(
+  {
+    mode: oneOf(['suppress', 'force', 'prompt'] as const),
+    countdown_seconds: Type.Optional(Type.Integer({ minimum: 0, maximum: 86_400 })),
+    message: Type.Optional(Type.String({ maxLength: 500 })),
+    deferrals_maximum: Type.Optional(Type.Integer({ minimum: 0, maximum: 100 })),
+    deferral_minutes: Type.Optional(Type.Integer({ minimum: 1, maximum: 7 * 1440 })),
+    when_nobody: Type.Optional(oneOf(['reboot', 'wait'] as const)),
+    limits: Type.Optional(
+      Type.Array(
+        Type.Object(
+          {
+            tag: Type.String({ minLength: 1, maxLength: 63 }),
+            at_once: Type.Integer({ minimum: 1, maximum: 100_000 }),
+          },
+          closed,
+        ),
+        { maxItems: 50 },
+      ),
+    ),
+    order: Type.Optional(names(50, 63)),
+    back_within_seconds: Type.Optional(Type.Integer({ minimum: 10, maximum: 7 * 86_400 })),
+  },
+  closed,
+);
+
+export const RollbackRule = Type.Object(
+  {
+    on: oneOf(['off', 'verification_failure', 'health_failure', 'any_failure'] as const),
+    method: Type.Optional(oneOf(['packages', 'snapshot'] as const)),
+    required: Type.Optional(Type.Boolean()),
+  },
+  closed,
+);
+
+/** POST /api/v1/jobs → PatchJob. GET /api/v1/jobs → List(PatchJob). GET /api/v1/jobs/:id. What each part means: core/patch-job/definition.ts */
 export const PatchJobDefinition = Type.Object(
   {
     name: Type.String({ minLength: 1, maxLength: 100 }),
-    trigger: Type.Literal('manual'),
+    trigger: oneOf(['manual', 'schedule'] as const),
+    schedule: Type.Optional(JobSchedule),
     /** Patch ids, `mitigation:ID` among them. An asset for which a repository offers a newer patch that supersedes one of these gets the newer. */
-    patches: Type.Array(Type.String({ minLength: 5, maxLength: 500 }), { minItems: 1, maxItems: 500 }),
-    target: Type.Object(
-      {
-        tags: Type.Array(Type.String({ maxLength: 63 }), { maxItems: 100 }),
-        assets: Type.Array(Type.String({ maxLength: 255 }), { maxItems: 10_000 }),
-        exclude: Type.Array(Type.String({ maxLength: 255 }), { maxItems: 10_000 }),
-      },
-      closed,
+    patches: Type.Array(Type.String({ minLength: 5, maxLength: 500 }), { maxItems: 500 }),
+    criteria: Type.Optional(
+      Type.Object(
+        {
+          query: Type.String({ minLength: 1, maxLength: 4_000 }),
+          everything_newer: Type.Optional(Type.Boolean()),
+        },
+        closed,
+      ),
     ),
+    exclude_packages: Type.Optional(Type.Array(packageName, { maxItems: 500 })),
+    pins: Type.Optional(
+      Type.Array(
+        Type.Object({ package: packageName, version: Type.String({ minLength: 1, maxLength: 512 }) }, closed),
+        { maxItems: 500 },
+      ),
+    ),
+    target: JobTarget,
     /** Take the mitigations among the patches back instead of applying them. */
     undo_mitigations: Type.Optional(Type.Boolean()),
+    windows: Type.Optional(Type.Array(PatchWindow, { minItems: 1, maxItems: 50 })),
+    calendars: Type.Optional(names(50, 100)),
+    missed_window: Type.Optional(oneOf(['wait', 'next_chance'] as const)),
+    prestage_minutes: Type.Optional(Type.Integer({ minimum: 0, maximum: 14 * 1440 })),
+    bandwidth_bytes_per_second: Type.Optional(Type.Integer({ minimum: 1_024, maximum: 100_000_000_000 })),
     units: oneOf(['restart', 'leave'] as const),
+    reboot: Type.Optional(RebootRule),
+    rollback: Type.Optional(RollbackRule),
+    allow_removals: Type.Optional(Type.Boolean()),
+    actions: Type.Optional(
+      Type.Object(
+        {
+          before: Type.Optional(Type.Array(JobAction, { maxItems: 20 })),
+          after: Type.Optional(Type.Array(JobAction, { maxItems: 20 })),
+        },
+        closed,
+      ),
+    ),
+    health: Type.Optional(HealthRule),
     install_timeout_seconds: Type.Integer({ minimum: 10, maximum: 86_400 }),
     /** How long an offer stays good; after that the task is `expired`. */
     expire_after_seconds: Type.Integer({ minimum: 60, maximum: 30 * 86_400 }),
@@ -78,6 +162,23 @@ export const PlannedTask = Type.Object(
     fixes: Type.Array(Type.String()),
     download_bytes: Type.Integer({ minimum: 0 }),
     mitigations: Type.Optional(Type.Array(PlannedMitigation, { minItems: 1 })),
+    added: Type.Optional(Type.Array(AddedPackage, { minItems: 1 })),
+    removed: Type.Optional(Type.Array(RemovedPackage, { minItems: 1 })),
+    prediction: Type.Optional(
+      Type.Object(
+        {
+          simulated_at: time,
+          download_bytes: Type.Integer({ minimum: 0 }),
+          disk_bytes: Type.Integer(),
+          disk_free_bytes: Type.Integer({ minimum: 0 }),
+          restarts: Type.Array(Type.String()),
+          reboot: Type.Boolean(),
+          rollback: RollbackSupport,
+          remarks: Type.Array(Obstacle),
+        },
+        closed,
+      ),
+    ),
   },
   closed,
 );

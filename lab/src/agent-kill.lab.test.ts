@@ -67,7 +67,7 @@ const stateFolder = '/var/lib/fixpoint-agent';
 const names = ['k1', 'k2', 'k3', 'k4', 'k5', 'k6'] as const;
 
 test('every step of the journal is among the places to die at', async () => {
-  const source = await readFile(new URL('../../agent/src/journal.ts', import.meta.url), 'utf8');
+  const source = await readFile(new URL('../../agent/src/task/journal.ts', import.meta.url), 'utf8');
   const list = /journalSteps = \[(.+?)\]/s.exec(source)?.[1] ?? '';
   const steps = [...list.matchAll(/'(\w+)'/g)].map((match) => match[1] ?? '');
   expect(steps.length).toBeGreaterThan(5);

@@ -4,7 +4,8 @@
  */
 import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import type { CheckInResponse, SignedOrder } from '@fixpoint/contract/agent.ts';
+import type { CheckInResponse } from '@fixpoint/contract/agent.ts';
+import type { SignedOrder } from '@fixpoint/contract/order.ts';
 import { Deployment, type DeploymentAction } from '@fixpoint/contract/patch-job.ts';
 import { sleep, waitFor } from './clock.ts';
 import {

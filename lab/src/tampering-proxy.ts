@@ -4,7 +4,8 @@
  */
 import { createServer, request as httpRequest, type IncomingMessage, type ServerResponse } from 'node:http';
 import { Value } from 'typebox/value';
-import { CheckInResponse, type SignedOrder } from '@fixpoint/contract/agent.ts';
+import { CheckInResponse } from '@fixpoint/contract/agent.ts';
+import { type SignedOrder } from '@fixpoint/contract/order.ts';
 
 export interface Exchange {
   /** As the agent asked for it: a path, or the whole address of what apt fetches. */

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import type { OrderedPackage } from '@fixpoint/contract/agent.ts';
+import type { OrderedPackage } from '@fixpoint/contract/order.ts';
+import type { OrderedChanges } from './executor.ts';
 import { judgeApt } from './apt.ts';
 import { classifyFailure, differenceFromOrder, parseSimulation, reportableOutput } from './apt-output.ts';
 
@@ -14,23 +15,28 @@ const ordered = (name: string, arch: string, to: string): OrderedPackage => ({
   source: name,
   source_version: to,
 });
+const only = (packages: readonly OrderedPackage[]): OrderedChanges => ({ packages, added: [], removed: [] });
 const openssl = ordered('openssl', 'amd64', '3.0.22-1~deb12u2');
 const libssl3 = ordered('libssl3', 'amd64', '3.0.22-1~deb12u2');
 
 describe('a simulated installation', () => {
   test('that does just what is ordered', () => {
-    expect(judgeApt('simulate', 0, recorded('simulate-upgrade'), [openssl, libssl3])).toEqual({ ok: true });
+    expect(judgeApt('simulate', 0, recorded('simulate-upgrade'), only([openssl, libssl3]))).toEqual({
+      ok: true,
+    });
     expect(
-      judgeApt('simulate', 0, recorded('simulate-all'), [ordered('tzdata', 'all', '2026f-0+deb12u1')]),
+      judgeApt('simulate', 0, recorded('simulate-all'), only([ordered('tzdata', 'all', '2026f-0+deb12u1')])),
     ).toEqual({ ok: true });
   });
 
   test('with nothing left to do', () => {
-    expect(judgeApt('simulate', 0, recorded('nothing-to-do'), [openssl, libssl3])).toEqual({ ok: true });
+    expect(judgeApt('simulate', 0, recorded('nothing-to-do'), only([openssl, libssl3]))).toEqual({
+      ok: true,
+    });
   });
 
   test('that would change another package too names it', () => {
-    const judged = judgeApt('simulate', 0, recorded('simulate-partial'), [openssl]);
+    const judged = judgeApt('simulate', 0, recorded('simulate-partial'), only([openssl]));
     expect(judged).toMatchObject({ ok: false, failure: 'plan_differs' });
     expect(judged.ok || judged.message).toContain(
       'libssl3 would go from 3.0.17-1~deb12u2 to 3.0.22-1~deb12u2',
@@ -38,26 +44,32 @@ describe('a simulated installation', () => {
   });
 
   test('that would install a new package names it', () => {
-    const judged = judgeApt('simulate', 0, recorded('simulate-new'), [ordered('lab-good', 'all', '3')]);
+    const judged = judgeApt('simulate', 0, recorded('simulate-new'), only([ordered('lab-good', 'all', '3')]));
     expect(judged).toMatchObject({ ok: false, failure: 'plan_differs' });
     expect(judged.ok || judged.message).toContain('lab-new 1 would be newly installed');
   });
 
   test('that reaches another version, or removes something', () => {
     const simulated = parseSimulation(recorded('simulate-upgrade'));
-    expect(differenceFromOrder(simulated, [{ ...openssl, to: '3.0.20-1' }, libssl3])).toContain(
+    expect(differenceFromOrder(simulated, only([{ ...openssl, to: '3.0.20-1' }, libssl3]))).toContain(
       'openssl would go to 3.0.22-1~deb12u2 instead of 3.0.20-1',
     );
     expect(
-      differenceFromOrder(parseSimulation('Remv nginx [1.22.1-9]\nConf other (1 x [all])\n'), [openssl]),
+      differenceFromOrder(
+        parseSimulation('Remv nginx [1.22.1-9]\nConf other (1 x [all])\n'),
+        only([openssl]),
+      ),
     ).toBe('nginx would be removed');
   });
 
   test('packages that were broken before are not the order’s doing', () => {
     expect(
-      judgeApt('simulate', 0, recorded('simulate-while-broken'), [
-        ordered('tzdata', 'all', '2026f-0+deb12u1'),
-      ]),
+      judgeApt(
+        'simulate',
+        0,
+        recorded('simulate-while-broken'),
+        only([ordered('tzdata', 'all', '2026f-0+deb12u1')]),
+      ),
     ).toEqual({ ok: true });
   });
 });
@@ -87,7 +99,7 @@ describe('failures, from recorded output', () => {
   });
 
   test('the message holds the line that says why', () => {
-    expect(judgeApt('install', 100, recorded('postinst-fails'), [])).toEqual({
+    expect(judgeApt('install', 100, recorded('postinst-fails'), only([]))).toEqual({
       ok: false,
       failure: 'maintainer_script_failed',
       message:

@@ -1,49 +1,48 @@
-import type { OrderedPackage } from '@fixpoint/contract/agent.ts';
 import type { TaskFailure } from '@fixpoint/core/task/states.ts';
+import type { OrderedChanges, Simulated } from './executor.ts';
 
 /** Pure readers of what apt-get and dpkg write under LC_ALL=C.UTF-8; held to recorded output. */
-
-export interface Simulated {
-  readonly changed: readonly { readonly name: string; readonly from: string | null; readonly to: string }[];
-  readonly removed: readonly string[];
-}
 
 /**
  * Reads `apt-get -s`: `Inst NAME [FROM] (TO REPOSITORY [ARCH])`, `Remv NAME [VERSION]`. Names are written with `:ARCH` only
  * for architectures other than the host's own.
  */
 export function parseSimulation(output: string): Simulated {
-  const changed: { name: string; from: string | null; to: string }[] = [];
-  const removed: string[] = [];
+  const changed: Simulated['changed'][number][] = [];
+  const removed: Simulated['removed'][number][] = [];
   for (const line of output.split('\n')) {
-    const inst = /^Inst (\S+)(?: \[([^\]]+)\])? \((\S+) /u.exec(line);
+    const inst = /^Inst (\S+)(?: \[([^\]]+)\])? \((\S+) (?:.*\[([^\]]+)\])?/u.exec(line);
     if (inst?.[1] !== undefined && inst[3] !== undefined) {
-      changed.push({ name: inst[1], from: inst[2] ?? null, to: inst[3] });
+      changed.push({ name: inst[1], arch: inst[4] ?? null, from: inst[2] ?? null, to: inst[3] });
     }
-    const remv = /^(?:Remv|Purg) (\S+)/u.exec(line);
-    if (remv?.[1] !== undefined) removed.push(remv[1]);
+    const remv = /^(?:Remv|Purg) (\S+)(?: \[([^\]]+)\])?/u.exec(line);
+    if (remv?.[1] !== undefined) removed.push({ name: remv[1], arch: null, version: remv[2] ?? null });
   }
-  return { changed, removed };
+  // With -s apt says neither how much it would fetch nor how much it would take.
+  return { changed, removed, downloadBytes: null, diskBytes: null };
 }
 
 /** What apt would do beyond the order; null when nothing. */
-export function differenceFromOrder(
-  simulated: Simulated,
-  packages: readonly OrderedPackage[],
-): string | null {
-  const ordered = new Map(
-    packages.flatMap((p) => [[p.name, p] as const, [`${p.name}:${p.arch}`, p] as const]),
+export function differenceFromOrder(simulated: Simulated, changes: OrderedChanges): string | null {
+  const wanted = new Map(
+    [
+      ...changes.packages,
+      ...changes.added.map(({ name, arch, version }) => ({ name, arch, to: version })),
+    ].flatMap((p) => [[p.name, p.to] as const, [`${p.name}:${p.arch}`, p.to] as const]),
   );
+  const leaving = new Set(changes.removed.flatMap((p) => [p.name, `${p.name}:${p.arch}`]));
   const problems = [
-    ...simulated.removed.map((name) => `${name} would be removed`),
+    ...simulated.removed
+      .filter(({ name }) => !leaving.has(name))
+      .map(({ name }) => `${name} would be removed`),
     ...simulated.changed.flatMap(({ name, from, to }) => {
-      const p = ordered.get(name);
-      if (p === undefined) {
+      const version = wanted.get(name);
+      if (version === undefined) {
         return [
           from === null ? `${name} ${to} would be newly installed` : `${name} would go from ${from} to ${to}`,
         ];
       }
-      return p.to === to ? [] : [`${name} would go to ${to} instead of ${p.to}`];
+      return version === to ? [] : [`${name} would go to ${to} instead of ${version}`];
     }),
   ];
   if (problems.length === 0) return null;

@@ -1,12 +1,13 @@
 import { mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import type { OrderedPackage } from '@fixpoint/contract/agent.ts';
+import type { OrderedPackage } from '@fixpoint/contract/order.ts';
+import { readDpkgStatus } from '../collect/dpkg.ts';
 import { parseMd5sums } from '../collect/dpkg-files.ts';
 import { AgentFailure, codeOf } from '../failure.ts';
 import { runCommand } from '../run-command.ts';
 import { writeFileAtomically } from '../state-dir.ts';
 import { classifyFailure, differenceFromOrder, parseSimulation } from './apt-output.ts';
-import type { Executor, ExecutorStep, Judgement, ShippedFiles } from './executor.ts';
+import type { Executor, ExecutorStep, Judgement, OrderedChanges, ShippedFiles } from './executor.ts';
 
 /**
  * Reaches exactly the ordered versions with apt-get. Which repositories, pins and keys count is the host's own
@@ -31,31 +32,43 @@ export function createAptExecutor(taskDir: string, archivesDir: string): Executo
   const apt = ['apt-get', '-c', configuration, '-y', '-q'] as const;
 
   return {
-    prepare({ url, user, password }) {
+    manager: 'apt',
+
+    prepare({ url, user, password }, bandwidthBytesPerSecond) {
       mkdirSync(join(archivesDir, 'partial'), { recursive: true, mode: 0o755 });
       const proxy = new URL(url);
       proxy.username = encodeURIComponent(user);
       proxy.password = encodeURIComponent(password);
       writeFileAtomically(
         configuration,
-        aptConfiguration(`${proxy.protocol}//${proxy.username}:${proxy.password}@${proxy.host}`, archivesDir),
+        aptConfiguration(
+          `${proxy.protocol}//${proxy.username}:${proxy.password}@${proxy.host}`,
+          archivesDir,
+          bandwidthBytesPerSecond,
+        ),
       );
     },
 
-    command(step, packages) {
-      const exact = packages.map((p) => `${p.name}:${p.arch}=${p.to}`);
+    command(step, { packages, added, removed }) {
+      const exact = [
+        ...packages.map((p) => `${p.name}:${p.arch}=${p.to}`),
+        ...added.map((p) => `${p.name}:${p.arch}=${p.version}`),
+        ...removed.map((p) => `${p.name}:${p.arch}-`),
+      ];
+      // What is to come newly must be named, and then nothing keeps apt from installing what is not there: the simulation tells.
+      const upgrade = added.length === 0 ? ['install', '--only-upgrade'] : ['install'];
       switch (step) {
         case 'refresh':
           return { argv: [...apt, '-o', 'APT::Update::Error-Mode=any', 'update'], env: environment };
         case 'simulate':
-          return { argv: [...apt, '-s', 'install', '--only-upgrade', ...exact], env: environment };
+          return { argv: [...apt, '-s', ...upgrade, ...exact], env: environment };
         case 'download':
           return {
-            argv: [...apt, '--download-only', 'install', '--only-upgrade', ...exact],
+            argv: [...apt, '--download-only', ...upgrade, ...exact],
             env: environment,
           };
         case 'install':
-          return { argv: [...apt, '--no-download', 'install', '--only-upgrade', ...exact], env: environment };
+          return { argv: [...apt, '--no-download', ...upgrade, ...exact], env: environment };
         case 'configure':
           return {
             argv: ['dpkg', '--force-confdef', '--force-confold', '--configure', '--pending'],
@@ -67,11 +80,24 @@ export function createAptExecutor(taskDir: string, archivesDir: string): Executo
             argv: [...apt, '--no-download', '--no-remove', '--fix-broken', 'install'],
             env: environment,
           };
+        case 'keep':
+        case 'roll_back':
+          throw new Error(`being built: ${step}`);
       }
     },
 
-    judge(step, exitCode, output, packages) {
-      return judgeApt(step, exitCode, output, packages);
+    judge(step, exitCode, output, changes) {
+      return judgeApt(step, exitCode, output, changes);
+    },
+
+    simulated: parseSimulation,
+
+    async state() {
+      const status = readDpkgStatus('/');
+      return Promise.resolve({
+        versions: new Map(status.packages.map((p) => [`${p.name}:${p.arch}`, p.version])),
+        unfinished: new Set(status.unconfigured),
+      });
     },
 
     downloadedBytes() {
@@ -135,7 +161,7 @@ function archives(dir: string): string[] {
 }
 
 /** apt.conf(5). Given with -c, it is read last, so it outranks the host's own: and it keeps the secrets out of `ps`. */
-function aptConfiguration(proxy: string, archivesDir: string): string {
+function aptConfiguration(proxy: string, archivesDir: string, bandwidth: number | null): string {
   return `${[
     '#clear Acquire::http::Proxy;',
     '#clear Acquire::http::Proxy-Auto-Detect;',
@@ -144,6 +170,10 @@ function aptConfiguration(proxy: string, archivesDir: string): string {
     // TLS to a repository cannot go through the distribution point; it is then the host's own way.
     'Acquire::https::Proxy "DIRECT";',
     'Acquire::Retries "2";',
+    // apt counts in KiB per second
+    ...(bandwidth === null
+      ? []
+      : [`Acquire::http::Dl-Limit "${String(Math.max(1, Math.floor(bandwidth / 1024)))}";`]),
     'Acquire::http::Timeout "30";',
     `Dir::Cache::archives "${archivesDir}/";`,
     'APT::Get::Assume-Yes "true";',
@@ -164,7 +194,7 @@ export function judgeApt(
   step: ExecutorStep,
   exitCode: number,
   output: string,
-  packages: readonly OrderedPackage[],
+  changes: OrderedChanges,
 ): Judgement {
   if (exitCode !== 0) {
     const { failure, line } = classifyFailure(output);
@@ -175,7 +205,7 @@ export function judgeApt(
   if (skipped?.[1] !== undefined) {
     return { ok: false, failure: 'plan_differs', message: `${skipped[1]} is not installed on this host.` };
   }
-  const difference = differenceFromOrder(parseSimulation(output), packages);
+  const difference = differenceFromOrder(parseSimulation(output), changes);
   return difference === null
     ? { ok: true }
     : { ok: false, failure: 'plan_differs', message: `Beyond the order, ${difference}.` };
@@ -185,7 +215,9 @@ const describe: Readonly<Record<ExecutorStep, string>> = {
   refresh: 'Reading the repositories',
   simulate: 'Trying the installation',
   download: 'Downloading',
+  keep: 'Keeping what is there',
   install: 'Installing',
   configure: 'Configuring what was half installed',
   complete: 'Completing what was half installed',
+  roll_back: 'Putting the earlier versions back',
 };

@@ -1,14 +1,37 @@
-import type { OrderedPackage } from '@fixpoint/contract/agent.ts';
+import type { AddedPackage, OrderedPackage, RemovedPackage } from '@fixpoint/contract/order.ts';
 import type { TaskFailure } from '@fixpoint/core/task/states.ts';
 
-/** What the agent asks of a package manager. One folder-less file a manager (`apt.ts`); the steps of a task are elsewhere. */
+/** What the agent asks of a package manager. One file a manager (`apt.ts`, `dnf.ts`); the steps of a task are in `task/`. */
 
-/** `configure` and `complete` repair what an interrupted installation left. */
-export type ExecutorStep = 'refresh' | 'simulate' | 'download' | 'install' | 'configure' | 'complete';
+/**
+ * `keep` fetches the packages of the versions that are there now, so that `roll_back` can put them back; `configure` and
+ * `complete` repair what an interrupted installation left.
+ */
+export const executorSteps = [
+  'refresh',
+  'simulate',
+  'download',
+  'keep',
+  'install',
+  'configure',
+  'complete',
+  'roll_back',
+] as const;
+export type ExecutorStep = (typeof executorSteps)[number];
 
 export interface ExecutorCommand {
   readonly argv: readonly [string, ...string[]];
   readonly env: Readonly<Record<string, string>>;
+}
+
+/** What is to be changed, and nothing beyond it. */
+export interface OrderedChanges {
+  /** Installed now, each to exactly one version; of a rollback: each back to `from`. */
+  readonly packages: readonly OrderedPackage[];
+  /** Not installed now; of a rollback: to be taken away again. */
+  readonly added: readonly AddedPackage[];
+  /** To be taken away; of a rollback: to be installed again. */
+  readonly removed: readonly RemovedPackage[];
 }
 
 export type Judgement =
@@ -26,22 +49,54 @@ export interface DistributionPoint {
 export interface ShippedFiles {
   readonly name: string;
   readonly arch: string;
-  /** Path → MD5 (hex). */
+  /** Path → digest (hex): MD5 of dpkg, SHA-256 of rpm. */
   readonly sums: ReadonlyMap<string, string>;
 }
 
+/** What the database of the package manager says now. Keys are `name:arch`. */
+export interface PackageState {
+  readonly versions: ReadonlyMap<string, string>;
+  /** Begun and not finished: unpacked and not configured, or a transaction that broke off. */
+  readonly unfinished: ReadonlySet<string>;
+}
+
+/** What a simulated transaction would do, as the package manager says itself. */
+export interface Simulated {
+  /** `arch` is null where the output does not say it. `from` is null for what would be newly installed. */
+  readonly changed: readonly {
+    readonly name: string;
+    readonly arch: string | null;
+    readonly from: string | null;
+    readonly to: string;
+  }[];
+  readonly removed: readonly {
+    readonly name: string;
+    readonly arch: string | null;
+    readonly version: string | null;
+  }[];
+  /** Null where the output does not say it. */
+  readonly downloadBytes: number | null;
+  /** More (or less) that is taken on disk afterwards. */
+  readonly diskBytes: number | null;
+}
+
 export interface Executor {
+  readonly manager: 'apt' | 'dnf' | 'yum' | 'zypper' | 'apk' | 'pacman' | 'windows';
   /** Writes the configuration of the next command; called before each, since credentials expire. */
-  prepare(distributionPoint: DistributionPoint): void;
-  command(step: ExecutorStep, packages: readonly OrderedPackage[]): ExecutorCommand;
+  prepare(distributionPoint: DistributionPoint, bandwidthBytesPerSecond: number | null): void;
+  command(step: ExecutorStep, changes: OrderedChanges): ExecutorCommand;
   /** Reads a command's end: did it do what was asked, and if not, why. */
-  judge(step: ExecutorStep, exitCode: number, output: string, packages: readonly OrderedPackage[]): Judgement;
+  judge(step: ExecutorStep, exitCode: number, output: string, changes: OrderedChanges): Judgement;
+  /** Reads the output of a `simulate` that exited with success. */
+  simulated(output: string): Simulated;
+  /** Throws AgentFailure when the database cannot be read whole. */
+  state(): Promise<PackageState>;
   /** Bytes of the packages in the download folder. */
   downloadedBytes(): number;
   shippedFiles(packages: readonly OrderedPackage[]): Promise<ShippedFiles[]>;
   /** Packages that are there because others need them: a mark that an installation by name takes away. */
   readAutomatic(packages: readonly OrderedPackage[]): Promise<string[]>;
   markAutomatic(names: readonly string[]): Promise<void>;
-  /** Takes away secrets and downloads; called when a task has ended. */
+  /** Takes away secrets and downloads (what is kept stays); called when a task has ended. */
   cleanUp(): void;
 }

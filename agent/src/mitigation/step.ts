@@ -1,7 +1,7 @@
 import type { OrderedMitigation } from '@fixpoint/contract/mitigation.ts';
 import { readBootId } from '../process.ts';
-import { TaskDropped, TaskFailed, type EventDetail, type TaskContext } from '../task-context.ts';
-import type { Task } from '../task.ts';
+import { TaskDropped, TaskFailed, type EventDetail, type TaskContext } from '../task/context.ts';
+import type { InstallTask } from '../task/task.ts';
 import { applyMitigation, undoMitigation, type MitigationParts } from './carry-out.ts';
 import { thisHost } from './host-access.ts';
 import { openMitigationRecords } from './records.ts';
@@ -12,7 +12,7 @@ type Reported = NonNullable<EventDetail['mitigations']>;
 
 /** Does what the order says about mitigations; throws TaskFailed with what was reached. */
 export async function mitigate(
-  task: Task,
+  task: InstallTask,
   ordered: readonly OrderedMitigation[],
   context: TaskContext,
 ): Promise<void> {

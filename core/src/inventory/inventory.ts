@@ -1,3 +1,5 @@
+import type { HostPolicy } from '../host-policy/policy.ts';
+
 /**
  * What a host reports about itself. These shapes cross the wire and are stored as JSON, so their names are the same
  * (snake_case) in code, SQL and API. The schemas that parse them at the boundary are in contract/src/inventory.ts.
@@ -78,6 +80,12 @@ export interface HostFacts {
    * `zone`, `instance_type`, `instance_id`, `account`, `image`. Empty: it is in no cloud. Absent: the agent cannot tell.
    */
   readonly cloud?: Readonly<Record<string, string>>;
+  /** IANA name of the zone that the host's clock shows; absent: it cannot be told, and UTC is taken. */
+  readonly time_zone?: string;
+  /** What the owner of the host allows; absent: the host has no policy file, and everything that an order may ask for is allowed. */
+  readonly policy?: HostPolicy;
+  /** How the root file system could be put back as a whole; absent: not at all. */
+  readonly snapshots?: 'btrfs' | 'lvm';
 }
 
 /** What a mitigation comes to on a host, from what the host is now; see core/src/mitigation/judge.ts. */

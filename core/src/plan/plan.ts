@@ -21,6 +21,16 @@ export const exclusionReasons = [
   'mitigation_not_supported',
   'already_mitigated',
   'not_mitigated',
+  'package_excluded',
+  'pinned',
+  'patch_denied',
+  'host_policy',
+  'dependency_conflict',
+  'repository_missing',
+  'disk_too_small',
+  'rollback_not_possible',
+  'removal_not_allowed',
+  'not_simulated',
 ] as const;
 export type ExclusionReason = (typeof exclusionReasons)[number];
 
@@ -47,6 +57,62 @@ export interface PlannedMitigation {
   readonly reduces: readonly string[];
 }
 
+/** A package that comes newly with the upgrades, because they need it. */
+export interface AddedPackage {
+  readonly name: string;
+  readonly arch: string;
+  readonly version: string;
+}
+
+/** A package that the upgrades take away. */
+export interface RemovedPackage {
+  readonly name: string;
+  readonly arch: string;
+  readonly version: string;
+}
+
+/** What a package manager said would stand in the way, or what is to be known, before anything was begun. */
+export const obstacleKinds = [
+  'dependency_conflict',
+  'package_held',
+  'repository_missing',
+  'version_not_available',
+  'disk_too_small',
+  'rollback_not_possible',
+  'host_policy',
+  'lock_held',
+  'package_manager_broken',
+  'other',
+] as const;
+export type ObstacleKind = (typeof obstacleKinds)[number];
+export interface Obstacle {
+  readonly kind: ObstacleKind;
+  readonly message: string;
+}
+
+/** Whether what is there now could be put back, and for which packages not. */
+export interface RollbackSupport {
+  readonly possible: boolean;
+  readonly reasons: readonly { readonly package: string; readonly message: string }[];
+  readonly snapshots?: 'btrfs' | 'lvm';
+}
+
+/** What the solver of the asset itself said would happen, and what came of it can be compared with. */
+export interface Prediction {
+  /** ISO 8601 UTC. */
+  readonly simulated_at: string;
+  readonly download_bytes: number;
+  /** More (or less, when negative) that is taken on disk afterwards, without the download itself. */
+  readonly disk_bytes: number;
+  readonly disk_free_bytes: number;
+  /** Units that run files which would be replaced. */
+  readonly restarts: readonly string[];
+  readonly reboot: boolean;
+  readonly rollback: RollbackSupport;
+  /** What does not keep the task from being done. */
+  readonly remarks: readonly Obstacle[];
+}
+
 export interface PlannedTask {
   readonly asset_id: string;
   readonly hostname: string;
@@ -58,6 +124,11 @@ export interface PlannedTask {
   readonly download_bytes: number;
   /** Absent when there is none. */
   readonly mitigations?: readonly PlannedMitigation[];
+  /** Absent when there are none, or when the asset was not asked. */
+  readonly added?: readonly AddedPackage[];
+  readonly removed?: readonly RemovedPackage[];
+  /** Absent when the asset was not asked. */
+  readonly prediction?: Prediction;
 }
 
 export interface ExcludedAsset {

@@ -76,6 +76,43 @@ const failures: Readonly<Record<TaskFailure, Explanation>> = {
     whatToDo:
       'See the message of the host: it names the setting, file or service. Correct it there or take the asset out of the target, then retry.',
   },
+  action_failed: {
+    message: 'An action that the job asks for before or after the installation failed.',
+    whatToDo: 'See its output in the log of the task; correct the command on the host, then retry.',
+  },
+  health_failed: {
+    message: 'After the installation the host is not as well as it was before.',
+    whatToDo:
+      'See which units and probes failed. Repair the host, or roll the task back if packages were kept.',
+  },
+  host_policy: {
+    message: 'The policy on the host forbids a step of this task.',
+    whatToDo: 'See the message of the host; change the policy there or take the asset out of the target.',
+  },
+  clock_skew: {
+    message:
+      'The clock of the host differs from the clock of the server, so that nobody can tell whether its window is open.',
+    whatToDo: 'Set the clock of the host (timedatectl), then retry.',
+  },
+  reboot_refused: {
+    message: 'The host did not let itself be rebooted.',
+    whatToDo:
+      'See what holds it off (systemd-inhibit --list, the policy of the host), then reboot it by hand or retry.',
+  },
+  reboot_failed: {
+    message: 'The host was told to reboot and did not.',
+    whatToDo: 'Look at the host (systemctl list-jobs) and reboot it by hand; then retry.',
+  },
+  snapshot_failed: {
+    message: 'A snapshot of the file system could not be made, so nothing was installed.',
+    whatToDo:
+      'Look at the free space of the file system or volume group, or let the job keep packages instead.',
+  },
+  rollback_failed: {
+    message: 'The packages or files that were there before could not be put back.',
+    whatToDo:
+      'See the output: it names what could not be restored. Repair the host by hand; the kept packages are in the state folder of the agent.',
+  },
   package_manager_broken: {
     message: 'The package manager of the host is in an inconsistent state that the agent could not repair.',
     whatToDo: 'Run dpkg --audit and apt-get check on the host, repair what they name, then retry.',
@@ -133,6 +170,14 @@ const refusals: Readonly<Record<OrderRefusal, Explanation>> = {
   host_policy: {
     message: 'The policy on the host forbids this order.',
     whatToDo: 'See the message of the host; change the policy there or take the asset out of the target.',
+  },
+  nothing_kept: {
+    message: 'The host has not kept what the order wants to be put back.',
+    whatToDo: 'Put the earlier versions back by a job of their own, or by hand.',
+  },
+  not_awaited: {
+    message: 'The order goes on with a task that does not wait for it on the host.',
+    whatToDo: 'Look at the task on the host (fixpoint-agent status); it goes its own way there.',
   },
 };
 

@@ -10,9 +10,11 @@ export const taskStates = [
   'installed',
   'restart_pending',
   'reboot_pending',
+  'rebooting',
   'verifying',
   'succeeded',
   'failed',
+  'rolling_back',
   'rolled_back',
   'skipped',
   'cancelled',
@@ -39,7 +41,9 @@ export const reportedTaskStates = [
   'installed',
   'restart_pending',
   'reboot_pending',
+  'rebooting',
   'verifying',
+  'rolling_back',
   'failed',
 ] as const;
 export type ReportedTaskState = (typeof reportedTaskStates)[number];
@@ -61,6 +65,14 @@ export const taskFailures = [
   'timeout',
   'restart_failed',
   'mitigation_failed',
+  'action_failed',
+  'health_failed',
+  'host_policy',
+  'clock_skew',
+  'reboot_refused',
+  'reboot_failed',
+  'snapshot_failed',
+  'rollback_failed',
   'package_manager_broken',
   'agent_error',
 ] as const;
@@ -79,5 +91,7 @@ export const orderRefusals = [
   'versions_differ',
   'downgrade',
   'host_policy',
+  'nothing_kept',
+  'not_awaited',
 ] as const;
 export type OrderRefusal = (typeof orderRefusals)[number];

@@ -39,9 +39,10 @@ describe('the table of transitions', () => {
     }
   });
 
-  test('an ended task is moved by nobody, but for a retry and for a host that had begun already', () => {
+  test('an ended task is moved by nobody, but for a retry, a rollback, and a host that had begun already', () => {
     for (const state of endedTaskStates) {
-      expect(nextStates(state, 'server')).toEqual([]);
+      const backwards = state === 'succeeded' || state === 'failed' ? ['rolling_back'] : [];
+      expect(nextStates(state, 'server')).toEqual(backwards);
       const agents = state === 'cancelled' || state === 'expired' ? ['installing'] : [];
       expect(nextStates(state, 'agent')).toEqual(agents);
     }

@@ -69,6 +69,7 @@ const ways: Readonly<Record<TaskState, Readonly<Partial<Record<TaskState, Source
     unreachable: server,
   },
   restart_pending: {
+    rolling_back: decided,
     reboot_pending: ['agent', 'server'],
     verifying: ['agent', 'server'],
     failed: agent,
@@ -76,8 +77,19 @@ const ways: Readonly<Record<TaskState, Readonly<Partial<Record<TaskState, Source
     unreachable: server,
   },
   reboot_pending: {
+    rolling_back: decided,
     restart_pending: ['agent', 'server'],
+    rebooting: agent,
     verifying: ['agent', 'server'],
+    failed: agent,
+    cancelled: server,
+    unreachable: server,
+  },
+  rebooting: {
+    // it was put off, or did not happen
+    reboot_pending: agent,
+    restart_pending: agent,
+    verifying: agent,
     failed: agent,
     cancelled: server,
     unreachable: server,
@@ -92,11 +104,13 @@ const ways: Readonly<Record<TaskState, Readonly<Partial<Record<TaskState, Source
   },
   // besides the state that it goes on from; see checkTransition
   unreachable: { cancelled: decided, expired: server },
+  // with an order, and so a generation, of its own
+  rolling_back: { rolled_back: server, failed: ['agent', 'server'], cancelled: server, unreachable: server },
   // a new generation
-  failed: { queued: person },
+  failed: { queued: person, rolling_back: decided },
   expired: { queued: person, installing: agent },
   cancelled: { installing: agent },
-  succeeded: {},
+  succeeded: { rolling_back: decided },
   rolled_back: { queued: person },
   skipped: {},
 };
@@ -154,7 +168,9 @@ export const atWorkStates: readonly TaskState[] = [
   'waiting_for_window',
   'installing',
   'installed',
+  'rebooting',
   'verifying',
+  'rolling_back',
 ];
 
 /** States from which an asset that stops answering makes its task `unreachable`. */

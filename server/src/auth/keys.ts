@@ -8,7 +8,7 @@ import {
   type KeyObject,
 } from 'node:crypto';
 import type { Kysely } from 'kysely';
-import type { SignedOrder } from '@fixpoint/contract/agent.ts';
+import type { SignedOrder } from '@fixpoint/contract/order.ts';
 import type { Context } from '../context.ts';
 import type { Database } from '../database/tables.ts';
 import { currentKeys, insertKeys, lockKeys } from './store.ts';

@@ -153,6 +153,20 @@ create table bundle_key (
   constraint bundle_key_pkey PRIMARY KEY (public_key)
 );
 
+create table calendar (
+  id uuid not null,
+  name text not null,
+  description text default ''::text not null,
+  everywhere boolean not null,
+  zone text not null,
+  source text not null,
+  created_by text not null,
+  created_at timestamp with time zone not null,
+  changed_at timestamp with time zone not null,
+  constraint calendar_pkey PRIMARY KEY (id),
+  constraint calendar_name_key UNIQUE (name)
+);
+
 create table change_log (
   xid xid8 default pg_current_xact_id() not null,
   sequence bigint generated always as identity not null,
@@ -199,13 +213,15 @@ create table deployment (
   state text not null,
   plan jsonb not null,
   plan_digest text not null,
+  plan_id uuid,
   created_by text not null,
   created_at timestamp with time zone not null,
   started_at timestamp with time zone,
   ended_at timestamp with time zone,
   pause_reasons jsonb default '[]'::jsonb not null,
   constraint deployment_pkey PRIMARY KEY (id),
-  constraint deployment_job_id_fkey FOREIGN KEY (job_id) REFERENCES patch_job(id)
+  constraint deployment_job_id_fkey FOREIGN KEY (job_id) REFERENCES patch_job(id),
+  constraint deployment_plan_id_fkey FOREIGN KEY (plan_id) REFERENCES plan(id)
 );
 CREATE INDEX deployment_job ON public.deployment USING btree (job_id);
 
@@ -220,6 +236,21 @@ create table distribution_file (
   constraint distribution_file_pkey PRIMARY KEY (url)
 );
 CREATE INDEX distribution_file_sha256 ON public.distribution_file USING btree (sha256);
+
+create table distribution_point (
+  id uuid not null,
+  name text not null,
+  secret_digest text not null,
+  url text not null,
+  ranges jsonb not null,
+  created_by text not null,
+  created_at timestamp with time zone not null,
+  last_seen_at timestamp with time zone,
+  status jsonb,
+  removed_at timestamp with time zone,
+  constraint distribution_point_pkey PRIMARY KEY (id),
+  constraint distribution_point_name_key UNIQUE (name)
+);
 
 create table exposure_history (
   id bigint generated always as identity not null,
@@ -345,6 +376,17 @@ create table fleet_change (
 );
 CREATE INDEX fleet_change_at ON public.fleet_change USING btree (at);
 
+create table job_run (
+  job_id uuid not null,
+  due_at timestamp with time zone not null,
+  taken_at timestamp with time zone,
+  deployment_id uuid,
+  outcome jsonb,
+  constraint job_run_pkey PRIMARY KEY (job_id, due_at),
+  constraint job_run_job_id_fkey FOREIGN KEY (job_id) REFERENCES patch_job(id)
+);
+CREATE INDEX job_run_due ON public.job_run USING btree (due_at) WHERE (taken_at IS NULL);
+
 create table patch (
   id text not null,
   ecosystem text not null,
@@ -357,6 +399,18 @@ create table patch (
 );
 CREATE INDEX patch_product ON public.patch USING btree (ecosystem, release, package);
 
+create table patch_denial (
+  id uuid not null,
+  pattern text not null,
+  reason text not null,
+  created_by text not null,
+  created_at timestamp with time zone not null,
+  lifted_by text,
+  lifted_at timestamp with time zone,
+  constraint patch_denial_pkey PRIMARY KEY (id)
+);
+CREATE UNIQUE INDEX patch_denial_open ON public.patch_denial USING btree (pattern) WHERE (lifted_at IS NULL);
+
 create table patch_job (
   id uuid not null,
   name text not null,
@@ -366,6 +420,34 @@ create table patch_job (
   archived_at timestamp with time zone,
   constraint patch_job_pkey PRIMARY KEY (id)
 );
+
+create table plan (
+  id uuid not null,
+  job_id uuid not null,
+  state text not null,
+  created_by text not null,
+  created_at timestamp with time zone not null,
+  ready_at timestamp with time zone,
+  deadline_at timestamp with time zone not null,
+  content jsonb not null,
+  digest text,
+  constraint plan_pkey PRIMARY KEY (id),
+  constraint plan_state_check CHECK (state = ANY (ARRAY['simulating'::text, 'ready'::text, 'started'::text, 'discarded'::text])),
+  constraint plan_job_id_fkey FOREIGN KEY (job_id) REFERENCES patch_job(id)
+);
+CREATE INDEX plan_job ON public.plan USING btree (job_id, created_at);
+CREATE INDEX plan_open ON public.plan USING btree (deadline_at) WHERE (state = 'simulating'::text);
+
+create table reboot_place (
+  task_id uuid not null,
+  asset_id integer not null,
+  taken_at timestamp with time zone not null,
+  back_by timestamp with time zone not null,
+  constraint reboot_place_pkey PRIMARY KEY (task_id),
+  constraint reboot_place_asset_id_fkey FOREIGN KEY (asset_id) REFERENCES asset(id),
+  constraint reboot_place_task_id_fkey FOREIGN KEY (task_id) REFERENCES task(id)
+);
+CREATE INDEX reboot_place_asset ON public.reboot_place USING btree (asset_id);
 
 create table report (
   id uuid not null,
@@ -453,6 +535,22 @@ create table session (
   constraint "session_userId_fkey" FOREIGN KEY ("userId") REFERENCES "user"(id) ON DELETE CASCADE
 );
 CREATE INDEX session_user_id ON public.session USING btree ("userId");
+
+create table simulation (
+  id uuid not null,
+  plan_id uuid not null,
+  asset_id integer not null,
+  signed jsonb not null,
+  asked_at timestamp with time zone not null,
+  answered_at timestamp with time zone,
+  result jsonb,
+  given_up jsonb,
+  constraint simulation_pkey PRIMARY KEY (id),
+  constraint simulation_asset_id_fkey FOREIGN KEY (asset_id) REFERENCES asset(id),
+  constraint simulation_plan_id_fkey FOREIGN KEY (plan_id) REFERENCES plan(id)
+);
+CREATE INDEX simulation_open ON public.simulation USING btree (asset_id) WHERE ((answered_at IS NULL) AND (given_up IS NULL));
+CREATE UNIQUE INDEX simulation_plan_asset ON public.simulation USING btree (plan_id, asset_id);
 
 create table sla_rule (
   id uuid not null,
@@ -562,9 +660,13 @@ create table task (
   resume_state text,
   reason jsonb,
   generation integer default 1 not null,
+  action text default 'install'::text not null,
+  undoes_generation integer,
   sequence bigint,
   planned jsonb not null,
   signed_order jsonb,
+  signed_reboot jsonb,
+  progress_at timestamp with time zone,
   expires_at timestamp with time zone,
   offered_at timestamp with time zone,
   ended_at timestamp with time zone,
@@ -572,6 +674,7 @@ create table task (
   event_index integer default '-1'::integer not null,
   evidence jsonb,
   constraint task_pkey PRIMARY KEY (id),
+  constraint task_action_check CHECK (action = ANY (ARRAY['install'::text, 'roll_back'::text])),
   constraint task_asset_id_fkey FOREIGN KEY (asset_id) REFERENCES asset(id),
   constraint task_deployment_id_fkey FOREIGN KEY (deployment_id) REFERENCES deployment(id)
 );
@@ -591,6 +694,17 @@ create table task_event (
   constraint task_event_pkey PRIMARY KEY (task_id, ordinal),
   constraint task_event_source_check CHECK (source = ANY (ARRAY['server'::text, 'agent'::text, 'person'::text])),
   constraint task_event_task_id_fkey FOREIGN KEY (task_id) REFERENCES task(id)
+);
+
+create table task_log (
+  task_id uuid not null,
+  generation integer not null,
+  place integer not null,
+  at timestamp with time zone not null,
+  step text not null,
+  text text not null,
+  constraint task_log_pkey PRIMARY KEY (task_id, generation, place),
+  constraint task_log_task_id_fkey FOREIGN KEY (task_id) REFERENCES task(id)
 );
 
 create table threat (
@@ -738,6 +852,15 @@ begin
   return null;
 end $function$;
 
+CREATE OR REPLACE FUNCTION public.simulation_asked()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  perform note_agents_changed((select array_agg(distinct asset_id) from news));
+  return null;
+end $function$;
+
 CREATE OR REPLACE FUNCTION public.software_written()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -798,6 +921,8 @@ CREATE TRIGGER criticality_rule_written AFTER INSERT OR DELETE OR UPDATE ON crit
 CREATE TRIGGER exposure_history_inserted AFTER INSERT ON exposure_history REFERENCING NEW TABLE AS news FOR EACH STATEMENT EXECUTE FUNCTION asset_detail_written();
 
 CREATE TRIGGER risk_acceptance_written AFTER INSERT OR DELETE OR UPDATE ON risk_acceptance FOR EACH STATEMENT EXECUTE FUNCTION rules_written('acceptance');
+
+CREATE TRIGGER simulation_asked AFTER INSERT ON simulation REFERENCING NEW TABLE AS news FOR EACH STATEMENT EXECUTE FUNCTION simulation_asked();
 
 CREATE TRIGGER sla_rule_written AFTER INSERT OR DELETE OR UPDATE ON sla_rule FOR EACH STATEMENT EXECUTE FUNCTION rules_written('sla');
 

@@ -431,6 +431,7 @@ export interface DeploymentTable {
   state: string;
   plan: Json<unknown>;
   plan_digest: string;
+  plan_id: ColumnType<string | null, string | null | undefined, string | null>;
   created_by: string;
   created_at: Time;
   started_at: ColumnType<Date | null, Date | string | null | undefined, Date | string | null>;
@@ -447,15 +448,104 @@ export interface TaskTable {
   resume_state: string | null;
   reason: ColumnType<unknown, string | null, string | null>;
   generation: Generated<number>;
+  action: Generated<string>;
+  undoes_generation: ColumnType<number | null, number | null | undefined, number | null>;
   sequence: BigInt | null;
   planned: Json<unknown>;
   signed_order: ColumnType<unknown, string | null, string | null>;
+  signed_reboot: ColumnType<unknown, string | null | undefined, string | null>;
+  progress_at: ColumnType<Date | null, Date | string | null | undefined, Date | string | null>;
   expires_at: ColumnType<Date | null, Date | string | null | undefined, Date | string | null>;
   offered_at: ColumnType<Date | null, Date | string | null | undefined, Date | string | null>;
   ended_at: ColumnType<Date | null, Date | string | null | undefined, Date | string | null>;
   updated_at: Time;
   event_index: Generated<number>;
   evidence: ColumnType<unknown, string | null, string | null>;
+}
+
+export interface RebootPlaceTable {
+  task_id: string;
+  asset_id: number;
+  taken_at: Time;
+  back_by: Time;
+}
+
+export interface TaskLogTable {
+  task_id: string;
+  generation: number;
+  place: number;
+  at: Time;
+  step: string;
+  text: string;
+}
+
+type MaybeTime = ColumnType<Date | null, Date | string | null | undefined, Date | string | null>;
+type MaybeJson = ColumnType<unknown, string | null | undefined, string | null>;
+
+export interface JobRunTable {
+  job_id: string;
+  due_at: Time;
+  taken_at: MaybeTime;
+  deployment_id: string | null;
+  outcome: MaybeJson;
+}
+
+export interface CalendarTable {
+  id: string;
+  name: string;
+  description: Generated<string>;
+  everywhere: boolean;
+  zone: string;
+  source: string;
+  created_by: string;
+  created_at: Time;
+  changed_at: Time;
+}
+
+export interface PatchDenialTable {
+  id: string;
+  pattern: string;
+  reason: string;
+  created_by: string;
+  created_at: Time;
+  lifted_by: string | null;
+  lifted_at: MaybeTime;
+}
+
+export interface PlanTable {
+  id: string;
+  job_id: string;
+  state: string;
+  created_by: string;
+  created_at: Time;
+  ready_at: MaybeTime;
+  deadline_at: Time;
+  content: Json<unknown>;
+  digest: string | null;
+}
+
+export interface SimulationTable {
+  id: string;
+  plan_id: string;
+  asset_id: number;
+  signed: Json<unknown>;
+  asked_at: Time;
+  answered_at: MaybeTime;
+  result: MaybeJson;
+  given_up: MaybeJson;
+}
+
+export interface DistributionPointTable {
+  id: string;
+  name: string;
+  secret_digest: string;
+  url: string;
+  ranges: Json<unknown>;
+  created_by: string;
+  created_at: Time;
+  last_seen_at: MaybeTime;
+  status: MaybeJson;
+  removed_at: MaybeTime;
 }
 
 export interface TaskEventTable {
@@ -589,6 +679,14 @@ export interface Database {
   deployment: DeploymentTable;
   task: TaskTable;
   task_event: TaskEventTable;
+  task_log: TaskLogTable;
+  reboot_place: RebootPlaceTable;
+  job_run: JobRunTable;
+  calendar: CalendarTable;
+  patch_denial: PatchDenialTable;
+  plan: PlanTable;
+  simulation: SimulationTable;
+  distribution_point: DistributionPointTable;
   alert: AlertTable;
   distribution_file: DistributionFileTable;
   feed_setting: FeedSettingTable;

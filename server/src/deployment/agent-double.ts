@@ -6,13 +6,11 @@ import { createHash, generateKeyPairSync, sign, verify, type KeyObject } from 'n
 import { Value } from 'typebox/value';
 import {
   CheckInResponse,
-  Order,
   TaskEventsResponse,
-  type OrderedPackage,
   type RefusalReport,
-  type SignedOrder,
   type TaskEvent,
 } from '@fixpoint/contract/agent.ts';
+import { InstallOrder, Order, type OrderedPackage, type SignedOrder } from '@fixpoint/contract/order.ts';
 import { inventoryDigests } from '@fixpoint/core/inventory/digest.ts';
 import type {
   Candidate,
@@ -218,12 +216,12 @@ export class AgentDouble {
   }
 
   /** Checks in until an order comes, as agents do: a check-in that meets a decision under way gets none. Expects one. */
-  async fetchOrder(): Promise<Order> {
+  async fetchOrder(): Promise<InstallOrder> {
     for (let attempt = 0; attempt < 20; attempt += 1) {
       const { orders } = await this.checkIn();
       const [first] = orders;
       if (orders.length > 1) throw new Error(`${String(orders.length)} orders came instead of one`);
-      if (first !== undefined) return first.order;
+      if (first !== undefined) return Value.Parse(InstallOrder, first.order);
     }
     throw new Error('no order came in 20 check-ins');
   }
@@ -282,7 +280,7 @@ export class AgentDouble {
   }
 
   /** Does everything as ordered up to `installed`, and sends the inventory, as the real agent does before `verifying`. */
-  async carryOut(order: Order): Promise<void> {
+  async carryOut(order: InstallOrder): Promise<void> {
     await this.report(order, [
       { index: 0, state: 'downloading' },
       { index: 1, state: 'staged' },

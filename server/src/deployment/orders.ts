@@ -1,5 +1,6 @@
 import { Value } from 'typebox/value';
-import { Order, type AgentMode, type SignedOrder } from '@fixpoint/contract/agent.ts';
+import { type AgentMode } from '@fixpoint/contract/agent.ts';
+import { Order, type SignedOrder } from '@fixpoint/contract/order.ts';
 import type { PatchJobDefinition } from '@fixpoint/contract/patch-job.ts';
 import { decide } from '@fixpoint/core/deployment/decide.ts';
 import { isAtWork, isEnded, workingState } from '@fixpoint/core/task/transitions.ts';

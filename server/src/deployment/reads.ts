@@ -81,6 +81,7 @@ export async function deploymentPage(
       'deployment.job_id',
       'deployment.state',
       'deployment.plan_digest',
+      'deployment.plan_id',
       'deployment.created_by',
       'deployment.created_at',
       'deployment.started_at',

@@ -2,7 +2,7 @@ import type { Selectable } from 'kysely';
 import { Type } from 'typebox';
 import { Compile } from 'typebox/compile';
 import { Value } from 'typebox/value';
-import { SignedOrder } from '@fixpoint/contract/agent.ts';
+import { SignedOrder } from '@fixpoint/contract/order.ts';
 import { Plan, PlannedTask } from '@fixpoint/contract/patch-job.ts';
 import { deploymentStates, type DeploymentState } from '@fixpoint/core/deployment/states.ts';
 import type { TaskReason } from '@fixpoint/core/task/reasons.ts';

@@ -1,5 +1,5 @@
 import { sql } from 'kysely';
-import type { SignedOrder } from '@fixpoint/contract/agent.ts';
+import type { SignedOrder } from '@fixpoint/contract/order.ts';
 import type { Plan, PlannedTask } from '@fixpoint/contract/patch-job.ts';
 import { deploymentStates, type DeploymentState } from '@fixpoint/core/deployment/states.ts';
 import type { TaskReason } from '@fixpoint/core/task/reasons.ts';

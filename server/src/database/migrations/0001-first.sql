@@ -601,12 +601,81 @@ create table patch_job (
   created_at timestamptz not null,
   archived_at timestamptz
 );
+-- one row a run of a scheduled job: the next one ahead of time, so that it is taken up once, whatever the number of servers
+create table job_run (
+  job_id uuid not null references patch_job (id),
+  due_at timestamptz not null,
+  taken_at timestamptz,
+  deployment_id uuid,
+  -- { code, message, what_to_do }: why nothing was started
+  outcome jsonb,
+  primary key (job_id, due_at)
+);
+create index job_run_due on job_run (due_at) where taken_at is null;
+-- times in which nothing is done, as an iCalendar says
+create table calendar (
+  id uuid primary key,
+  name text not null unique,
+  description text not null default '',
+  -- true: heeded by every job; false: by those that name it
+  everywhere boolean not null,
+  -- for events that name no zone of their own
+  zone text not null,
+  source text not null,
+  created_by text not null,
+  created_at timestamptz not null,
+  changed_at timestamptz not null
+);
+-- patches that nothing deploys, until somebody lifts it
+create table patch_denial (
+  id uuid primary key,
+  -- as a patch id, with * for any part: `debian:12/openssl@3.0.22-1~deb12u2`, `*/postgresql-*@*`
+  pattern text not null,
+  reason text not null,
+  created_by text not null,
+  created_at timestamptz not null,
+  lifted_by text,
+  lifted_at timestamptz
+);
+create unique index patch_denial_open on patch_denial (pattern) where lifted_at is null;
+-- a plan that assets are asked about, or were, before anything is started
+create table plan (
+  id uuid primary key,
+  job_id uuid not null references patch_job (id),
+  state text not null check (state in ('simulating', 'ready', 'started', 'discarded')),
+  created_by text not null,
+  created_at timestamptz not null,
+  ready_at timestamptz,
+  -- assets that have not answered by then are left out
+  deadline_at timestamptz not null,
+  -- the plan before the assets were asked; with their answers once it is ready
+  content jsonb not null,
+  digest text
+);
+create index plan_job on plan (job_id, created_at);
+create index plan_open on plan (deadline_at) where state = 'simulating';
+create table simulation (
+  id uuid primary key,
+  plan_id uuid not null references plan (id),
+  asset_id integer not null references asset (id),
+  -- the signed question, sent until it is answered
+  signed jsonb not null,
+  asked_at timestamptz not null,
+  answered_at timestamptz,
+  result jsonb,
+  -- why there will be no answer: { code, message }
+  given_up jsonb
+);
+create unique index simulation_plan_asset on simulation (plan_id, asset_id);
+create index simulation_open on simulation (asset_id) where answered_at is null and given_up is null;
 create table deployment (
   id uuid primary key,
   job_id uuid not null references patch_job (id),
   state text not null,
   plan jsonb not null,
   plan_digest text not null,
+  -- the plan whose assets were asked; null when it was started without
+  plan_id uuid references plan (id),
   created_by text not null,
   created_at timestamptz not null,
   started_at timestamptz,
@@ -624,9 +693,16 @@ create table task (
   resume_state text,
   reason jsonb,
   generation integer not null default 1,
+  -- what this generation is about; a rollback undoes an earlier one
+  action text not null default 'install' check (action in ('install', 'roll_back')),
+  undoes_generation integer,
   sequence bigint,
   planned jsonb not null,
   signed_order jsonb,
+  -- the permission to reboot, sent until the agent goes on
+  signed_reboot jsonb,
+  -- when it last went on by a step, or wrote a line
+  progress_at timestamptz,
   expires_at timestamptz,
   offered_at timestamptz,
   ended_at timestamptz,
@@ -656,6 +732,32 @@ create trigger task_opened after insert on task
   referencing new table as news for each statement execute function task_opened();
 create trigger task_opened_again after update on task
   referencing new table as news old table as olds for each statement execute function task_opened_again();
+-- An agent that is asked about a plan is told so at its next check-in.
+create function simulation_asked() returns trigger language plpgsql as $$
+begin
+  perform note_agents_changed((select array_agg(distinct asset_id) from news));
+  return null;
+end $$;
+create trigger simulation_asked after insert on simulation
+  referencing new table as news for each statement execute function simulation_asked();
+-- Assets that are down, or may be, for a reboot that a task has been let go on to: what limits per tag count.
+create table reboot_place (
+  task_id uuid primary key references task (id),
+  asset_id integer not null references asset (id),
+  taken_at timestamptz not null,
+  back_by timestamptz not null
+);
+create index reboot_place_asset on reboot_place (asset_id);
+-- what the agent's commands wrote, as it came; bounded for each generation
+create table task_log (
+  task_id uuid not null references task (id),
+  generation integer not null,
+  place integer not null,
+  at timestamptz not null,
+  step text not null,
+  text text not null,
+  primary key (task_id, generation, place)
+);
 create table task_event (
   task_id uuid not null references task (id),
   ordinal integer not null,
@@ -696,6 +798,22 @@ create table distribution_file (
   last_used_at timestamptz not null
 );
 create index distribution_file_sha256 on distribution_file (sha256);
+-- distribution points near the hosts, each with hosts of its own by their addresses
+create table distribution_point (
+  id uuid primary key,
+  name text not null unique,
+  -- of the secret that it shows to the server
+  secret_digest text not null,
+  url text not null,
+  -- addresses of the hosts that load from it: ["10.1.0.0/16"]
+  ranges jsonb not null,
+  created_by text not null,
+  created_at timestamptz not null,
+  last_seen_at timestamptz,
+  -- what it last told of itself
+  status jsonb,
+  removed_at timestamptz
+);
 
 -- feed sync -------------------------------------------------------------------------------------------------------
 -- what an administrator has set; a feed without a row is as the configuration says

@@ -1,10 +1,11 @@
 import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { Order, type TaskEvent } from '@fixpoint/contract/agent.ts';
+import { type TaskEvent } from '@fixpoint/contract/agent.ts';
+import { Order, type InstallOrder, type RebootOrder, type RollbackOrder } from '@fixpoint/contract/order.ts';
 import { parseJson } from '@fixpoint/contract/parse.ts';
 import type { ReportedTaskState } from '@fixpoint/core/task/states.ts';
-import { toIso, type Clock } from './clock.ts';
-import { sha256Hex } from './identity.ts';
+import { toIso, type Clock } from '../clock.ts';
+import { sha256Hex } from '../identity.ts';
 import {
   openJournal,
   parseJournal,
@@ -12,11 +13,14 @@ import {
   type JournalEntry,
   type JournalStep,
 } from './journal.ts';
-import { readTextIfThere, writeFileAtomically } from './state-dir.ts';
+import { readTextIfThere, writeFileAtomically } from '../state-dir.ts';
+
+/** An order that begins a piece of work of its own; a {@link RebootOrder} only lets one go on. */
+export type WorkOrder = InstallOrder | RollbackOrder;
 
 /** One order that this host obeys, with the journal of what has been done for it. */
-export interface Task {
-  readonly order: Order;
+export interface Task<O extends WorkOrder = WorkOrder> {
+  readonly order: O;
   readonly payloadDigest: string;
   /** Folder of the journal and of the runs of the package manager. */
   readonly dir: string;
@@ -35,7 +39,19 @@ export interface Task {
   /** Highest event index that the server has applied; -1 before the first. */
   deliveredIndex(): number;
   delivered(index: number): void;
+  /** The last reboot that the server has let this task go on to; null before the first. */
+  rebootOrder(): RebootOrder | null;
   close(): void;
+}
+export type InstallTask = Task<InstallOrder>;
+export type RollbackTask = Task<RollbackOrder>;
+
+export function isInstallTask(task: Task): task is InstallTask {
+  return task.order.action === 'install';
+}
+
+export function isRollbackTask(task: Task): task is RollbackTask {
+  return task.order.action === 'roll_back';
 }
 
 const journalFile = 'journal.log';
@@ -47,7 +63,7 @@ function taskDir(stateDir: string, order: Pick<Order, 'task_id' | 'generation'>)
 }
 
 /** Takes an order: after this returns, a crash does not lose it, and its sequence counts as obeyed. */
-export function acceptTask(stateDir: string, order: Order, payload: string, clock: Clock): Task {
+export function acceptTask(stateDir: string, order: WorkOrder, payload: string, clock: Clock): Task {
   const dir = taskDir(stateDir, order);
   const journal = openJournal(join(dir, journalFile));
   if (journal.entries().length === 0) {
@@ -64,14 +80,15 @@ export function openTask(dir: string, clock: Clock): Task | null {
   const payload = acceptedPayload(parseJournal(readJournalText(join(dir, journalFile))).entries);
   if (payload === null) return null;
   const parsed = parseJson(Order, payload);
-  if (!parsed.ok) return null;
+  if (!parsed.ok || parsed.value.action === 'reboot') return null;
+  const order: WorkOrder = parsed.value;
   const journal = openJournal(join(dir, journalFile));
   const deliveredPath = join(dir, deliveredFile);
   let deliveredIndex = Number(readTextIfThere(deliveredPath) ?? '-1');
   if (!Number.isInteger(deliveredIndex)) deliveredIndex = -1;
   const of = (step: JournalStep): readonly JournalEntry[] => journal.entries().filter((e) => e.step === step);
   return {
-    order: parsed.value,
+    order,
     payloadDigest: sha256Hex(payload),
     dir,
     entries: () => journal.entries(),
@@ -88,6 +105,11 @@ export function openTask(dir: string, clock: Clock): Task | null {
     delivered(index) {
       deliveredIndex = index;
       writeFileAtomically(deliveredPath, String(index));
+    },
+    rebootOrder() {
+      const text = of('permitted').at(-1)?.data?.['payload'];
+      const permit = typeof text === 'string' ? parseJson(Order, text) : null;
+      return permit?.ok === true && permit.value.action === 'reboot' ? permit.value : null;
     },
     close: () => {
       journal.close();
@@ -113,7 +135,9 @@ export interface TaskList {
   /** The highest sequence obeyed; 0 before the first. */
   lastSequence(): number;
   /** @param onJournaled called once a crash no longer loses the order, before its sequence is written down */
-  accept(order: Order, payload: string, onJournaled?: () => void): Task;
+  accept(order: WorkOrder, payload: string, onJournaled?: () => void): Task;
+  /** Lets a task that waits for a reboot go on to it; durable when it returns. */
+  permitReboot(task: Task, order: RebootOrder, payload: string): void;
   /** Forgets old tasks that have ended and are known to the server. */
   prune(): void;
 }
@@ -128,7 +152,7 @@ export function openTaskList(stateDir: string, clock: Clock): TaskList {
   // The journal comes first, so it may be ahead of this file by one order.
   let lastSequence = Math.max(
     Number(readTextIfThere(sequencePath) ?? '0') || 0,
-    ...tasks.map((task) => task.order.sequence),
+    ...tasks.flatMap((task) => [task.order.sequence, task.rebootOrder()?.sequence ?? 0]),
   );
   const isDelivered = (task: Task): boolean => task.deliveredIndex() >= task.events().length - 1;
   return {
@@ -137,7 +161,12 @@ export function openTaskList(stateDir: string, clock: Clock): TaskList {
     find: (taskId) => tasks.filter((task) => task.order.task_id === taskId),
     isJournaled(order, payload) {
       const digest = sha256Hex(payload);
-      return tasks.some((task) => task.order.task_id === order.task_id && task.payloadDigest === digest);
+      return tasks.some(
+        (task) =>
+          task.order.task_id === order.task_id &&
+          (task.payloadDigest === digest ||
+            task.entries().some((e) => e.step === 'permitted' && e.data?.['payload'] === payload)),
+      );
     },
     settled: () =>
       new Set(tasks.filter((task) => task.hasEnded() && isDelivered(task)).map((task) => task.payloadDigest)),
@@ -149,6 +178,11 @@ export function openTaskList(stateDir: string, clock: Clock): TaskList {
       writeFileAtomically(sequencePath, String(lastSequence));
       tasks.push(task);
       return task;
+    },
+    permitReboot(task, order, payload) {
+      task.note('permitted', 'done', { data: { payload } });
+      lastSequence = Math.max(lastSequence, order.sequence);
+      writeFileAtomically(sequencePath, String(lastSequence));
     },
     prune() {
       const old = bySequence()

@@ -1,12 +1,13 @@
 import type { InventoryDigests } from '@fixpoint/core/inventory/inventory.ts';
 import type { TaskFailure } from '@fixpoint/core/task/states.ts';
 import type { TaskEvent } from '@fixpoint/contract/agent.ts';
-import type { Clock } from './clock.ts';
-import type { DistributionPoint, Executor } from './execute/executor.ts';
-import type { TouchedPackages } from './file-residue.ts';
-import type { InventoryCollector } from './inventory.ts';
-import type { Log } from './log.ts';
-import type { StopAt } from './stop-at.ts';
+import type { Clock } from '../clock.ts';
+import type { DistributionPoint, Executor } from '../execute/executor.ts';
+import type { TouchedPackages } from '../file-residue.ts';
+import type { InventoryCollector } from '../inventory.ts';
+import type { HostPolicyFile } from '../policy.ts';
+import type { Log } from '../log.ts';
+import type { StopAt } from '../stop-at.ts';
 import type { Task } from './task.ts';
 
 /** What the steps of a task are handed. */
@@ -38,6 +39,15 @@ export interface TaskContext {
   wake(): void;
   /** Whether the server gave the task up. */
   isCancelled(task: Task): boolean;
+  /**
+   * Waits for an answer of the server that is younger than this call's beginning, and tells by it: whether it holds the task back,
+   * and how far its clock is ahead of this host's (seconds). Null when none comes within the time. Throws when the agent ends.
+   */
+  askedServer(task: Task, waitSeconds: number): Promise<{ held: boolean; clockSkewSeconds: number } | null>;
+  /** Sleeps, and no longer than until something of the task may have changed (an answer came, it was cancelled). Throws when the agent ends. */
+  pause(seconds: number): Promise<void>;
+  /** The owner's policy on this host, as it is now. */
+  policy(): HostPolicyFile;
   /** Ends this agent so that systemd starts it anew; does nothing where systemd did not start it. */
   readonly restartAgent: () => void;
 }

@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { randomUUID } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { Order } from '@fixpoint/contract/agent.ts';
-import { systemClock } from './clock.ts';
+import type { InstallOrder } from '@fixpoint/contract/order.ts';
+import { systemClock } from '../clock.ts';
 import { openJournal, parseJournal } from './journal.ts';
 import { openTaskList } from './task.ts';
 
@@ -71,7 +71,7 @@ describe('a journal', () => {
 });
 
 describe('the tasks of a host', () => {
-  const order = (sequence: number, generation = 1): Order => ({
+  const order = (sequence: number, generation = 1): InstallOrder => ({
     format: 1,
     action: 'install',
     asset_id: randomUUID(),

@@ -3,9 +3,9 @@ import { dirname } from 'node:path';
 import { Type, type Static } from '@fixpoint/contract/schema.ts';
 import { TaskEvent } from '@fixpoint/contract/agent.ts';
 import { parseJson } from '@fixpoint/contract/parse.ts';
-import { codeOf } from './failure.ts';
-import { sha256Hex } from './identity.ts';
-import { syncFolder } from './state-dir.ts';
+import { codeOf } from '../failure.ts';
+import { sha256Hex } from '../identity.ts';
+import { syncFolder } from '../state-dir.ts';
 
 /**
  * What the agent did for one task, written before it does it: one file a task and generation, only ever appended to, each
@@ -17,11 +17,20 @@ export const journalSteps = [
   'refresh',
   'simulate',
   'download',
+  'keep',
+  'window',
+  'baseline',
+  'before',
   'install',
   'repair',
   'mitigate',
+  'after',
   'report',
   'restart',
+  'permitted',
+  'reboot',
+  'health',
+  'put_back',
   'verify',
   'ended',
 ] as const;

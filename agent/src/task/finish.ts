@@ -1,10 +1,11 @@
 import { packageKey } from '@fixpoint/core/inventory/digest.ts';
 import type { Residue } from '@fixpoint/core/inventory/inventory.ts';
-import { countSessions, reasonNotToRestart, reexecSystemd, restartUnit } from './execute/units.ts';
-import type { CollectedInventory } from './inventory.ts';
-import { readBootId } from './process.ts';
-import { TaskFailed, type EventDetail, type TaskContext } from './task-context.ts';
-import type { Task } from './task.ts';
+import { countSessions, reasonNotToRestart, reexecSystemd, restartUnit } from '../execute/units.ts';
+import type { CollectedInventory } from '../inventory.ts';
+import { readBootId } from '../process.ts';
+import { TaskFailed, type EventDetail, type TaskContext } from './context.ts';
+import { isInstallTask, type Task } from './task.ts';
+import { standingOf } from './window.ts';
 
 /** What follows an installation: telling the server before anything restarts, restarting what runs old code, and the last report. */
 
@@ -31,7 +32,8 @@ interface Restarts {
 }
 
 /** Restarts the services that still run files of the ordered packages, as far as the order and good sense allow. */
-export async function restart(task: Task, context: TaskContext): Promise<void> {
+export async function restart(task: Task, context: TaskContext): Promise<'done' | 'waiting'> {
+  if (!task.isOpen('restart') && isOutsideWindow(task, context.clock.now())) return 'waiting';
   const before = oldProcesses(task, await context.collector.collect('now'));
   if (!task.isOpen('restart')) {
     task.note('restart', 'begin', { data: { units: unitsOf(before) } });
@@ -84,6 +86,14 @@ export async function restart(task: Task, context: TaskContext): Promise<void> {
     await context.tryReport(reportWaitSeconds);
     context.restartAgent();
   }
+  return 'done';
+}
+
+/** The window closed while the packages were being installed: services are not disturbed before the next one. */
+function isOutsideWindow(task: Task, now: number): boolean {
+  if (!isInstallTask(task) || task.order.units !== 'restart' || task.order.windows === undefined)
+    return false;
+  return standingOf(task.order, 0, now).kind === 'closed';
 }
 
 /** Whether what a task waits for is still to come, by what the host is now. */
@@ -167,11 +177,15 @@ function includesOwn(old: readonly Residue[], ownUnit: string | null): boolean {
 
 /** A kernel that was replaced under the running one, or a package of the order that asks for a reboot; until it happened. */
 function needsReboot(task: Task, { inventory: { host } }: CollectedInventory): boolean {
-  const ids = new Set(task.order.mitigations?.map(({ mitigation }) => mitigation.id));
+  const mitigations = isInstallTask(task) ? task.order.mitigations : undefined;
+  const ids = new Set(mitigations?.map(({ mitigation }) => mitigation.id));
   if (host.mitigations?.some((one) => one.until_reboot && ids.has(one.id)) === true) return true;
-  const begun = task.entries().find((e) => e.step === 'install' && e.phase === 'begin')?.data?.['boot_id'];
+  const begun = task
+    .entries()
+    .find((e) => (e.step === 'install' || e.step === 'put_back') && e.phase === 'begin')?.data?.['boot_id'];
   if (begun !== readBootId()) return false;
-  const names = new Set(task.order.packages.map((p) => p.name));
+  const added = isInstallTask(task) ? (task.order.added ?? []) : [];
+  const names = new Set([...task.order.packages, ...added].map((p) => p.name));
   const kernel =
     host.machine !== 'container' && [...names].some((name) => /^linux-image-(?:unsigned-)?\d/u.test(name));
   return kernel || (host.reboot_required && host.reboot_required_by.some((name) => names.has(name)));

@@ -1,0 +1,76 @@
+import { join } from 'node:path';
+import { reportableOutput } from '../execute/apt-output.ts';
+import { hasRun, runDetached, type DetachedResult } from '../execute/detached.ts';
+import type { DistributionPoint, Executor, ExecutorStep, OrderedChanges } from '../execute/executor.ts';
+import type { EventDetail, TaskContext } from './context.ts';
+import type { JournalStep } from './journal.ts';
+import type { Task } from './task.ts';
+
+/** Commands of the package manager as steps of a task: detached, and found again after a crash. */
+
+export const attemptsMaximum = 3;
+export const preparationSeconds = 900;
+
+/** Stands in when the server cannot be reached: what has begun needs no network. */
+export const noDistributionPoint: DistributionPoint = {
+  url: 'http://127.0.0.1:9',
+  user: 'none',
+  password: 'none',
+};
+
+/** What an order asks of the package manager. */
+export function changesOf(task: Task): OrderedChanges {
+  const { order } = task;
+  if (order.action === 'roll_back') return { packages: order.packages, added: [], removed: [] };
+  return { packages: order.packages, added: order.added ?? [], removed: order.removed ?? [] };
+}
+
+function runName(command: string, attempt: number): string {
+  return `${command}-${String(attempt)}`;
+}
+
+/** Whether that attempt at a command was ever begun. */
+export function hasBegun(task: Task, command: ExecutorStep, attempt: number): boolean {
+  return hasRun(join(task.dir, 'runs'), runName(command, attempt));
+}
+
+/** Runs a command of the package manager, or finds its earlier run of the same attempt. */
+export function detached(
+  task: Task,
+  step: JournalStep,
+  command: ExecutorStep,
+  attempt: number,
+  executor: Executor,
+  context: TaskContext,
+  changes: OrderedChanges,
+  secondsMaximum = Number.POSITIVE_INFINITY,
+): Promise<DetachedResult> {
+  const { order } = task;
+  const timeoutSeconds =
+    step === 'install' || step === 'put_back'
+      ? order.install_timeout_seconds
+      : step === 'repair'
+        ? Math.min(order.install_timeout_seconds, 600)
+        : preparationSeconds;
+  return runDetached(
+    join(task.dir, 'runs'),
+    runName(command, attempt),
+    { ...executor.command(command, changes), timeoutSeconds: Math.min(timeoutSeconds, secondsMaximum) },
+    context.clock,
+    () => {
+      context.stopAt.pass(`${step}:running`);
+    },
+  );
+}
+
+/** How a command ended, as it may leave the host. */
+export function detailOf(result: DetachedResult | null, dp: DistributionPoint | null): EventDetail {
+  if (result === null) return {};
+  return {
+    output: reportableOutput(
+      result.output,
+      dp === null ? [] : [dp.password, encodeURIComponent(dp.password)],
+    ),
+    ...(result.kind === 'exited' ? { exit_code: result.exitCode } : {}),
+  };
+}

@@ -1,0 +1,113 @@
+import type { Executor } from '../execute/executor.ts';
+import { messageOf } from '../failure.ts';
+import { mitigate } from '../mitigation/step.ts';
+import { runActions } from './actions.ts';
+import { mayBegin } from './begin.ts';
+import { TaskDropped, TaskFailed, type TaskContext } from './context.ts';
+import { isStillPending, report, restart, verify } from './finish.ts';
+import { compareHealth, takeBaseline } from './health.ts';
+import { install } from './install.ts';
+import { keep } from './keep.ts';
+import { prepare } from './prepare.ts';
+import { reboot } from './reboot.ts';
+import { putBack } from './rollback.ts';
+import { isInstallTask, isRollbackTask, type InstallTask, type RollbackTask, type Task } from './task.ts';
+
+/** Carries one task through its steps, from wherever its journal says it stands. */
+
+/** `waiting`: for its window, the server, a restart or a reboot; to be run again when something may have changed. */
+type Progress = 'ended' | 'waiting';
+
+/**
+ * Works on a task until it has ended or waits. Never throws for reasons of the task; throws when the agent is ending, and then
+ * the journal tells the next agent where to go on.
+ */
+export async function runTask(task: Task, context: TaskContext): Promise<Progress> {
+  const executor = context.createExecutor(task);
+  try {
+    if (isInstallTask(task)) return await runInstall(task, executor, context);
+    if (isRollbackTask(task)) return await runRollback(task, executor, context);
+    throw new Error('there is no such kind of task');
+  } catch (error) {
+    if (error instanceof TaskDropped) {
+      task.note('ended', 'done', { data: { dropped: true } });
+      context.log('info', 'task given up, as the server asked', { task_id: task.order.task_id });
+    } else if (error instanceof TaskFailed) {
+      task.note('ended', 'done', {
+        event: {
+          state: 'failed',
+          failure: error.failure,
+          message: error.message.slice(0, 2_000),
+          detail: error.detail,
+        },
+      });
+      context.log('warn', 'task failed', {
+        task_id: task.order.task_id,
+        failure: error.failure,
+        reason: error.message,
+      });
+    } else throw error;
+    executor.cleanUp();
+    context.wake();
+  }
+  return 'ended';
+}
+
+async function runInstall(task: InstallTask, executor: Executor, context: TaskContext): Promise<Progress> {
+  const { packages, mitigations } = task.order;
+  if (packages.length > 0 && !task.isDone('install')) {
+    if (task.attempts('install') === 0) {
+      if ((await prepare(task, executor, context)) === 'waiting') return 'waiting';
+      await keep(task, executor, context);
+      if ((await mayBegin(task, context)) === 'waiting') return 'waiting';
+      await takeBaseline(task, context);
+      await runActions('before', task, context);
+    }
+    await install(task, executor, context);
+  }
+  if (mitigations !== undefined && !task.isDone('mitigate')) {
+    if (packages.length === 0 && task.attempts('mitigate') === 0) {
+      if ((await mayBegin(task, context)) === 'waiting') return 'waiting';
+      await takeBaseline(task, context);
+      await runActions('before', task, context);
+    }
+    await mitigate(task, mitigations, context);
+  }
+  await runActions('after', task, context);
+  return await finish(task, executor, context);
+}
+
+async function runRollback(task: RollbackTask, executor: Executor, context: TaskContext): Promise<Progress> {
+  if (!task.isDone('put_back')) {
+    await takeBaseline(task, context);
+    await putBack(task, executor, context);
+  }
+  return await finish(task, executor, context);
+}
+
+/** What follows a change of packages, whatever it was. */
+async function finish(task: Task, executor: Executor, context: TaskContext): Promise<Progress> {
+  executor.cleanUp();
+  if (!task.isDone('report')) await report(task, context);
+  if (!task.isDone('restart')) {
+    if ((await restart(task, context)) === 'waiting') return 'waiting';
+    await compareHealth(task, context);
+  }
+  const state = task.state();
+  if (state === 'restart_pending' || state === 'reboot_pending' || state === 'rebooting') {
+    if (isStillPending(task, await context.collector.collect())) {
+      if (state === 'restart_pending' || (await reboot(task, context)) === 'waiting') return 'waiting';
+      if (isStillPending(task, await context.collector.collect('now'))) return 'waiting';
+    }
+    if (state !== 'restart_pending') await compareHealth(task, context);
+  }
+  await verify(task, context);
+  return 'ended';
+}
+
+/** Notes that a task met an error of the agent itself, so that it does not meet it for ever. */
+export function failTask(task: Task, error: unknown): void {
+  task.note('ended', 'done', {
+    event: { state: 'failed', failure: 'agent_error', message: messageOf(error).slice(0, 2_000) },
+  });
+}
