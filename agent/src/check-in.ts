@@ -70,6 +70,7 @@ export async function runAgent(parts: AgentParts): Promise<void> {
     isCancelled: (task) => superseded.has(task) || cancelled.has(task.order.task_id),
     restartAgent: parts.restartAgent,
     policy: readHostPolicy,
+    output: () => undefined,
     async askedServer(task, waitSeconds) {
       const answer = await standing.next(waitSeconds, signal, () => {
         pace.checkInNow();

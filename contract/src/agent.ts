@@ -280,9 +280,12 @@ export const TaskLogRequest = Type.Object(
   closed,
 );
 export type TaskLogRequest = Static<typeof TaskLogRequest>;
-/** `next`: the place of the first piece that the server does not have. `full`: it takes no more of this generation. */
+/**
+ * `next`: the place of the first piece that the server does not have. `full`: it takes no more of this generation. `watched`:
+ * somebody is watching, as `watched_tasks` of a check-in says.
+ */
 export const TaskLogResponse = Type.Object(
-  { next: Type.Integer({ minimum: 0 }), full: Type.Boolean() },
+  { next: Type.Integer({ minimum: 0 }), full: Type.Boolean(), watched: Type.Optional(Type.Boolean()) },
   closed,
 );
 export type TaskLogResponse = Static<typeof TaskLogResponse>;

@@ -46,6 +46,11 @@ export interface TaskContext {
   askedServer(task: Task, waitSeconds: number): Promise<{ held: boolean; clockSkewSeconds: number } | null>;
   /** Sleeps, and no longer than until something of the task may have changed (an answer came, it was cancelled). Throws when the agent ends. */
   pause(seconds: number): Promise<void>;
+  /**
+   * Adds text to the log of the task, which people can follow on the server: bounded, and made free of secrets line by line. Never
+   * throws. What a detached command under `runs/` of the task writes is followed by itself and must not be given here again.
+   */
+  output(task: Task, step: string, text: string): void;
   /** The owner's policy on this host, as it is now. */
   policy(): HostPolicyFile;
   /** Ends this agent so that systemd starts it anew; does nothing where systemd did not start it. */
