@@ -22,7 +22,7 @@ import type { Task, TaskList } from './task/task.ts';
 import { createOrderTaker } from './take-order.ts';
 import { createSimulations } from './simulate.ts';
 import { createStanding } from './standing.ts';
-import { readHostPolicy } from './policy.ts';
+import { mayRebootNow, readHostPolicy } from './policy.ts';
 
 /** The loop: says what this host is and does, hears what is wanted, and never ends for what the server does. */
 
@@ -70,6 +70,7 @@ export async function runAgent(parts: AgentParts): Promise<void> {
     isCancelled: (task) => superseded.has(task) || cancelled.has(task.order.task_id),
     restartAgent: parts.restartAgent,
     policy: readHostPolicy,
+    mayRebootNow: (now) => mayRebootNow(readHostPolicy(), now),
     output: () => undefined,
     async askedServer(task, waitSeconds) {
       const answer = await standing.next(waitSeconds, signal, () => {

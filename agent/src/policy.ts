@@ -24,3 +24,13 @@ export interface HostPolicyFile {
 export function readHostPolicy(): HostPolicyFile {
   return { policy: null, actions: new Map(), probes: new Map() };
 }
+
+/** Why this host must not be rebooted now, and from when on it may (milliseconds since 1970); null when it may. */
+export function mayRebootNow(
+  file: HostPolicyFile,
+  now: number,
+): { readonly message: string; readonly opensAt: number | null } | null {
+  return file.policy?.reboot === 'forbid' && now > 0
+    ? { message: 'The policy of the host forbids reboots.', opensAt: null }
+    : null;
+}

@@ -51,6 +51,8 @@ export interface TaskContext {
    * throws. What a detached command under `runs/` of the task writes is followed by itself and must not be given here again.
    */
   output(task: Task, step: string, text: string): void;
+  /** Whether the owner of the host lets it be rebooted now; else why not, and from when on (milliseconds since 1970). */
+  mayRebootNow(now: number): { readonly message: string; readonly opensAt: number | null } | null;
   /** The owner's policy on this host, as it is now. */
   policy(): HostPolicyFile;
   /** Ends this agent so that systemd starts it anew; does nothing where systemd did not start it. */

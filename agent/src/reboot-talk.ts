@@ -1,0 +1,104 @@
+import {
+  chmodSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { codeOf } from './failure.ts';
+import { runCommand } from './run-command.ts';
+
+/**
+ * How the agent and people on the host talk about a reboot. An announcement goes to every terminal (wall(1)). An answer is an
+ * empty file in a folder that everybody may write to, and that everybody may remove only their own files from; who owns it
+ * gave it. It counts when that person is logged in, or is root.
+ */
+
+const folder = '/run/fixpoint-agent';
+const answersFolder = join(folder, 'reboot-answers');
+const answers = ['now', 'later'] as const;
+export type RebootAnswer = (typeof answers)[number];
+
+export interface RebootReply {
+  readonly answer: RebootAnswer;
+  readonly user: string;
+}
+
+/** One session of systemd-logind, of the `KEY=value` lines of /run/systemd/sessions/ID; null for one that is no person's. */
+export function parseSession(text: string): { readonly uid: number; readonly user: string } | null {
+  const value = (key: string): string | undefined => new RegExp(`^${key}=(.*)$`, 'mu').exec(text)?.[1];
+  const uid = Number(value('UID'));
+  if (value('CLASS') !== 'user' || !Number.isInteger(uid)) return null;
+  if (value('STATE') === 'closing') return null;
+  return { uid, user: value('USER') ?? String(uid) };
+}
+
+function sessions(): readonly { readonly uid: number; readonly user: string }[] {
+  const root = '/run/systemd/sessions';
+  try {
+    return readdirSync(root)
+      .filter((name) => !name.endsWith('.ref'))
+      .flatMap((name) => parseSession(readFileSync(join(root, name), 'utf8')) ?? []);
+  } catch {
+    return [];
+  }
+}
+
+/** Names of the people who are logged in, each once. */
+export function whoIsLoggedIn(): Promise<string[]> {
+  return Promise.resolve([...new Set(sessions().map((one) => one.user))].sort());
+}
+
+/** Writes to every terminal. That it cannot does not keep a reboot from happening. */
+export async function tellEverybody(text: string): Promise<void> {
+  await runCommand(['wall', '--nobanner', text], { timeoutSeconds: 20 });
+}
+
+/** Takes away what was answered before, and lets people answer. */
+export function askForReboot(taskId: string): void {
+  rmSync(answersFolder, { recursive: true, force: true });
+  mkdirSync(folder, { recursive: true, mode: 0o755 });
+  mkdirSync(answersFolder);
+  // Sticky: one's own answers only. Set apart from mkdir, which heeds the umask.
+  chmodSync(answersFolder, 0o1733);
+  writeFileSync(join(folder, 'reboot-asked'), taskId, { mode: 0o644 });
+}
+
+/** What was answered since it was asked; `later` counts before `now`. Null when nothing was, by nobody who may. */
+export function readReply(taskId: string): RebootReply | null {
+  const people = new Map(sessions().map((one) => [one.uid, one.user]));
+  people.set(0, people.get(0) ?? 'root');
+  let names: string[];
+  try {
+    if (readFileSync(join(folder, 'reboot-asked'), 'utf8') !== taskId) return null;
+    names = readdirSync(answersFolder);
+  } catch {
+    return null;
+  }
+  const given = names.flatMap((name): RebootReply[] => {
+    const answer = answers.find((one) => name.startsWith(`${one}.`));
+    // A link would be owned by who made it, and a folder is no answer.
+    const stats = lstatSync(join(answersFolder, name), { throwIfNoEntry: false });
+    const user = stats?.isFile() === true ? people.get(stats.uid) : undefined;
+    return answer === undefined || user === undefined ? [] : [{ answer, user }];
+  });
+  return given.find((one) => one.answer === 'later') ?? given[0] ?? null;
+}
+
+export type AnswerGiven = 'given' | 'not_asked';
+
+/** Gives an answer, as whoever runs this. */
+export function answerReboot(answer: RebootAnswer, unique: string): AnswerGiven {
+  try {
+    statSync(answersFolder);
+    writeFileSync(join(answersFolder, `${answer}.${unique}`), '', { flag: 'wx' });
+    return 'given';
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return 'not_asked';
+    throw error;
+  }
+}
