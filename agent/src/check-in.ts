@@ -5,7 +5,7 @@ import { Type } from '@fixpoint/contract/schema.ts';
 import type { Clock } from './clock.ts';
 import { ordersProblem, type CollectProblem, type PackageSource } from './collect/package-source.ts';
 import { createServerContact } from './contact.ts';
-import type { DistributionPoint } from './execute/executor.ts';
+import type { DistributionPoint, Executor } from './execute/executor.ts';
 import { AgentFailure, codeOf, messageOf } from './failure.ts';
 import type { CollectedInventory, InventoryCollector } from './inventory.ts';
 import type { InventoryReporter } from './inventory-report.ts';
@@ -22,6 +22,7 @@ import type { Task, TaskList } from './task/task.ts';
 import { createOrderTaker } from './take-order.ts';
 import { createSimulations } from './simulate.ts';
 import { createStanding } from './standing.ts';
+import { createTurns } from './turns.ts';
 import { mayRebootNow, readHostPolicy } from './policy.ts';
 
 /** The loop: says what this host is and does, hears what is wanted, and never ends for what the server does. */
@@ -34,7 +35,9 @@ export interface AgentParts {
   readonly log: Log;
   readonly session: Session;
   /** The package manager of this host. */
-  readonly source: Pick<PackageSource, 'manager' | 'takesOrders'>;
+  readonly source: Pick<PackageSource, 'manager' | 'takesOrders' | 'files'>;
+  /** The package manager, with its configuration in `dir` and its downloads under `name`. */
+  readonly executorAt: (dir: string, name: string) => Executor;
   readonly collector: InventoryCollector;
   readonly reporter: InventoryReporter;
   readonly tasks: TaskList;
@@ -55,7 +58,8 @@ export async function runAgent(parts: AgentParts): Promise<void> {
   const superseded = new Set<Task>();
   const orders = createOrderTaker(parts, { cancelled, superseded });
   const standing = createStanding(clock);
-  const simulations = createSimulations(parts, () => distributionPoint());
+  const turns = createTurns();
+  const simulations = createSimulations(parts, turns, () => distributionPoint());
   const contact = createServerContact(clock);
   const pace = createPace(clock, random);
   let delivering: Promise<void> = Promise.resolve();
@@ -281,7 +285,7 @@ export async function runAgent(parts: AgentParts): Promise<void> {
       return;
     }
     try {
-      await runTask(task, context);
+      await turns.take(() => runTask(task, context));
     } catch (error) {
       if (error instanceof Ending || signal.aborted) throw error;
       log('error', 'a task met an error', { task_id: task.order.task_id, reason: messageOf(error) });

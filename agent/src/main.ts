@@ -7,6 +7,8 @@ import { systemClock } from './clock.ts';
 import { choosePackageSource } from './collect/choose-source.ts';
 import { enroll } from './enroll.ts';
 import { createAptExecutor } from './execute/apt.ts';
+import type { Executor } from './execute/executor.ts';
+import { answerReboot } from './reboot-talk.ts';
 import { readOwnUnit } from './execute/units.ts';
 import { AgentFailure, messageOf } from './failure.ts';
 import { openTouchedPackages } from './file-residue.ts';
@@ -34,17 +36,20 @@ const help = `fixpoint-agent ${version}: reports the inventory of this host, and
       Prints what it would report, as JSON; needs no server.
   fixpoint-agent status [--state DIR] [--json]
       Prints where this host is enrolled and which tasks it has.
+  fixpoint-agent reboot now|later
+      Answers the announcement of a reboot: do it at once, or put it off as long as the job allows.
   fixpoint-agent --version | --help
 
 --state is where the agent keeps its key, its journal and its memory; ${defaultStateDir} unless given.
 
 Exit codes: 0 done · 1 unexpected error · 2 wrong usage · 3 refused (token, server key, enrolled elsewhere) ·
             4 server not reachable · 5 not enrolled · 6 another agent runs on the same folder ·
-            7 the package database of this host cannot be read
+            7 the package database of this host cannot be read · 8 no reboot waits for an answer
 `;
 
 const exitCodes: Readonly<Record<string, number>> = {
   usage: 2,
+  reboot_not_asked: 8,
   server_url_invalid: 2,
   token_malformed: 2,
   enrolment_refused: 3,
@@ -90,6 +95,8 @@ async function main(argv: readonly string[]): Promise<number> {
       return inventoryCommand(rest);
     case 'status':
       return statusCommand(rest);
+    case 'reboot':
+      return rebootCommand(rest);
     default:
       throw usage(`there is no command ${JSON.stringify(command)}`);
   }
@@ -187,6 +194,7 @@ async function runCommandLine(argv: readonly string[]): Promise<number> {
       log,
       session,
       source,
+      executorAt,
       collector: createInventoryCollector(stateDir, touched, systemClock, source),
       reporter: createInventoryReporter(session, openAcknowledgedPackages(stateDir)),
       tasks: openTaskList(stateDir, systemClock),
@@ -197,10 +205,7 @@ async function runCommandLine(argv: readonly string[]): Promise<number> {
         stateDir,
         ownUnit,
         createExecutor: (task) =>
-          createAptExecutor(
-            task.dir,
-            join(packageCache, `${task.order.task_id}.${String(task.order.generation)}`),
-          ),
+          executorAt(task.dir, `${task.order.task_id}.${String(task.order.generation)}`),
       },
       signal: stopping.signal,
       restartAgent() {
@@ -217,6 +222,11 @@ async function runCommandLine(argv: readonly string[]): Promise<number> {
   process.exit(0);
 }
 
+/** @param dir root's alone; @param name of the folder of downloads */
+function executorAt(dir: string, name: string): Executor {
+  return createAptExecutor(dir, join(packageCache, name));
+}
+
 /** apt fetches as a user of its own, who must be able to reach it. */
 const packageCache = '/var/cache/fixpoint-agent';
 
@@ -230,6 +240,23 @@ async function inventoryCommand(argv: readonly string[]): Promise<number> {
   );
   const { inventory, digests } = await collector.collect();
   print(`${JSON.stringify({ digests, ...inventory }, null, 2)}\n`);
+  return 0;
+}
+
+/** For people on the host, when a reboot has been announced to them. */
+function rebootCommand(argv: readonly string[]): number {
+  const [answer, ...more] = argv;
+  if ((answer !== 'now' && answer !== 'later') || more.length > 0) {
+    throw usage('say `fixpoint-agent reboot now` or `fixpoint-agent reboot later`');
+  }
+  if (answerReboot(answer, String(process.pid)) === 'not_asked') {
+    throw new AgentFailure(
+      'reboot_not_asked',
+      'no reboot of this host waits for an answer',
+      'Answer when one has been announced.',
+    );
+  }
+  print(answer === 'now' ? 'the host will reboot\n' : 'the reboot is put off, if it still may be\n');
   return 0;
 }
 

@@ -194,11 +194,11 @@ export function decidePackages(
 }
 
 /** What names and versions of dpkg, rpm and apk can be; keeps text out of arguments that a package manager would read otherwise. */
-function isSafeName(name: string): boolean {
+export function isSafeName(name: string): boolean {
   return /^[A-Za-z0-9][A-Za-z0-9+._-]*$/u.test(name);
 }
 
-function isSafeVersion(version: string): boolean {
+export function isSafeVersion(version: string): boolean {
   return /^[A-Za-z0-9][A-Za-z0-9.+~:^_-]*$/u.test(version);
 }
 

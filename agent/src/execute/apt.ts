@@ -7,6 +7,7 @@ import { AgentFailure, codeOf } from '../failure.ts';
 import { runCommand } from '../run-command.ts';
 import { writeFileAtomically } from '../state-dir.ts';
 import { classifyFailure, differenceFromOrder, parseSimulation } from './apt-output.ts';
+import { sizesOf } from './apt-sizes.ts';
 import type { Executor, ExecutorStep, Judgement, OrderedChanges, ShippedFiles } from './executor.ts';
 
 /**
@@ -91,6 +92,8 @@ export function createAptExecutor(taskDir: string, archivesDir: string): Executo
     },
 
     simulated: parseSimulation,
+
+    sizes: sizesOf,
 
     async state() {
       const status = readDpkgStatus('/');

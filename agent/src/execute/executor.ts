@@ -89,6 +89,8 @@ export interface Executor {
   judge(step: ExecutorStep, exitCode: number, output: string, changes: OrderedChanges): Judgement;
   /** Reads the output of a `simulate` that exited with success. */
   simulated(output: string): Simulated;
+  /** Where the output of a simulation does not say it: what it would load, and take on disk. */
+  sizes?(simulated: Simulated): Promise<{ readonly downloadBytes: number; readonly diskBytes: number }>;
   /** Throws AgentFailure when the database cannot be read whole. */
   state(): Promise<PackageState>;
   /** Bytes of the packages in the download folder. */
