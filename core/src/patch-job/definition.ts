@@ -1,5 +1,6 @@
 import { parseMitigationPatchId } from '../mitigation/mitigation.ts';
 import { parsePatchId } from '../knowledge/patch.ts';
+import { scheduleProblems, windowProblems } from '../window/problems.ts';
 import type { JobSchedule, PatchWindow } from '../window/window.ts';
 
 /**
@@ -136,9 +137,12 @@ export interface DefinitionProblem {
 
 /**
  * Everything about a definition that can be judged without the database; all problems at once. Whether patches, tags and
- * assets exist is the server's to say.
+ * assets exist is the server's to say. `now` (milliseconds since 1970 UTC): then a schedule that never runs again is one too.
  */
-export function definitionProblems(definition: PatchJobDefinition): DefinitionProblem[] {
+export function definitionProblems(
+  definition: PatchJobDefinition,
+  now: number | null = null,
+): DefinitionProblem[] {
   const problems: DefinitionProblem[] = [];
   if (definition.name.trim() === '') problems.push({ path: '/name', message: 'the name is blank' });
   const { target } = definition;
@@ -163,7 +167,27 @@ export function definitionProblems(definition: PatchJobDefinition): DefinitionPr
       message: 'only mitigations can be undone, and other patches are named',
     });
   }
+  problems.push(...timeProblems(definition, now));
   return problems;
+}
+
+/** Trigger, schedule, windows and calendars. */
+function timeProblems(definition: PatchJobDefinition, now: number | null): DefinitionProblem[] {
+  const problems: DefinitionProblem[] = [];
+  const { trigger, schedule, windows, calendars, missed_window: missedWindow } = definition;
+  if (trigger === 'schedule' && schedule === undefined)
+    problems.push({ path: '/schedule', message: 'the trigger is schedule, and no schedule is given' });
+  if (trigger !== 'schedule' && schedule !== undefined) {
+    problems.push({
+      path: '/schedule',
+      message: `a schedule is given, and the trigger is ${trigger}: it would never be heeded`,
+    });
+  }
+  if (schedule !== undefined) problems.push(...scheduleProblems(schedule, now));
+  if (windows !== undefined) problems.push(...windowProblems(windows));
+  if (missedWindow === 'next_chance' && windows === undefined)
+    problems.push({ path: '/missed_window', message: 'without a window none can be missed' });
+  return [...problems, ...duplicateProblems(calendars ?? [], '/calendars')];
 }
 
 /** The ids of the mitigations among the patches of a definition, and the rest. */

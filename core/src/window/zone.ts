@@ -1,0 +1,55 @@
+import { Temporal } from 'temporal-polyfill';
+
+/**
+ * Wall-clock time of a zone and moments. What holds where clocks are changed: a local time that does not exist is the first
+ * moment after the gap; one that exists twice is the first of the two; a time on a day that a zone left out altogether
+ * (Apia, 30 December 2011) is none at all.
+ */
+
+const known = new Map<string, boolean>();
+/** More names than there are zones are somebody's nonsense, and not kept. */
+const knownMaximum = 2_000;
+
+/** Whether this is a time zone of the IANA database: `Europe/Berlin`, `UTC`; an offset such as `+01:00` is not. */
+export function isZone(name: string): boolean {
+  const before = known.get(name);
+  if (before !== undefined) return before;
+  const is = /^[A-Za-z]/u.test(name) && canBeUsed(name);
+  if (known.size < knownMaximum) known.set(name, is);
+  return is;
+}
+
+function canBeUsed(name: string): boolean {
+  try {
+    Temporal.Instant.fromEpochMilliseconds(0).toZonedDateTimeISO(name);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** The zone that a window's times are in: its own, or that of the asset, and UTC where the asset's cannot be told. */
+export function zoneOf(zone: string, assetZone: string): string {
+  if (zone !== 'asset') return zone;
+  return isZone(assetZone) ? assetZone : 'UTC';
+}
+
+/** The local date and time in a zone at a moment (milliseconds since 1970 UTC). */
+export function localAt(moment: number, zone: string): Temporal.PlainDateTime {
+  return Temporal.Instant.fromEpochMilliseconds(moment).toZonedDateTimeISO(zone).toPlainDateTime();
+}
+
+/** The moment (milliseconds since 1970 UTC) at which it is this local time in a zone; null on a day that the zone left out. */
+export function momentOf(local: Temporal.PlainDateTime, zone: string): number | null {
+  const earlier = local.toZonedDateTime(zone, { disambiguation: 'earlier' });
+  if (earlier.toPlainDateTime().equals(local)) return earlier.epochMilliseconds;
+  // 'earlier' goes by the offset before the gap, and so comes out before it
+  const after = earlier.getTimeZoneTransition('next');
+  if (after === null)
+    throw new Error(`${local.toString()} is missing in ${zone}, where clocks are never changed`);
+  const date = local.toPlainDate();
+  return Temporal.PlainDate.compare(after.toPlainDate(), date) > 0 &&
+    !date.toZonedDateTime(zone).toPlainDate().equals(date)
+    ? null
+    : after.epochMilliseconds;
+}
