@@ -1,4 +1,9 @@
-import { CheckInResponse, TaskEventsResponse, type CheckInRequest } from '@fixpoint/contract/agent.ts';
+import {
+  CheckInResponse,
+  TaskEventsResponse,
+  TaskLogResponse,
+  type CheckInRequest,
+} from '@fixpoint/contract/agent.ts';
 import { type SignedOrder } from '@fixpoint/contract/order.ts';
 import type { InventoryDigests } from '@fixpoint/core/inventory/inventory.ts';
 import { Type } from '@fixpoint/contract/schema.ts';
@@ -22,6 +27,7 @@ import type { Task, TaskList } from './task/task.ts';
 import { createOrderTaker } from './take-order.ts';
 import { createSimulations } from './simulate.ts';
 import { createStanding } from './standing.ts';
+import { createTaskLogs } from './task-log.ts';
 import { createTurns } from './turns.ts';
 import { mayRebootNow, readHostPolicy } from './policy.ts';
 
@@ -43,7 +49,10 @@ export interface AgentParts {
   readonly tasks: TaskList;
   readonly refusals: Refusals;
   /** What tasks are handed besides what the loop itself gives them. */
-  readonly taskParts: Pick<TaskContext, 'stopAt' | 'touched' | 'stateDir' | 'ownUnit' | 'createExecutor'>;
+  readonly taskParts: Pick<
+    TaskContext,
+    'stopAt' | 'touched' | 'stateDir' | 'ownUnit' | 'machine' | 'createExecutor'
+  >;
   /** Aborted when the agent is to end. */
   readonly signal: AbortSignal;
   readonly restartAgent: () => void;
@@ -62,6 +71,10 @@ export async function runAgent(parts: AgentParts): Promise<void> {
   const simulations = createSimulations(parts, turns, () => distributionPoint());
   const contact = createServerContact(clock);
   const pace = createPace(clock, random);
+  const taskLogs = createTaskLogs({
+    ...parts,
+    send: (request) => hearing(() => session.call('/agent/v1/task-log', request, TaskLogResponse)),
+  });
   let delivering: Promise<void> = Promise.resolve();
   let working = false;
   let workWanted = false;
@@ -75,7 +88,9 @@ export async function runAgent(parts: AgentParts): Promise<void> {
     restartAgent: parts.restartAgent,
     policy: readHostPolicy,
     mayRebootNow: (now) => mayRebootNow(readHostPolicy(), now),
-    output: () => undefined,
+    output: (task, step, text) => {
+      taskLogs.write(task, step, text);
+    },
     async askedServer(task, waitSeconds) {
       const answer = await standing.next(waitSeconds, signal, () => {
         pace.checkInNow();
@@ -91,6 +106,7 @@ export async function runAgent(parts: AgentParts): Promise<void> {
     },
     wake: () => {
       pace.wake();
+      taskLogs.wake();
     },
     distributionPoint: () => untilReached(distributionPoint),
     async distributionPointNow() {
@@ -131,11 +147,9 @@ export async function runAgent(parts: AgentParts): Promise<void> {
   }
 
   async function distributionPoint(): Promise<DistributionPoint> {
-    return {
-      url: new URL(enrolment.server_url).origin,
-      user: enrolment.asset_id,
-      password: await session.token(),
-    };
+    const password = await session.token();
+    taskLogs.keepSecret(password);
+    return { url: new URL(enrolment.server_url).origin, user: enrolment.asset_id, password };
   }
 
   async function sendInventory(): Promise<InventoryDigests> {
@@ -201,6 +215,7 @@ export async function runAgent(parts: AgentParts): Promise<void> {
     }
     for (const signed of bySequence(response.orders)) orders.take(signed, collected, settled);
     standing.heard(response, clock.now());
+    taskLogs.watched(response.watched_tasks ?? []);
     simulations.answer(response.simulations ?? []);
     await deliver();
     startWork();
@@ -304,6 +319,7 @@ export async function runAgent(parts: AgentParts): Promise<void> {
     pace.wake();
   });
   startWork();
+  void taskLogs.run();
   while (!signal.aborted) {
     try {
       if (pace.isDue()) {

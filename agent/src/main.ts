@@ -8,6 +8,7 @@ import { choosePackageSource } from './collect/choose-source.ts';
 import { enroll } from './enroll.ts';
 import { createAptExecutor } from './execute/apt.ts';
 import type { Executor } from './execute/executor.ts';
+import { thisRebootHost } from './reboot-host.ts';
 import { answerReboot } from './reboot-talk.ts';
 import { readOwnUnit } from './execute/units.ts';
 import { AgentFailure, messageOf } from './failure.ts';
@@ -204,6 +205,7 @@ async function runCommandLine(argv: readonly string[]): Promise<number> {
         touched,
         stateDir,
         ownUnit,
+        machine: thisRebootHost,
         createExecutor: (task) =>
           executorAt(task.dir, `${task.order.task_id}.${String(task.order.generation)}`),
       },

@@ -49,8 +49,8 @@ function sessions(): readonly { readonly uid: number; readonly user: string }[] 
 }
 
 /** Names of the people who are logged in, each once. */
-export function whoIsLoggedIn(): Promise<string[]> {
-  return Promise.resolve([...new Set(sessions().map((one) => one.user))].sort());
+export function whoIsLoggedIn(): string[] {
+  return [...new Set(sessions().map((one) => one.user))].sort();
 }
 
 /** Writes to every terminal. That it cannot does not keep a reboot from happening. */

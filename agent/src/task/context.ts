@@ -7,6 +7,7 @@ import type { TouchedPackages } from '../file-residue.ts';
 import type { InventoryCollector } from '../inventory.ts';
 import type { HostPolicyFile } from '../policy.ts';
 import type { Log } from '../log.ts';
+import type { RebootHost } from '../reboot-host.ts';
 import type { StopAt } from '../stop-at.ts';
 import type { Task } from './task.ts';
 
@@ -21,6 +22,7 @@ export interface TaskContext {
   readonly stateDir: string;
   /** The service that this agent runs as; null when started by hand. */
   readonly ownUnit: string | null;
+  readonly machine: RebootHost;
   createExecutor(task: Task): Executor;
   /** Waits until the server can be reached. Throws when the agent ends. */
   distributionPoint(): Promise<DistributionPoint>;

@@ -1,8 +1,5 @@
 import type { RebootOrder } from '@fixpoint/contract/order.ts';
 import { toIso } from '../clock.ts';
-import { askForReboot, readReply, tellEverybody, whoIsLoggedIn } from '../reboot-talk.ts';
-import { readBootId } from '../process.ts';
-import { startReboot } from '../reboot-host.ts';
 import { TaskFailed, type EventDetail, type TaskContext } from './context.ts';
 import type { JournalEntry } from './journal.ts';
 import type { Task } from './task.ts';
@@ -37,7 +34,7 @@ export async function reboot(task: Task, context: TaskContext): Promise<'reboote
   const now = context.clock.now();
   if (announced === undefined) return await announce(task, order, now, context);
 
-  const reply = order.mode === 'prompt' ? readReply(task.order.task_id) : null;
+  const reply = order.mode === 'prompt' ? context.machine.readReply(task.order.task_id) : null;
   const put = deferrals(task);
   if (reply?.answer === 'later' && put < order.deferrals_maximum) {
     return putOff(task, order, put + 1, `${reply.user} put the reboot off`, now, context);
@@ -72,7 +69,7 @@ async function announce(
       context,
     );
   }
-  const people = await whoIsLoggedIn();
+  const people = context.machine.whoIsLoggedIn();
   const nobody = people.length === 0;
   if (order.mode === 'prompt' && nobody && order.when_nobody === 'wait') {
     return giveBack(
@@ -88,15 +85,17 @@ async function announce(
     event: {
       state: 'reboot_pending',
       message: `Reboot announced for ${toIso(rebootsAt)}${nobody ? '' : ` to ${people.join(', ')}`}.`,
-      detail: { waits_until: toIso(rebootsAt), ...rebootDetail(task) },
+      detail: { waits_until: toIso(rebootsAt), ...rebootDetail(task, context) },
     },
     data: { reboots_at: toIso(rebootsAt) },
   });
   context.wake();
   context.stopAt.pass('reboot');
-  if (order.mode === 'prompt') askForReboot(task.order.task_id);
+  if (order.mode === 'prompt') context.machine.askForReboot(task.order.task_id);
   if (order.countdown_seconds > 0) {
-    await tellEverybody(announcement(order, rebootsAt, order.mode === 'prompt' && !nobody ? left : null));
+    await context.machine.tellEverybody(
+      announcement(order, rebootsAt, order.mode === 'prompt' && !nobody ? left : null),
+    );
   }
   return 'waiting';
 }
@@ -132,7 +131,7 @@ function putOff(
       message: `${why} until ${until} (${String(count)} of ${String(order.deferrals_maximum)}).`,
       detail: {
         waits_until: until,
-        reboot: { boot_id_before: readBootId(), deferrals: count },
+        reboot: { boot_id_before: context.machine.bootId(), deferrals: count },
       },
     },
     data: { deferred: true },
@@ -147,7 +146,10 @@ function giveBack(task: Task, message: string, opensAt: number | null, context: 
     event: {
       state: 'reboot_pending',
       message,
-      detail: { ...(opensAt === null ? {} : { waits_until: toIso(opensAt) }), ...rebootDetail(task) },
+      detail: {
+        ...(opensAt === null ? {} : { waits_until: toIso(opensAt) }),
+        ...rebootDetail(task, context),
+      },
     },
     data: { given_back: true },
   });
@@ -155,8 +157,8 @@ function giveBack(task: Task, message: string, opensAt: number | null, context: 
   return 'waiting';
 }
 
-function rebootDetail(task: Task): Pick<EventDetail, 'reboot'> {
-  return { reboot: { boot_id_before: readBootId(), deferrals: deferrals(task) } };
+function rebootDetail(task: Task, context: TaskContext): Pick<EventDetail, 'reboot'> {
+  return { reboot: { boot_id_before: context.machine.bootId(), deferrals: deferrals(task) } };
 }
 
 async function begin(task: Task, order: RebootOrder, context: TaskContext): Promise<'waiting'> {
@@ -172,9 +174,9 @@ async function begin(task: Task, order: RebootOrder, context: TaskContext): Prom
   }
   const forbidden = context.mayRebootNow(context.clock.now());
   if (forbidden !== null) return giveBack(task, forbidden.message, forbidden.opensAt, context);
-  const bootId = readBootId();
+  const bootId = context.machine.bootId();
   task.note('reboot', 'begin', {
-    event: { state: 'rebooting', message: 'The host reboots now.', detail: rebootDetail(task) },
+    event: { state: 'rebooting', message: 'The host reboots now.', detail: rebootDetail(task, context) },
     data: { going: true, boot_id: bootId, going_at: toIso(context.clock.now()) },
   });
   context.wake();
@@ -184,7 +186,7 @@ async function begin(task: Task, order: RebootOrder, context: TaskContext): Prom
 }
 
 async function go(context: TaskContext): Promise<'waiting'> {
-  const result = await startReboot();
+  const result = await context.machine.start();
   if (!result.ok) throw new TaskFailed('reboot_refused', `The reboot was refused: ${result.message}`);
   // systemd ends this agent any moment now.
   await context.pause(answerSeconds);
@@ -198,7 +200,7 @@ async function afterBegun(
   context: TaskContext,
 ): Promise<'rebooted' | 'waiting'> {
   const before = String(begun.data?.['boot_id']);
-  const bootId = readBootId();
+  const bootId = context.machine.bootId();
   const goingAt = Date.parse(String(begun.data?.['going_at']));
   const seconds = Math.max(0, (context.clock.now() - goingAt) / 1000);
   if (bootId !== before) {
