@@ -7,7 +7,7 @@ import type { DeploymentState } from './states.ts';
  * disabled-button reason, the CLI's message.
  */
 
-export const deploymentActions = ['pause', 'resume', 'halt', 'cancel', 'retry_failed'] as const;
+export const deploymentActions = ['pause', 'resume', 'halt', 'cancel', 'retry_failed', 'roll_back'] as const;
 export type DeploymentAction = (typeof deploymentActions)[number];
 
 export interface ActionRefusal {
@@ -42,6 +42,7 @@ const table: Readonly<Record<DeploymentState, Readonly<Record<DeploymentAction, 
     halt: ['The deployment has not started.', 'Cancel it instead.'],
     cancel: 'cancelled',
     retry_failed: notStarted,
+    roll_back: notStarted,
   },
   awaiting_approval: {
     pause: ['The deployment waits for an approval and offers nothing.', 'Cancel it if it should not run.'],
@@ -49,6 +50,7 @@ const table: Readonly<Record<DeploymentState, Readonly<Record<DeploymentAction, 
     halt: ['The deployment has not started.', 'Cancel it instead.'],
     cancel: 'cancelled',
     retry_failed: notStarted,
+    roll_back: notStarted,
   },
   running: {
     pause: 'paused',
@@ -56,6 +58,8 @@ const table: Readonly<Record<DeploymentState, Readonly<Record<DeploymentAction, 
     halt: 'halted',
     cancel: 'cancelled',
     retry_failed: 'running',
+    // nothing more is to be changed by it
+    roll_back: 'halted',
   },
   paused: {
     pause: ['The deployment is paused already.', 'Nothing needs to be done.'],
@@ -63,6 +67,7 @@ const table: Readonly<Record<DeploymentState, Readonly<Record<DeploymentAction, 
     halt: 'halted',
     cancel: 'cancelled',
     retry_failed: ['The deployment is paused.', 'Resume it, then retry what failed.'],
+    roll_back: 'halted',
   },
   completed: {
     pause: completed,
@@ -70,14 +75,23 @@ const table: Readonly<Record<DeploymentState, Readonly<Record<DeploymentAction, 
     halt: completed,
     cancel: completed,
     retry_failed: 'running',
+    roll_back: 'completed',
   },
-  halted: { pause: halted, resume: halted, halt: halted, cancel: halted, retry_failed: halted },
+  halted: {
+    pause: halted,
+    resume: halted,
+    halt: halted,
+    cancel: halted,
+    retry_failed: halted,
+    roll_back: 'halted',
+  },
   cancelled: {
     pause: cancelled,
     resume: cancelled,
     halt: cancelled,
     cancel: cancelled,
     retry_failed: cancelled,
+    roll_back: 'cancelled',
   },
 };
 

@@ -1,6 +1,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { reportedTaskStates, type TaskState } from '../task/states.ts';
+import { checkTaskAction } from '../task/actions.ts';
 import { checkTransition, hasBegunInstalling, isAtWork, isEnded, workingState } from '../task/transitions.ts';
 import { checkAction, deploymentActions, effectOfStop, mayRetry, type DeploymentAction } from './actions.ts';
 import {
@@ -215,10 +216,13 @@ function act(world: World, one: Step): void {
           ? { ...move(t, 'queued', 'person'), generation: t.generation + 1, expiresAt: null }
           : t,
       );
-    } else if (one.action === 'halt' || one.action === 'cancel') {
-      world.tasks = world.tasks.map((t) =>
-        effectOfStop(t) === 'cancel' ? move(t, 'cancelled', 'person') : t,
-      );
+    } else if (one.action === 'halt' || one.action === 'cancel' || one.action === 'roll_back') {
+      world.tasks = world.tasks.map((t) => {
+        if (effectOfStop(t) === 'cancel') return move(t, 'cancelled', 'person');
+        if (one.action !== 'roll_back' || !checkTaskAction(t, 'roll_back').ok) return t;
+        const generation = t.generation + 1;
+        return { ...move(t, 'rolling_back', 'person'), generation, offered: generation };
+      });
     }
     world.deployment = check.next;
     return;
@@ -313,7 +317,8 @@ describe('actions', () => {
           expect(check.message).toMatch(/\.$/u);
           expect(check.whatToDo).toMatch(/\.$/u);
         }
-        if (state === 'halted' || state === 'cancelled') expect(check.ok).toBe(false);
+        if (state === 'halted' || state === 'cancelled')
+          expect(check, action).toMatchObject(action === 'roll_back' ? { next: state } : { ok: false });
       }
     }
     expect(checkAction('running', 'halt')).toEqual({ ok: true, next: 'halted' });

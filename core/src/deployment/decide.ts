@@ -6,6 +6,7 @@ import {
   mayBecomeUnreachable,
   workingState,
 } from '../task/transitions.ts';
+import type { OfferStanding } from './offer-time.ts';
 import { isEndedDeployment, type DeploymentState } from './states.ts';
 
 /**
@@ -37,6 +38,12 @@ export interface TaskObservation {
   readonly retired: boolean;
   /** True when the asset is on the line and asks for orders now. Offers are pulled: nobody else can be given one. */
   readonly asking: boolean;
+  /** Whether the asset may be changed now, by windows and blackouts; absent: it may. */
+  readonly standing?: OfferStanding;
+  /** Absent: wait. What becomes of a task when no window of the job opens any more: it ends, or its asset may come late. */
+  readonly withoutWindow?: 'wait' | 'expire';
+  /** That a patch of the task must not be deployed, by the deny-list; absent: none is on it. */
+  readonly denied?: boolean;
 }
 
 /** Tasks of the deployment that are not among the observations, as numbers, so that a check-in need not read them all. */
@@ -53,7 +60,8 @@ export interface DecideOptions {
 
 export type DeploymentCommand =
   | { readonly kind: 'offer'; readonly taskId: string }
-  | { readonly kind: 'expire'; readonly taskId: string }
+  /** `because` is absent when it is the offer that has expired. */
+  | { readonly kind: 'expire'; readonly taskId: string; readonly because?: 'no_window_left' }
   | { readonly kind: 'mark_unreachable'; readonly taskId: string }
   | {
       readonly kind: 'cancel';
@@ -66,6 +74,9 @@ export const waitingReasons = [
   'deployment_paused',
   'deployment_not_started',
   'ring_not_open',
+  'patch_denied',
+  'blackout',
+  'window_closed',
   'asset_not_heard',
   'asset_silent',
   'asset_unreachable',
@@ -75,13 +86,17 @@ export const waitingReasons = [
   'agent_at_work',
   'restart_pending',
   'reboot_pending',
+  'rebooting',
   'verification_pending',
+  'rolling_back',
 ] as const;
 export type WaitingReason = (typeof waitingReasons)[number];
 
 export interface Waiting {
   readonly taskId: string;
   readonly reason: WaitingReason;
+  /** When it can be different, for `window_closed` and `blackout`; absent when nobody can say. */
+  readonly until?: number;
 }
 
 export interface Decision {
@@ -138,7 +153,8 @@ export function decide(
       commands.push({ kind: 'offer', taskId: task.id });
       atWork += 1;
     } else {
-      waiting.push({ taskId: task.id, reason });
+      const until = waitsUntil(task, reason);
+      waiting.push({ taskId: task.id, reason, ...(until === null ? {} : { until }) });
     }
   }
 
@@ -159,7 +175,24 @@ function endOf(deployment: DeploymentView, task: TaskObservation, now: number): 
   if (workingState(task) !== 'queued' && task.expiresAt !== null && now >= task.expiresAt) {
     return { kind: 'expire', taskId: task.id };
   }
+  const { standing } = task;
+  if (
+    task.state === 'queued' &&
+    task.withoutWindow === 'expire' &&
+    standing?.kind === 'closed' &&
+    standing.offerAt === null
+  ) {
+    return { kind: 'expire', taskId: task.id, because: 'no_window_left' };
+  }
   return null;
+}
+
+/** When a task that waits for its window, or for the end of a blackout, can go on; null when nobody can say. */
+export function waitsUntil(task: TaskObservation, reason: WaitingReason): number | null {
+  if (reason !== 'window_closed' && reason !== 'blackout') return null;
+  const { standing } = task;
+  if (standing?.kind === 'closed') return standing.offerAt;
+  return standing?.kind === 'staging' ? standing.use.opensAt : null;
 }
 
 /** Why an open task waits, or null when it can be offered right now. */
@@ -175,20 +208,31 @@ export function waitingReason(
       if (deployment.state === 'paused') return 'deployment_paused';
       if (deployment.state !== 'running') return 'deployment_not_started';
       if (task.ring > deployment.openRing) return 'ring_not_open';
+      if (task.denied === true) return 'patch_denied';
+      if (task.standing?.kind === 'closed') return task.standing.because;
       if (task.heardAt === null && !task.asking) return 'asset_not_heard';
       if (isSilent(task, now, options)) return 'asset_silent';
       if (atWork >= deployment.concurrency) return 'concurrency_reached';
       return task.asking ? null : 'awaiting_check_in';
     case 'offered':
       return 'awaiting_agent';
+    case 'waiting_for_window':
+      if (deployment.state === 'paused') return 'deployment_paused';
+      if (task.denied === true) return 'patch_denied';
+      if (task.standing?.kind === 'closed') return task.standing.because;
+      return task.standing?.kind === 'staging' ? 'window_closed' : 'agent_at_work';
     case 'unreachable':
       return 'asset_unreachable';
     case 'restart_pending':
       return 'restart_pending';
     case 'reboot_pending':
       return 'reboot_pending';
+    case 'rebooting':
+      return 'rebooting';
     case 'verifying':
       return 'verification_pending';
+    case 'rolling_back':
+      return 'rolling_back';
     default:
       return 'agent_at_work';
   }
@@ -198,6 +242,15 @@ const waitingSentences: Readonly<Record<WaitingReason, readonly [message: string
   deployment_paused: ['The deployment is paused.', 'Resume it when it may go on.'],
   deployment_not_started: ['The deployment is not running.', 'Start or approve it.'],
   ring_not_open: ['An earlier ring has not passed yet.', 'Wait for the earlier ring, or promote it.'],
+  patch_denied: [
+    'A patch of the task is on the deny-list.',
+    'See why it is denied; lift the denial, or cancel the task.',
+  ],
+  blackout: ['A calendar says that nothing is to be changed now.', 'Nothing needs to be done.'],
+  window_closed: [
+    'No window of the job is open for this asset.',
+    'Nothing needs to be done; it goes on when the window opens.',
+  ],
   asset_not_heard: ['The asset has never checked in.', 'Start the agent on it.'],
   asset_silent: [
     'The asset does not check in at present. It gets its order when it returns.',
@@ -219,17 +272,31 @@ const waitingSentences: Readonly<Record<WaitingReason, readonly [message: string
     'Restart the units or programs that the findings of the asset name.',
   ],
   reboot_pending: ['Fixed on disk, but the old code runs until the host reboots.', 'Reboot the host.'],
+  rebooting: [
+    'The host reboots.',
+    'Nothing needs to be done; if it does not come back in time, an alert names it.',
+  ],
+  rolling_back: [
+    'What was there before is being put back.',
+    'Nothing needs to be done; the next inventory shows whether it is.',
+  ],
   verification_pending: [
     'The agent is done; the inventory that proves the outcome has not been judged yet.',
     'Nothing needs to be done; it is judged with the next inventory.',
   ],
 };
 
-/** The sentence and the advice for a waiting reason. */
-export function explainWaiting(reason: WaitingReason): {
+/** The sentence and the advice for a waiting reason; with the time when it can be different, where there is one. */
+export function explainWaiting(
+  reason: WaitingReason,
+  until: number | null = null,
+): {
   readonly message: string;
   readonly whatToDo: string;
 } {
   const [message, whatToDo] = waitingSentences[reason];
-  return { message, whatToDo };
+  return {
+    message: until === null ? message : `${message} Not before ${new Date(until).toISOString()}.`,
+    whatToDo,
+  };
 }

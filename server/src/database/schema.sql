@@ -429,10 +429,12 @@ create table plan (
   created_at timestamp with time zone not null,
   ready_at timestamp with time zone,
   deadline_at timestamp with time zone not null,
+  unanswered text default 'leave_out'::text not null,
   content jsonb not null,
   digest text,
   constraint plan_pkey PRIMARY KEY (id),
   constraint plan_state_check CHECK (state = ANY (ARRAY['simulating'::text, 'ready'::text, 'started'::text, 'discarded'::text])),
+  constraint plan_unanswered_check CHECK (unanswered = ANY (ARRAY['leave_out'::text, 'keep'::text])),
   constraint plan_job_id_fkey FOREIGN KEY (job_id) REFERENCES patch_job(id)
 );
 CREATE INDEX plan_job ON public.plan USING btree (job_id, created_at);
@@ -441,8 +443,10 @@ CREATE INDEX plan_open ON public.plan USING btree (deadline_at) WHERE (state = '
 create table reboot_place (
   task_id uuid not null,
   asset_id integer not null,
+  boot_id text not null,
   taken_at timestamp with time zone not null,
   back_by timestamp with time zone not null,
+  back_at timestamp with time zone,
   constraint reboot_place_pkey PRIMARY KEY (task_id),
   constraint reboot_place_asset_id_fkey FOREIGN KEY (asset_id) REFERENCES asset(id),
   constraint reboot_place_task_id_fkey FOREIGN KEY (task_id) REFERENCES task(id)
@@ -662,10 +666,13 @@ create table task (
   generation integer default 1 not null,
   action text default 'install'::text not null,
   undoes_generation integer,
+  changed_generation integer,
   sequence bigint,
   planned jsonb not null,
   signed_order jsonb,
   signed_reboot jsonb,
+  reboot_after timestamp with time zone,
+  missed_window_at timestamp with time zone,
   progress_at timestamp with time zone,
   expires_at timestamp with time zone,
   offered_at timestamp with time zone,

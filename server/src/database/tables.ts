@@ -450,10 +450,13 @@ export interface TaskTable {
   generation: Generated<number>;
   action: Generated<string>;
   undoes_generation: ColumnType<number | null, number | null | undefined, number | null>;
+  changed_generation: ColumnType<number | null, number | null | undefined, number | null>;
   sequence: BigInt | null;
   planned: Json<unknown>;
   signed_order: ColumnType<unknown, string | null, string | null>;
   signed_reboot: ColumnType<unknown, string | null | undefined, string | null>;
+  reboot_after: ColumnType<Date | null, Date | string | null | undefined, Date | string | null>;
+  missed_window_at: ColumnType<Date | null, Date | string | null | undefined, Date | string | null>;
   progress_at: ColumnType<Date | null, Date | string | null | undefined, Date | string | null>;
   expires_at: ColumnType<Date | null, Date | string | null | undefined, Date | string | null>;
   offered_at: ColumnType<Date | null, Date | string | null | undefined, Date | string | null>;
@@ -466,8 +469,10 @@ export interface TaskTable {
 export interface RebootPlaceTable {
   task_id: string;
   asset_id: number;
+  boot_id: string;
   taken_at: Time;
   back_by: Time;
+  back_at: ColumnType<Date | null, Date | string | null | undefined, Date | string | null>;
 }
 
 export interface TaskLogTable {
@@ -520,6 +525,7 @@ export interface PlanTable {
   created_at: Time;
   ready_at: MaybeTime;
   deadline_at: Time;
+  unanswered: Generated<string>;
   content: Json<unknown>;
   digest: string | null;
 }

@@ -648,6 +648,8 @@ create table plan (
   ready_at timestamptz,
   -- assets that have not answered by then are left out
   deadline_at timestamptz not null,
+  -- what becomes of those
+  unanswered text not null default 'leave_out' check (unanswered in ('leave_out', 'keep')),
   -- the plan before the assets were asked; with their answers once it is ready
   content jsonb not null,
   digest text
@@ -696,11 +698,17 @@ create table task (
   -- what this generation is about; a rollback undoes an earlier one
   action text not null default 'install' check (action in ('install', 'roll_back')),
   undoes_generation integer,
+  -- the first generation that began to change the host since it was last as before; null: none did
+  changed_generation integer,
   sequence bigint,
   planned jsonb not null,
   signed_order jsonb,
   -- the permission to reboot, sent until the agent goes on
   signed_reboot jsonb,
+  -- a reboot that was put off or given back is not asked for again before
+  reboot_after timestamptz,
+  -- a whole window went by without a sign of the asset, which need not wait for the next one
+  missed_window_at timestamptz,
   -- when it last went on by a step, or wrote a line
   progress_at timestamptz,
   expires_at timestamptz,
@@ -744,8 +752,12 @@ create trigger simulation_asked after insert on simulation
 create table reboot_place (
   task_id uuid primary key references task (id),
   asset_id integer not null references asset (id),
+  -- what the asset ran when it was let go on
+  boot_id text not null,
   taken_at timestamptz not null,
-  back_by timestamptz not null
+  back_by timestamptz not null,
+  -- when it first checked in with another boot id
+  back_at timestamptz
 );
 create index reboot_place_asset on reboot_place (asset_id);
 -- what the agent's commands wrote, as it came; bounded for each generation
