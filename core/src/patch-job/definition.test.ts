@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { definitionProblems, splitPatches, type PatchJobDefinition } from './definition.ts';
+import { splitPatches, type PatchJobDefinition } from './definition.ts';
+import { definitionProblems } from './problems.ts';
 
 const definition: PatchJobDefinition = {
   name: 'openssl',
@@ -53,5 +54,26 @@ describe('mitigations among the patches', () => {
     const undo = { ...definition, undo_mitigations: true };
     expect(definitionProblems({ ...undo, patches: ['mitigation:sshd-login-grace-time'] })).toEqual([]);
     expect(definitionProblems(undo).map((p) => p.path)).toEqual(['/undo_mitigations']);
+  });
+});
+
+describe('when it starts and when it may be done', () => {
+  const paths = (changes: Partial<PatchJobDefinition>, now: number | null = null) =>
+    definitionProblems({ ...definition, ...changes }, now).map((p) => p.path);
+  const schedule = { zone: 'UTC', starts: { kind: 'once', local: '2026-03-01T00:00' } } as const;
+  test('a schedule goes with its trigger, and has a run left', () => {
+    expect(paths({ trigger: 'schedule' })).toEqual(['/schedule']);
+    expect(paths({ schedule })).toEqual(['/schedule']);
+    expect(paths({ trigger: 'schedule', schedule })).toEqual([]);
+    expect(paths({ trigger: 'schedule', schedule }, Date.parse('2026-03-02'))).toEqual(['/schedule/starts']);
+  });
+  test('windows and calendars', () => {
+    const window = { zone: 'asset', opens: { kind: 'daily', at: '22:00' }, duration_minutes: 60 } as const;
+    expect(paths({ windows: [window], calendars: ['freeze'], missed_window: 'next_chance' })).toEqual([]);
+    expect(paths({ windows: [{ ...window, zone: 'Europe' }], calendars: ['freeze', 'freeze'] })).toEqual([
+      '/windows/0/zone',
+      '/calendars',
+    ]);
+    expect(paths({ missed_window: 'next_chance' })).toEqual(['/missed_window']);
   });
 });

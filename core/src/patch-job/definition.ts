@@ -1,6 +1,4 @@
 import { parseMitigationPatchId } from '../mitigation/mitigation.ts';
-import { parsePatchId } from '../knowledge/patch.ts';
-import { scheduleProblems, windowProblems } from '../window/problems.ts';
 import type { JobSchedule, PatchWindow } from '../window/window.ts';
 
 /**
@@ -129,67 +127,6 @@ export type HealthProbe =
   /** A command that the policy of the host knows by this name. */
   | { readonly kind: 'command'; readonly name: string; readonly timeout_seconds: number };
 
-export interface DefinitionProblem {
-  /** JSON pointer into the definition. */
-  readonly path: string;
-  readonly message: string;
-}
-
-/**
- * Everything about a definition that can be judged without the database; all problems at once. Whether patches, tags and
- * assets exist is the server's to say. `now` (milliseconds since 1970 UTC): then a schedule that never runs again is one too.
- */
-export function definitionProblems(
-  definition: PatchJobDefinition,
-  now: number | null = null,
-): DefinitionProblem[] {
-  const problems: DefinitionProblem[] = [];
-  if (definition.name.trim() === '') problems.push({ path: '/name', message: 'the name is blank' });
-  const { target } = definition;
-  if (target.tags.length === 0 && target.assets.length === 0) {
-    problems.push({ path: '/target', message: 'the target names neither a tag nor an asset' });
-  }
-  for (const list of ['tags', 'assets', 'exclude'] as const) {
-    problems.push(...duplicateProblems(target[list], `/target/${list}`));
-  }
-  for (const asset of target.assets) {
-    if (target.exclude.includes(asset)) {
-      problems.push({ path: '/target/exclude', message: `${asset} is both named as a target and excluded` });
-    }
-  }
-  problems.push(...duplicateProblems(definition.patches, '/patches'), ...patchProblems(definition.patches));
-  if (
-    definition.undo_mitigations === true &&
-    definition.patches.some((id) => parseMitigationPatchId(id) === null)
-  ) {
-    problems.push({
-      path: '/undo_mitigations',
-      message: 'only mitigations can be undone, and other patches are named',
-    });
-  }
-  problems.push(...timeProblems(definition, now));
-  return problems;
-}
-
-/** Trigger, schedule, windows and calendars. */
-function timeProblems(definition: PatchJobDefinition, now: number | null): DefinitionProblem[] {
-  const problems: DefinitionProblem[] = [];
-  const { trigger, schedule, windows, calendars, missed_window: missedWindow } = definition;
-  if (trigger === 'schedule' && schedule === undefined)
-    problems.push({ path: '/schedule', message: 'the trigger is schedule, and no schedule is given' });
-  if (trigger !== 'schedule' && schedule !== undefined) {
-    problems.push({
-      path: '/schedule',
-      message: `a schedule is given, and the trigger is ${trigger}: it would never be heeded`,
-    });
-  }
-  if (schedule !== undefined) problems.push(...scheduleProblems(schedule, now));
-  if (windows !== undefined) problems.push(...windowProblems(windows));
-  if (missedWindow === 'next_chance' && windows === undefined)
-    problems.push({ path: '/missed_window', message: 'without a window none can be missed' });
-  return [...problems, ...duplicateProblems(calendars ?? [], '/calendars')];
-}
-
 /** The ids of the mitigations among the patches of a definition, and the rest. */
 export function splitPatches(patches: readonly string[]): { mitigations: string[]; packages: string[] } {
   const mitigations: string[] = [];
@@ -200,37 +137,4 @@ export function splitPatches(patches: readonly string[]): { mitigations: string[
     else mitigations.push(mitigation);
   }
   return { mitigations, packages };
-}
-
-function duplicateProblems(values: readonly string[], path: string): DefinitionProblem[] {
-  const seen = new Set<string>();
-  const repeated = new Set(values.filter((value) => seen.size === seen.add(value).size));
-  return [...repeated].map((value) => ({ path, message: `${value} is named more than once` }));
-}
-
-function patchProblems(patches: readonly string[]): DefinitionProblem[] {
-  const problems: DefinitionProblem[] = [];
-  const versionOf = new Map<string, string>();
-  for (const [index, id] of patches.entries()) {
-    if (parseMitigationPatchId(id) !== null) continue;
-    const path = `/patches/${String(index)}`;
-    const patch = parsePatchId(id);
-    if (patch === null) {
-      problems.push({
-        path,
-        message: `${JSON.stringify(id)} is not a patch id such as debian:12/openssl@3.0.22-1~deb12u2 or mitigation:sshd-login-grace-time`,
-      });
-      continue;
-    }
-    const product = `${patch.ecosystem}:${patch.release}/${patch.package}`;
-    const other = versionOf.get(product);
-    if (other !== undefined && other !== patch.version) {
-      problems.push({
-        path,
-        message: `two versions of ${product} are asked for: ${other} and ${patch.version}`,
-      });
-    }
-    versionOf.set(product, patch.version);
-  }
-  return problems;
 }

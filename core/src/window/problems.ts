@@ -1,5 +1,4 @@
 import { Temporal } from 'temporal-polyfill';
-import { occurrences } from './occurrences.ts';
 import { readRule } from './rule.ts';
 import { nextRuns } from './schedule.ts';
 import type { JobSchedule, PatchWindow, Recurrence } from './window.ts';
@@ -84,10 +83,9 @@ function isLocal(text: string): boolean {
 
 /** The library gives up on a rule that finds nothing for very long. */
 function canBeFollowed(recurrence: Extract<Recurrence, { kind: 'rrule' }>): boolean {
-  const begin = Temporal.PlainDateTime.from(recurrence.local).toZonedDateTime('UTC');
-  const end = begin.add({ years: 10 });
+  const { epochMilliseconds: begin } = Temporal.PlainDateTime.from(recurrence.local).toZonedDateTime('UTC');
   try {
-    return occurrences(recurrence, 'UTC', begin.epochMilliseconds, end.epochMilliseconds).length > 0;
+    return nextRuns({ zone: 'UTC', starts: recurrence }, begin - 1, 1).length > 0;
   } catch {
     return false;
   }
