@@ -10,6 +10,7 @@ import {
   RefusalReport,
   SessionRequest,
   TaskEventsRequest,
+  TaskLogRequest,
   type TaskEvent,
 } from '@fixpoint/contract/agent.ts';
 import { type Order, type SignedOrder } from '@fixpoint/contract/order.ts';
@@ -160,6 +161,11 @@ export async function startTestServer(
             },
           };
         });
+      case '/agent/v1/task-log':
+        return withBody(TaskLogRequest, (value: TaskLogRequest) => ({
+          status: 200,
+          body: { next: value.first + value.pieces.length, full: false },
+        }));
       case '/agent/v1/inventory':
         return withBody(InventoryReport, (value: InventoryReport) => takeInventory(value));
       case '/agent/v1/task-events':

@@ -1,5 +1,7 @@
 import type { TaskFailure } from '@fixpoint/core/task/states.ts';
+import { withoutSecrets } from '../redact.ts';
 import type { OrderedChanges, Simulated } from './executor.ts';
+import type { OfferedFile } from './keeping.ts';
 
 /** Pure readers of what apt-get and dpkg write under LC_ALL=C.UTF-8; held to recorded output. */
 
@@ -20,6 +22,30 @@ export function parseSimulation(output: string): Simulated {
   }
   // With -s apt says neither how much it would fetch nor how much it would take.
   return { changed, removed, downloadBytes: null, diskBytes: null };
+}
+
+/**
+ * Reads `apt-cache show`: by `name:arch`, what a repository's index says of the file. What only dpkg knows of has neither a
+ * file name nor a digest there, and is left out.
+ */
+export function parseOffered(text: string): Map<string, OfferedFile & { readonly version: string }> {
+  const offered = new Map<string, OfferedFile & { readonly version: string }>();
+  for (const stanza of text.split(/\n\n+/u)) {
+    const field = (label: string): string =>
+      new RegExp(`^${label}: *(\\S+)$`, 'mu').exec(stanza)?.[1] ?? '';
+    const sha256 = field('SHA256').toLowerCase();
+    const bytes = Number(field('Size'));
+    if (!/^[0-9a-f]{64}$/u.test(sha256) || field('Filename') === '' || !Number.isSafeInteger(bytes)) continue;
+    const key = `${field('Package')}:${field('Architecture')}`;
+    const version = field('Version');
+    const before = offered.get(key);
+    offered.set(key, {
+      version,
+      sha256: [...new Set([...(before?.version === version ? before.sha256 : []), sha256])],
+      bytes: Math.max(bytes, before?.version === version ? before.bytes : 0),
+    });
+  }
+  return offered;
 }
 
 /** What apt would do beyond the order; null when nothing. */
@@ -101,22 +127,11 @@ export function classifyFailure(output: string): { readonly failure: TaskFailure
 
 const outputMaximum = 16_000;
 
-/**
- * The end of an output as it may leave the host: bounded, without control characters, and without what stands in a URL
- * before `@`, or after the words under which programs print secrets.
- */
+/** The end of an output as it may leave the host: bounded, and without what {@link withoutSecrets} takes out. */
 export function reportableOutput(output: string, secrets: readonly string[]): string {
-  let text = output.slice(-4 * outputMaximum);
-  for (const secret of secrets) {
-    if (secret.length >= 4) text = text.replaceAll(secret, '[redacted]');
-  }
-  text = text
-    .replaceAll(/([a-z][a-z0-9+.-]*:\/\/)[^\s/@]+@/giu, '$1[redacted]@')
-    .replaceAll(
-      /((?:password|passwd|secret|token|authorization)\s*[:=]\s*)(?:(?:basic|bearer)\s+)?\S+/giu,
-      '$1[redacted]',
-    )
-    // eslint-disable-next-line no-control-regex
-    .replaceAll(/[\u0000-\u0008\u000b-\u001f\u007f]/gu, ' ');
+  const end = output.slice(-4 * outputMaximum);
+  // A line that is cut may begin within a secret.
+  const whole = end.length === output.length ? end : end.slice(end.indexOf('\n') + 1);
+  const text = withoutSecrets(whole, secrets);
   return text.length > outputMaximum ? `…${text.slice(-outputMaximum)}` : text;
 }

@@ -124,6 +124,8 @@ function acceptedPayload(entries: readonly JournalEntry[]): string | null {
 
 /** All tasks of this host. */
 export interface TaskList {
+  /** Those that have ended too, as long as they are remembered. */
+  all(): readonly Task[];
   /** Not ended, in the order of their sequence. */
   active(): readonly Task[];
   /** With events that the server has not applied. */
@@ -156,6 +158,7 @@ export function openTaskList(stateDir: string, clock: Clock): TaskList {
   );
   const isDelivered = (task: Task): boolean => task.deliveredIndex() >= task.events().length - 1;
   return {
+    all: () => tasks,
     active: () => bySequence().filter((task) => !task.hasEnded()),
     undelivered: () => bySequence().filter((task) => !isDelivered(task)),
     find: (taskId) => tasks.filter((task) => task.order.task_id === taskId),
