@@ -9,6 +9,7 @@ import { collectFileResidue, createFileDigests, type TouchedPackages } from './f
 import { collectMitigations } from './mitigation/carry-out.ts';
 import { thisHost } from './mitigation/host-access.ts';
 import { openMitigationRecords } from './mitigation/records.ts';
+import { readHostPolicy } from './policy.ts';
 import { readBootId } from './process.ts';
 import { createProcessResidueCollector } from './runtime.ts';
 
@@ -90,6 +91,7 @@ export function createInventoryCollector(
     } else if (often || now - hostAt > hostSeconds) {
       host = await lookAtHost(host);
     }
+    host = withPolicy(host, readHostPolicy().policy);
     const lookAtResidue = all || often || now - residueAt > residueSeconds;
     if (lookAtResidue) {
       residue = sortResidue([
@@ -145,6 +147,12 @@ const emptyInventory: Inventory = {
   },
   residue: [],
 };
+
+/** Looked at each time: what the owner forbids is to be known with the next check-in. */
+function withPolicy(host: HostFacts, policy: HostFacts['policy'] | null): HostFacts {
+  const { policy: _, ...rest } = host;
+  return policy === null || policy === undefined ? rest : { ...rest, policy };
+}
 
 /** Changes when packages, repositories, the boot, the system's release, or the wish for a reboot have changed. */
 function changeStamp(source: PackageSource): string {

@@ -1,6 +1,7 @@
 import { generateKeyPairSync, sign } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import type { InstallOrder, SignedOrder } from '@fixpoint/contract/order.ts';
+import { policyFromText } from './policy.ts';
 import { decideOrder, type TrustFacts } from './trust.ts';
 
 const keys = generateKeyPairSync('ed25519');
@@ -136,6 +137,33 @@ describe('an order', () => {
       'downgrade',
       signed({ ...order, packages: [{ ...curl, from: '7.88-1', to: '7.88-1~1' }] }),
       {},
+    ],
+    [
+      'for a package that the owner forbids',
+      'host_policy',
+      signed(order),
+      { policy: policyFromText('[patching]\npackages.forbid = ["cu*"]').policy },
+    ],
+    [
+      'for an action that the owner does not name',
+      'host_policy',
+      signed({
+        ...order,
+        actions: { before: [{ name: 'drain', timeout_seconds: 5, on_failure: 'continue' }] },
+      }),
+      { policy: policyFromText('').policy },
+    ],
+    [
+      'for an action of a host without a policy',
+      'host_policy',
+      signed({ ...order, actions: { after: [{ name: 'drain', timeout_seconds: 5, on_failure: 'fail' }] } }),
+      {},
+    ],
+    [
+      'to a host whose policy cannot be read',
+      'host_policy',
+      signed(order),
+      { policy: policyFromText('[reboot').policy },
     ],
     ['that goes nowhere', 'downgrade', signed({ ...order, packages: [{ ...curl, to: '7.88-1' }] }), {}],
   ];

@@ -104,7 +104,7 @@ export function decideOrder(signed: SignedOrder, facts: TrustFacts): TrustDecisi
   if (facts.mode === 'assess') {
     return refuse('assess_only', 'This host is enrolled to be assessed only, and installs nothing.');
   }
-  const forbidden = facts.policy === null ? null : refusalByPolicy(facts.policy, order);
+  const forbidden = refusalByPolicy(facts.policy, order);
   if (forbidden !== null) return refuse('host_policy', forbidden);
   switch (order.action) {
     case 'reboot':

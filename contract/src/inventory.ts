@@ -78,6 +78,7 @@ export const HostPolicySchema = Type.Object(
     actions: policyNames,
     probes: policyNames,
     probe_targets: policyNames,
+    never_restart: Type.Optional(policyNames),
   },
   closed,
 );

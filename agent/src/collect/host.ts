@@ -8,6 +8,7 @@ import { toIso } from '../clock.ts';
 import { readBootId, readProcessStat } from '../process.ts';
 import { runCommand } from '../run-command.ts';
 import { readTextIfThere } from '../state-dir.ts';
+import { readTimeZone } from '../wall-clock.ts';
 import { collectCloud } from './cloud.ts';
 import { collectUnits } from './units.ts';
 
@@ -126,6 +127,7 @@ export async function collectHost(
   const required = rebootWishes.map(readTextIfThere).find((text) => text !== null) ?? null;
   const [units, machine] = await Promise.all([collectUnits(), readMachine()]);
   const cloud = collectCloud();
+  const timeZone = readTimeZone();
   return {
     hostname: hostname().slice(0, 255),
     ...readOsRelease('/'),
@@ -144,5 +146,6 @@ export async function collectHost(
     held: fromPackages.held.slice(0, 10_000),
     units,
     ...(cloud === null ? {} : { cloud }),
+    ...(timeZone === null ? {} : { time_zone: timeZone }),
   };
 }

@@ -1,3 +1,5 @@
+import { refusalByPolicy } from '@fixpoint/core/host-policy/evaluate.ts';
+import { mayPatchNow } from '../policy.ts';
 import { TaskDropped, TaskFailed, type TaskContext } from './context.ts';
 import type { InstallTask } from './task.ts';
 import { standingOf } from './window.ts';
@@ -15,6 +17,7 @@ const answerSeconds = 15;
 export async function mayBegin(task: InstallTask, context: TaskContext): Promise<'yes' | 'waiting'> {
   const { order } = task;
   if (context.isCancelled(task)) throw new TaskDropped();
+  obeyPolicy(task, context);
   const answer = await context.askedServer(task, answerSeconds);
   if (context.isCancelled(task)) throw new TaskDropped();
   // A pause or a freeze of the last minute counts: who cannot be asked does not begin.
@@ -35,7 +38,10 @@ export async function mayBegin(task: InstallTask, context: TaskContext): Promise
   }
   if (answer.held) return notYet(task, 'The server holds the deployment back for now.', null, context);
   const standing = standingOf(order, order.minimum_remaining_seconds ?? 0, now);
-  if (standing.kind === 'open') return 'yes';
+  if (standing.kind === 'open') {
+    const wait = mayPatchNow(context.policy(), now);
+    return wait === null ? 'yes' : notYet(task, wait.message, wait.opensAt, context);
+  }
   return notYet(
     task,
     standing.opensAt === null
@@ -44,6 +50,12 @@ export async function mayBegin(task: InstallTask, context: TaskContext): Promise
     standing.opensAt,
     context,
   );
+}
+
+/** It was asked when the order came, too; the owner may have changed it since. */
+function obeyPolicy({ order }: InstallTask, context: TaskContext): void {
+  const refusal = refusalByPolicy(context.policy().policy, order);
+  if (refusal !== null) throw new TaskFailed('host_policy', `${refusal} Nothing was installed.`);
 }
 
 /** Says once for each reason why nothing happens. */

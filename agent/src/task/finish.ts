@@ -2,6 +2,7 @@ import { packageKey } from '@fixpoint/core/inventory/digest.ts';
 import type { Residue } from '@fixpoint/core/inventory/inventory.ts';
 import { countSessions, reasonNotToRestart, reexecSystemd, restartUnit } from '../execute/units.ts';
 import type { CollectedInventory } from '../inventory.ts';
+import { mayPatchNow, type HostPolicyFile } from '../policy.ts';
 import { readBootId } from '../process.ts';
 import { TaskFailed, type EventDetail, type TaskContext } from './context.ts';
 import { isInstallTask, type Task } from './task.ts';
@@ -33,7 +34,8 @@ interface Restarts {
 
 /** Restarts the services that still run files of the ordered packages, as far as the order and good sense allow. */
 export async function restart(task: Task, context: TaskContext): Promise<'done' | 'waiting'> {
-  if (!task.isOpen('restart') && isOutsideWindow(task, context.clock.now())) return 'waiting';
+  if (!task.isOpen('restart') && isOutsideWindow(task, context.policy(), context.clock.now()))
+    return 'waiting';
   const before = oldProcesses(task, await context.collector.collect('now'));
   if (!task.isOpen('restart')) {
     task.note('restart', 'begin', { data: { units: unitsOf(before) } });
@@ -90,10 +92,10 @@ export async function restart(task: Task, context: TaskContext): Promise<'done' 
 }
 
 /** The window closed while the packages were being installed: services are not disturbed before the next one. */
-function isOutsideWindow(task: Task, now: number): boolean {
-  if (!isInstallTask(task) || task.order.units !== 'restart' || task.order.windows === undefined)
-    return false;
-  return standingOf(task.order, 0, now).kind === 'closed';
+function isOutsideWindow(task: Task, policy: HostPolicyFile, now: number): boolean {
+  if (!isInstallTask(task) || task.order.units !== 'restart') return false;
+  if (mayPatchNow(policy, now) !== null) return true;
+  return task.order.windows !== undefined && standingOf(task.order, 0, now).kind === 'closed';
 }
 
 /** Whether what a task waits for is still to come, by what the host is now. */

@@ -22,4 +22,6 @@ export interface HostPolicy {
   readonly probes: readonly string[];
   /** `host` or `host:port` that TCP and HTTP probes may reach besides the host itself. */
   readonly probe_targets: readonly string[];
+  /** Names or patterns of units that are never restarted besides those that the agent leaves alone anyway; absent: none. */
+  readonly never_restart?: readonly string[];
 }
