@@ -23,6 +23,7 @@ import { installService } from './systemd-unit.ts';
 import { createSession } from './session.ts';
 import { defaultStateDir, loadIdentity, lockStateDir, prepareStateDir, readEnrolment } from './state-dir.ts';
 import { createStopAt } from './stop-at.ts';
+import { keptDirOf } from './task/kept.ts';
 import { openTaskList, readTasks } from './task/task.ts';
 import { version } from './version.ts';
 
@@ -207,7 +208,11 @@ async function runCommandLine(argv: readonly string[]): Promise<number> {
         ownUnit,
         machine: thisRebootHost,
         createExecutor: (task) =>
-          executorAt(task.dir, `${task.order.task_id}.${String(task.order.generation)}`),
+          executorAt(
+            task.dir,
+            `${task.order.task_id}.${String(task.order.generation)}`,
+            keptDirOf(stateDir, task.order),
+          ),
       },
       signal: stopping.signal,
       restartAgent() {
@@ -224,9 +229,9 @@ async function runCommandLine(argv: readonly string[]): Promise<number> {
   process.exit(0);
 }
 
-/** @param dir root's alone; @param name of the folder of downloads */
-function executorAt(dir: string, name: string): Executor {
-  return createAptExecutor(dir, join(packageCache, name));
+/** @param dir root's alone; @param name of the folder of downloads; @param kept where packages are kept to be put back */
+function executorAt(dir: string, name: string, kept = dir): Executor {
+  return createAptExecutor(dir, join(packageCache, name), join(kept, 'packages'));
 }
 
 /** apt fetches as a user of its own, who must be able to reach it. */

@@ -23,6 +23,7 @@ import { unitsRunning } from './mapped-units.ts';
 import { readHostPolicy } from './policy.ts';
 import { runCommand } from './run-command.ts';
 import { isSafeName, isSafeVersion } from './trust.ts';
+import { rollbackSupport } from './task/rollback-support.ts';
 import type { Turns } from './turns.ts';
 
 /**
@@ -137,7 +138,9 @@ export function createSimulations(
           message: `${mebibytes(free)} are free, ${mebibytes(needed)} are needed.`,
         });
       }
-      const rollback = { possible: false, reasons: [] };
+      const earlier = [...answer.upgraded, ...answer.removed.map((p) => ({ ...p, from: p.version }))];
+      const support = await rollbackSupport(earlier, executor, parts.taskParts.stateDir);
+      const rollback = { ...support, reasons: [...support.reasons] };
       const names = new Set(touched.map((p) => p.name));
       return {
         simulation_id: request.simulation_id,

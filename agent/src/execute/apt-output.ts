@@ -31,8 +31,7 @@ export function parseSimulation(output: string): Simulated {
 export function parseOffered(text: string): Map<string, OfferedFile & { readonly version: string }> {
   const offered = new Map<string, OfferedFile & { readonly version: string }>();
   for (const stanza of text.split(/\n\n+/u)) {
-    const field = (label: string): string =>
-      new RegExp(`^${label}: *(\\S+)$`, 'mu').exec(stanza)?.[1] ?? '';
+    const field = (label: string): string => new RegExp(`^${label}: *(\\S+)$`, 'mu').exec(stanza)?.[1] ?? '';
     const sha256 = field('SHA256').toLowerCase();
     const bytes = Number(field('Size'));
     if (!/^[0-9a-f]{64}$/u.test(sha256) || field('Filename') === '' || !Number.isSafeInteger(bytes)) continue;

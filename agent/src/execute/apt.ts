@@ -1,11 +1,12 @@
-import { mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { chownSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { OrderedPackage } from '@fixpoint/contract/order.ts';
 import { readDpkgStatus } from '../collect/dpkg.ts';
 import { parseMd5sums } from '../collect/dpkg-files.ts';
 import { AgentFailure, codeOf } from '../failure.ts';
 import { runCommand } from '../run-command.ts';
-import { writeFileAtomically } from '../state-dir.ts';
+import { readTextIfThere, writeFileAtomically } from '../state-dir.ts';
+import { createAptKeeping, debFileName } from './apt-keeping.ts';
 import { classifyFailure, differenceFromOrder, parseSimulation } from './apt-output.ts';
 import { sizesOf } from './apt-sizes.ts';
 import type { Executor, ExecutorStep, Judgement, OrderedChanges, ShippedFiles } from './executor.ts';
@@ -27,16 +28,32 @@ const environment: Readonly<Record<string, string>> = {
 /**
  * @param taskDir root's alone: holds the configuration with the credentials
  * @param archivesDir readable for apt's own user, which fetches
+ * @param keptPackagesDir where the packages lie that can be put back; see task/kept.ts
  */
-export function createAptExecutor(taskDir: string, archivesDir: string): Executor {
+export function createAptExecutor(taskDir: string, archivesDir: string, keptPackagesDir: string): Executor {
   const configuration = join(taskDir, 'apt.conf');
   const apt = ['apt-get', '-c', configuration, '-y', '-q'] as const;
+  const fetchedDir = join(archivesDir, 'earlier');
+  const keptFiles = ({ packages, removed }: OrderedChanges): string[] =>
+    [...packages.map((p) => ({ ...p, version: p.from })), ...removed].map((p) =>
+      join(keptPackagesDir, debFileName(p)),
+    );
+  // Not with --no-download, with which apt loses the way to files that are named: there is no network in its configuration.
+  const rollBack = (changes: OrderedChanges): string[] => [
+    'install',
+    '--allow-downgrades',
+    ...keptFiles(changes),
+    ...changes.added.map((p) => `${p.name}:${p.arch}-`),
+  ];
 
   return {
     manager: 'apt',
 
     prepare({ url, user, password }, bandwidthBytesPerSecond) {
       mkdirSync(join(archivesDir, 'partial'), { recursive: true, mode: 0o755 });
+      mkdirSync(fetchedDir, { recursive: true, mode: 0o755 });
+      const fetcher = aptUser();
+      if (fetcher !== null) chownSync(fetchedDir, fetcher, 0);
       const proxy = new URL(url);
       proxy.username = encodeURIComponent(user);
       proxy.password = encodeURIComponent(password);
@@ -50,7 +67,8 @@ export function createAptExecutor(taskDir: string, archivesDir: string): Executo
       );
     },
 
-    command(step, { packages, added, removed }) {
+    command(step, changes) {
+      const { packages, added, removed } = changes;
       const exact = [
         ...packages.map((p) => `${p.name}:${p.arch}=${p.to}`),
         ...added.map((p) => `${p.name}:${p.arch}=${p.version}`),
@@ -82,8 +100,35 @@ export function createAptExecutor(taskDir: string, archivesDir: string): Executo
             env: environment,
           };
         case 'keep':
+          // It writes into the folder that it runs in. Which index and key count is apt's own matter, as in any download.
+          return {
+            argv: [
+              '/bin/sh',
+              '-c',
+              'cd "$1" && shift && exec "$@"',
+              'fixpoint-keep',
+              fetchedDir,
+              ...apt,
+              'download',
+              ...packages.map((p) => `${p.name}:${p.arch}=${p.from}`),
+              ...removed.map((p) => `${p.name}:${p.arch}=${p.version}`),
+            ],
+            env: environment,
+          };
         case 'roll_back':
-          throw new Error(`being built: ${step}`);
+          return {
+            argv: [
+              '/bin/sh',
+              '-c',
+              rollBackScript,
+              'fixpoint-roll-back',
+              String(packages.length + removed.length),
+              ...keptFiles(changes),
+              ...apt,
+              ...rollBack(changes),
+            ],
+            env: environment,
+          };
       }
     },
 
@@ -143,11 +188,39 @@ export function createAptExecutor(taskDir: string, archivesDir: string): Executo
       }
     },
 
+    keeping: createAptKeeping(apt, fetchedDir, archivesDir, rollBack),
+
     cleanUp() {
       rmSync(configuration, { force: true });
       rmSync(archivesDir, { recursive: true, force: true });
     },
   };
+}
+
+/**
+ * Files of packages, how many first, then the command of apt. dpkg's database may be as an interrupted dpkg left it: reading
+ * an empty list of selections makes dpkg take that in. A package that was being unpacked must be unpacked anew, for which
+ * apt looks in the repositories only: dpkg is handed the files that are kept, and apt does what is left.
+ */
+const rollBackScript = `
+dpkg --set-selections < /dev/null
+files=$1; shift
+if dpkg-query -W -f '\${db:Status-Eflag}\\n' | grep -qi reinst; then
+  n=0
+  for file in "$@"; do
+    n=$((n + 1)); [ "$n" -le "$files" ] || break
+    dpkg --force-confdef --force-confold --auto-deconfigure --unpack "$file"
+  done
+  dpkg --force-confdef --force-confold --configure --pending
+fi
+shift "$files"
+exec "$@"
+`;
+
+/** The user as whom apt fetches, if there is one. */
+function aptUser(): number | null {
+  const uid = Number(/^_apt:[^:]*:(\d+):/mu.exec(readTextIfThere('/etc/passwd') ?? '')?.[1]);
+  return Number.isInteger(uid) ? uid : null;
 }
 
 function aptName(p: OrderedPackage): string {

@@ -1,5 +1,6 @@
 import type { AddedPackage, OrderedPackage, RemovedPackage } from '@fixpoint/contract/order.ts';
 import type { TaskFailure } from '@fixpoint/core/task/states.ts';
+import type { Keeping } from './keeping.ts';
 
 /** What the agent asks of a package manager. One file a manager (`apt.ts`, `dnf.ts`); the steps of a task are in `task/`. */
 
@@ -99,6 +100,8 @@ export interface Executor {
   /** Packages that are there because others need them: a mark that an installation by name takes away. */
   readAutomatic(packages: readonly OrderedPackage[]): Promise<string[]>;
   markAutomatic(names: readonly string[]): Promise<void>;
+  /** Absent: this manager can keep nothing, so nothing can be put back. */
+  readonly keeping?: Keeping;
   /** Takes away secrets and downloads (what is kept stays); called when a task has ended. */
   cleanUp(): void;
 }
