@@ -5,7 +5,7 @@ import type { CollectedInventory } from '../inventory.ts';
 import { mayPatchNow, type HostPolicyFile } from '../policy.ts';
 import { readBootId } from '../process.ts';
 import { TaskFailed, type EventDetail, type TaskContext } from './context.ts';
-import { isInstallTask, type Task } from './task.ts';
+import { isInstallTask, isRollbackTask, type Task } from './task.ts';
 import { standingOf } from './window.ts';
 
 /** What follows an installation: telling the server before anything restarts, restarting what runs old code, and the last report. */
@@ -34,9 +34,14 @@ interface Restarts {
 
 /** Restarts the services that still run files of the ordered packages, as far as the order and good sense allow. */
 export async function restart(task: Task, context: TaskContext): Promise<'done' | 'waiting'> {
-  if (!task.isOpen('restart') && isOutsideWindow(task, context.policy(), context.clock.now()))
-    return 'waiting';
   const before = oldProcesses(task, await context.collector.collect('now'));
+  if (
+    !task.isOpen('restart') &&
+    before.length > 0 &&
+    isOutsideWindow(task, context.policy(), context.clock.now())
+  ) {
+    return waitForNextWindow(task, before, context);
+  }
   if (!task.isOpen('restart')) {
     task.note('restart', 'begin', { data: { units: unitsOf(before) } });
     context.stopAt.pass('restart');
@@ -70,11 +75,14 @@ export async function restart(task: Task, context: TaskContext): Promise<'done' 
       detail,
     );
   }
-  const state = needsReboot(task, collected)
-    ? 'reboot_pending'
-    : remaining.length > 0
-      ? 'restart_pending'
-      : null;
+  // A rollback is judged by what is installed; what still runs is in the inventory as residue.
+  const state = isRollbackTask(task)
+    ? null
+    : needsReboot(task, collected)
+      ? 'reboot_pending'
+      : remaining.length > 0
+        ? 'restart_pending'
+        : null;
   task.note('restart', 'done', {
     ...(state === null ? {} : { event: { state, message: pendingMessage(state, remaining), detail } }),
     data: { ...detail },
@@ -89,6 +97,20 @@ export async function restart(task: Task, context: TaskContext): Promise<'done' 
     context.restartAgent();
   }
   return 'done';
+}
+
+/** Said once: the packages are there, and services are not disturbed before the next window. */
+function waitForNextWindow(task: Task, old: readonly Residue[], context: TaskContext): 'waiting' {
+  if (task.state() === 'restart_pending') return 'waiting';
+  const names = describe(old, '').map((one) => one.name);
+  task.note('window', 'done', {
+    event: {
+      state: 'restart_pending',
+      message: `Installed; the window closed before ${names.slice(0, 10).join(', ')} could be restarted, which is done in the next one.`,
+    },
+  });
+  context.wake();
+  return 'waiting';
 }
 
 /** The window closed while the packages were being installed: services are not disturbed before the next one. */
@@ -115,7 +137,7 @@ export async function verify(task: Task, context: TaskContext): Promise<void> {
   const wasTold = task.entries().some((e) => e.step === 'restart' && e.event !== undefined);
   task.note('ended', 'done', {
     event: {
-      state: 'verifying',
+      state: isRollbackTask(task) ? 'rolling_back' : 'verifying',
       digests,
       ...(data === undefined || wasTold ? {} : { detail: data }),
     },
