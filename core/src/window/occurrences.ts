@@ -1,8 +1,8 @@
 import { RRuleTemporal } from 'rrule-temporal';
 import { Temporal } from 'temporal-polyfill';
-import { readRule, type RuleEnd } from './rule.ts';
+import { readRule, type RecurrenceRule } from './rule.ts';
 import { weekdays, type Recurrence, type Weekday } from './window.ts';
-import { localAt, momentOf } from './zone.ts';
+import { clockOf, type WallClock } from './zone.ts';
 
 /** The local times of a recurrence, and the moments that they are. */
 
@@ -16,43 +16,74 @@ const stepsMaximum = 100_000;
  * recurrence must be without problems (problems.ts); one that is not throws.
  */
 export function occurrences(recurrence: Recurrence, zone: string, from: number, until: number): number[] {
-  if (until <= from) return [];
-  // a gap moves a local time on by less than a day
-  const first = localAt(from, zone).toPlainDate().subtract({ days: 1 });
-  const last = localAt(until, zone).toPlainDate().add({ days: 1 });
-  const moments = new Set<number>();
-  const { locals, end } = localTimes(recurrence, first, last);
-  for (const local of locals) {
-    const at = momentOf(local, zone);
-    if (at !== null && at >= from && at < until && isWithin(end, local, at)) moments.add(at);
+  const clock = clockOf(zone);
+  if (recurrence.kind === 'rrule') {
+    const read = readRule(recurrence.rule);
+    if (!read.ok) throw new Error(`a recurrence rule that was let through: ${read.message}`);
+    const begin = Temporal.PlainDateTime.from(recurrence.local);
+    return ruleOccurrences(read.rule, begin, clock, from, until);
   }
-  return [...moments].sort((a, b) => a - b);
+  if (until <= from) return [];
+  const { first, last } = datesAround(clock, from, until);
+  return moments(localTimes(recurrence, first, last), clock, from, until);
 }
 
-function isWithin(end: RuleEnd | null, local: Temporal.PlainDateTime, at: number): boolean {
-  if (end === null) return true;
-  return end.kind === 'moment' ? at <= end.at : Temporal.PlainDateTime.compare(local, end.at) <= 0;
+/** The same of a rule that was read, counted from a local time, by any clock. */
+export function ruleOccurrences(
+  { text, until: end }: RecurrenceRule,
+  begin: Temporal.PlainDateTime,
+  clock: WallClock,
+  from: number,
+  until: number,
+): number[] {
+  if (until <= from) return [];
+  const { first, last } = datesAround(clock, from, until);
+  const locals = ruleTimes(text, begin, first, last);
+  if (end === null) return moments(locals, clock, from, until);
+  return end.kind === 'moment'
+    ? moments(locals, clock, from, Math.min(until, end.at + 1))
+    : moments(
+        locals.filter((local) => Temporal.PlainDateTime.compare(local, end.at) <= 0),
+        clock,
+        from,
+        until,
+      );
 }
 
-interface LocalTimes {
-  readonly locals: readonly Temporal.PlainDateTime[];
-  readonly end: RuleEnd | null;
+/** A gap moves a local time on by less than a day. */
+function datesAround(clock: WallClock, from: number, until: number) {
+  return {
+    first: clock.localAt(from).toPlainDate().subtract({ days: 1 }),
+    last: clock.localAt(until).toPlainDate().add({ days: 1 }),
+  };
+}
+
+function moments(
+  locals: Iterable<Temporal.PlainDateTime>,
+  clock: WallClock,
+  from: number,
+  until: number,
+): number[] {
+  const found = new Set<number>();
+  for (const local of locals) {
+    const at = clock.momentOf(local);
+    if (at !== null && at >= from && at < until) found.add(at);
+  }
+  return [...found].sort((a, b) => a - b);
 }
 
 /** Local times on dates from `first` to `last`. */
-function localTimes(recurrence: Recurrence, first: Temporal.PlainDate, last: Temporal.PlainDate): LocalTimes {
-  if (recurrence.kind === 'rrule') return ruleTimes(recurrence.rule, recurrence.local, first, last);
+function* localTimes(
+  recurrence: Exclude<Recurrence, { kind: 'rrule' }>,
+  first: Temporal.PlainDate,
+  last: Temporal.PlainDate,
+): Generator<Temporal.PlainDateTime> {
   if (recurrence.kind === 'once') {
-    const local = Temporal.PlainDateTime.from(recurrence.local);
-    const date = local.toPlainDate();
-    const within =
-      Temporal.PlainDate.compare(first, date) <= 0 && Temporal.PlainDate.compare(date, last) <= 0;
-    return { locals: within ? [local] : [], end: null };
+    yield Temporal.PlainDateTime.from(recurrence.local);
+    return;
   }
   const time = Temporal.PlainTime.from(recurrence.at);
-  const locals: Temporal.PlainDateTime[] = [];
-  for (const date of dates(recurrence, first, last)) locals.push(date.toPlainDateTime(time));
-  return { locals, end: null };
+  for (const date of dates(recurrence, first, last)) yield date.toPlainDateTime(time);
 }
 
 type ByDate = Exclude<Recurrence, { kind: 'once' | 'rrule' }>;
@@ -109,30 +140,23 @@ function nthWeekday(
  * A rule is expanded in UTC, as if that were the wall clock: RFC 5545 leaves out local times that do not exist, and a window
  * must not fall away because clocks are changed.
  */
-function ruleTimes(
+export function ruleTimes(
   text: string,
-  local: string,
+  begin: Temporal.PlainDateTime,
   first: Temporal.PlainDate,
   last: Temporal.PlainDate,
-): LocalTimes {
-  const read = readRule(text);
-  if (!read.ok) throw new Error(`a recurrence rule that was let through: ${read.message}`);
-  const dtstart = Temporal.PlainDateTime.from(local);
+): Temporal.PlainDateTime[] {
   const expanded = new RRuleTemporal({
-    rruleString: read.rule.text,
-    dtstart: dtstart.toZonedDateTime('UTC'),
+    rruleString: text,
+    dtstart: begin.toZonedDateTime('UTC'),
     maxIterations: stepsMaximum,
     cache: false,
   });
-  const end = read.rule.until;
-  const from = first.toZonedDateTime('UTC');
-  const until = last.add({ days: 1 }).toZonedDateTime('UTC');
-  const locals = expanded
-    .between(from, until, true)
+  return expanded
+    .between(first.toZonedDateTime('UTC'), last.add({ days: 1 }).toZonedDateTime('UTC'), true)
     .map((one) =>
       Temporal.Instant.fromEpochMilliseconds(one.epochMilliseconds)
         .toZonedDateTimeISO('UTC')
         .toPlainDateTime(),
     );
-  return { locals, end };
 }

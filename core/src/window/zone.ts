@@ -34,13 +34,24 @@ export function zoneOf(zone: string, assetZone: string): string {
   return isZone(assetZone) ? assetZone : 'UTC';
 }
 
-/** The local date and time in a zone at a moment (milliseconds since 1970 UTC). */
-export function localAt(moment: number, zone: string): Temporal.PlainDateTime {
-  return Temporal.Instant.fromEpochMilliseconds(moment).toZonedDateTimeISO(zone).toPlainDateTime();
+/** What the clocks on the walls of some place show. */
+export interface WallClock {
+  /** The local date and time at a moment (milliseconds since 1970 UTC). */
+  localAt(moment: number): Temporal.PlainDateTime;
+  /** The moment at which it is this local time; null on a day that the place left out. */
+  momentOf(local: Temporal.PlainDateTime): number | null;
 }
 
-/** The moment (milliseconds since 1970 UTC) at which it is this local time in a zone; null on a day that the zone left out. */
-export function momentOf(local: Temporal.PlainDateTime, zone: string): number | null {
+/** The clocks of an IANA zone, which must be one ({@link isZone}). */
+export function clockOf(zone: string): WallClock {
+  return {
+    localAt: (moment) =>
+      Temporal.Instant.fromEpochMilliseconds(moment).toZonedDateTimeISO(zone).toPlainDateTime(),
+    momentOf: (local) => momentOf(local, zone),
+  };
+}
+
+function momentOf(local: Temporal.PlainDateTime, zone: string): number | null {
   const earlier = local.toZonedDateTime(zone, { disambiguation: 'earlier' });
   if (earlier.toPlainDateTime().equals(local)) return earlier.epochMilliseconds;
   // 'earlier' goes by the offset before the gap, and so comes out before it
