@@ -10,7 +10,7 @@ import { labTrackerJson } from './lab-knowledge.ts';
 import { fixedVersion, goodLog, slowFile, vulnerableVersion } from './lab-packages.ts';
 import { createJob, findings, newestPatch, preview } from './patching.ts';
 import { agentBinary, enrolHosts, startProduct, type Product } from './product.ts';
-import { buildRepository, configureRepository } from './repository.ts';
+import { buildRepository, configureRepository, type LabRepository } from './repository.ts';
 import { serveFolder, type RepositoryServer } from './repository-server.ts';
 import { startTamperingProxy, type TamperingProxy } from './tampering-proxy.ts';
 
@@ -23,6 +23,9 @@ export interface FaultLab {
   readonly product: Product;
   readonly binary: string;
   readonly host: (name: string) => Host;
+  readonly repository: RepositoryServer;
+  /** Lets a host see the repository under a name of its own, which no cache has anything of. */
+  readonly renameRepository: (host: Host, name: string) => Promise<void>;
   readonly stop: () => Promise<void>;
 }
 
@@ -42,6 +45,7 @@ export async function startFaultLab(options: FaultLabOptions): Promise<FaultLab>
   const binary = await agentBinary(say);
   const lab = await startLab({ onProgress: say });
   let repository: RepositoryServer | undefined;
+  let packages: LabRepository | undefined;
   let product: Product | undefined;
   const stop = async (): Promise<void> => {
     try {
@@ -55,6 +59,7 @@ export async function startFaultLab(options: FaultLabOptions): Promise<FaultLab>
     const built = await buildRepository(`${lab.folder}/repository`);
     const served = await serveFolder(built.folder, lab.network.address);
     repository = served;
+    packages = built;
     product = await startProduct({ address: lab.network.address, origins: [served.url] });
     await product.api.upload(
       '/api/v1/feeds/debian-tracker/import?name=lab.json',
@@ -82,10 +87,15 @@ export async function startFaultLab(options: FaultLabOptions): Promise<FaultLab>
     await stop();
     throw error;
   }
+  const [servedAt, shelf] = [repository, packages];
   return {
     lab,
     product,
     binary,
+    repository: servedAt,
+    async renameRepository(host, name) {
+      await configureRepository(host, shelf, `${servedAt.url}/as-${name}`);
+    },
     host(name) {
       const found = lab.hosts().find((one) => one.name === name);
       if (found === undefined) throw new Error(`there is no host ${name}`);

@@ -197,4 +197,18 @@ rm -f ${folder}/libdiverts.so`,
         },
 );
 
-export const labPackages: readonly LabPackage[] = [good, unfixed, fails, deadService, hangs, diverts];
+const reboots = define(
+  'fixpoint-lab-reboots',
+  `${folder}/libreboots.so`,
+  'asks for a reboot when it is installed, as a kernel does, and is written down as Debian does it',
+  (version) => ({
+    scripts: {
+      postinst: `[ "$1" = configure ] || exit 0
+echo '*** System restart required ***' > /run/reboot-required
+echo fixpoint-lab-reboots >> /run/reboot-required.pkgs
+echo "configured ${version}" >> /var/log/fixpoint-lab-reboots.log`,
+    },
+  }),
+);
+
+export const labPackages: readonly LabPackage[] = [good, unfixed, fails, deadService, hangs, diverts, reboots];

@@ -65,7 +65,7 @@ export async function install(task: InstallTask, executor: Executor, context: Ta
             ...detail,
             versions: after.versions,
             downloaded_bytes: executor.downloadedBytes(),
-            ...(resumed || result?.kind === 'lost' ? { resumed: true } : {}),
+            ...(resumed || (result !== null && wasInterrupted(result)) ? { resumed: true } : {}),
           },
         },
       });
@@ -73,7 +73,7 @@ export async function install(task: InstallTask, executor: Executor, context: Ta
       return;
     }
     const detail = { ...detailOf(result, dp), versions: after.versions };
-    if (result?.kind === 'lost' && attempt < attemptsMaximum) {
+    if (result !== null && wasInterrupted(result) && attempt < attemptsMaximum) {
       resumed = true;
       task.note('install', 'begin', { data: { attempt: attempt + 1, boot_id: readBootId() } });
       context.stopAt.pass('install');
@@ -83,6 +83,13 @@ export async function install(task: InstallTask, executor: Executor, context: Ta
     const state = `Now ${after.wrong.slice(0, 5).join('; ')}.`;
     throw new TaskFailed(judged.failure, `${judged.message} ${state}`, detail);
   }
+}
+
+/** Somebody, or a machine out of memory, ended it or what it had started by a signal: nothing speaks against another attempt. */
+function wasInterrupted(result: DetachedResult): boolean {
+  if (result.kind !== 'exited') return result.kind === 'lost';
+  // A shell tells of a signal by 128 and its number.
+  return result.exitCode > 128 || /Sub-process \S+ received signal \d+/u.test(result.output);
 }
 
 function judgeInstall(
