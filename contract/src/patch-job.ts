@@ -1,5 +1,6 @@
 import { Type, type Static } from 'typebox';
 import { deploymentActions, type DeploymentAction } from '@fixpoint/core/deployment/actions.ts';
+import { stuckCodes } from '@fixpoint/core/deployment/stuck.ts';
 import { deploymentStates } from '@fixpoint/core/deployment/states.ts';
 import { mitigationActions } from '@fixpoint/core/mitigation/mitigation.ts';
 import { exclusionReasons } from '@fixpoint/core/plan/plan.ts';
@@ -217,6 +218,8 @@ export type ExcludedAsset = Static<typeof ExcludedAsset>;
 export const StartRequest = Type.Object(
   {
     plan_digest: Type.Optional(Type.String({ maxLength: 64 })),
+    /** Exactly this plan, whose assets were asked, is deployed: refused when it is not ready, too old, or no longer fits. */
+    plan_id: Type.Optional(Type.String({ format: 'uuid' })),
     reason: Type.Optional(Type.String({ maxLength: 500 })),
   },
   closed,
@@ -232,6 +235,13 @@ export const TaskView = Type.Object(
     /** `{ code, message, what_to_do }` of a failure, a skip, a wait. */
     reason: orNull(
       Type.Object({ code: Type.String(), message: Type.String(), what_to_do: Type.String() }, closed),
+    ),
+    /** It should have gone on by now; what is wrong as far as can be told, and what to do. */
+    stuck: Type.Optional(
+      Type.Object(
+        { code: oneOf(stuckCodes), since: time, message: Type.String(), what_to_do: Type.String() },
+        closed,
+      ),
     ),
     packages: Type.Array(OrderedPackage),
     mitigations: Type.Optional(Type.Array(PlannedMitigation)),
@@ -278,6 +288,8 @@ export const Deployment = Type.Object(
     state: oneOf(deploymentStates),
     pause_reasons: Type.Array(Type.String()),
     plan_digest: Type.String(),
+    /** The plan whose assets were asked; null when it was started without. */
+    plan_id: orNull(Type.String({ format: 'uuid' })),
     created_by: Type.String(),
     created_at: time,
     started_at: orNull(time),
