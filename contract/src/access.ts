@@ -28,6 +28,8 @@ export const permissions = [
   'risk.accept',
   /** Rules for criticality and for when findings are due. */
   'rule.write',
+  /** Distribution points near the hosts. */
+  'distribution.write',
 ] as const;
 export type Permission = (typeof permissions)[number];
 

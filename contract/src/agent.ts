@@ -161,6 +161,18 @@ export const TaskEvent = Type.Object(
           ),
           downloaded_bytes: Type.Optional(Type.Integer({ minimum: 0 })),
           resumed: Type.Optional(Type.Boolean()),
+          /** A distribution point that did not do; `point` null: the server's own. What came through it was not installed. */
+          distribution: Type.Optional(
+            Type.Object(
+              {
+                point: Type.Union([Type.String({ maxLength: 100 }), Type.Null()]),
+                problem: oneOf(['hash_mismatch', 'signature_invalid', 'not_reached'] as const),
+                /** Addresses of the files, where the package manager names them. */
+                files: Type.Array(Type.String({ maxLength: 1_000 }), { maxItems: 20 }),
+              },
+              closed,
+            ),
+          ),
           /** Until when the host waits for its window. */
           waits_until: Type.Optional(time),
           /** What was kept to be put back, and what could not be. */
@@ -228,6 +240,8 @@ export const TaskEvent = Type.Object(
                 boot_id_before: Type.String({ maxLength: 64 }),
                 boot_id_after: Type.Optional(Type.String({ maxLength: 64 })),
                 deferrals: Type.Integer({ minimum: 0 }),
+                /** The permission is not used, or not any more; the host waits for another one. */
+                given_back: Type.Optional(Type.Literal(true)),
                 seconds: Type.Optional(Type.Number({ minimum: 0 })),
               },
               closed,

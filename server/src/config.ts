@@ -1,10 +1,13 @@
 import { Type, type Static } from 'typebox';
 import { Compile } from 'typebox/compile';
 import { defaultDataFolder } from './database/cluster.ts';
+import { readByteSize } from './distribution/bucket.ts';
 
 const text = Type.String({ minLength: 1 });
 const digits = Type.String({ pattern: '^[0-9]{1,9}$' });
 const decimal = Type.String({ pattern: '^[0-9]{1,6}(\\.[0-9]{1,3})?$' });
+
+const byteSize = Type.String({ pattern: '^[0-9]{1,12} ?([kKmMgGtT](i?B)?)?$' });
 
 /** Every variable of the environment that the server reads. A FIXPOINT_ name that is not here is refused, as a typing error. */
 const Environment = Type.Object(
@@ -29,6 +32,11 @@ const Environment = Type.Object(
      * `http://NAME/path/=file:///folder`, or `apt` for those of this machine's own apt sources.
      */
     FIXPOINT_REPOSITORIES: Type.Optional(text),
+    /** The distribution point keeps so much on disk: `20G`. */
+    FIXPOINT_DISTRIBUTION_LIMIT: Type.Optional(byteSize),
+    /** It fetches no faster than this, in all, and one client gets no more, per second: `10M`. Without: no limit. */
+    FIXPOINT_DISTRIBUTION_BANDWIDTH: Type.Optional(byteSize),
+    FIXPOINT_DISTRIBUTION_CLIENT_BANDWIDTH: Type.Optional(byteSize),
     /**
      * Whether feeds are downloaded: `on`, all of them, but for those that are switched off; `enabled` (default), those that
      * an administrator has enabled, and any when somebody asks for it; `off`, none, whoever asks.
@@ -57,6 +65,9 @@ const forms: Readonly<Record<string, string>> = {
   FIXPOINT_ACTIVE_CHECK_IN_SECONDS: 'is a number of seconds: 1, or 0.5',
   FIXPOINT_SIGN_INS_PER_MINUTE: 'is a whole number',
   FIXPOINT_ENROLMENTS_PER_MINUTE: 'is a whole number',
+  FIXPOINT_DISTRIBUTION_LIMIT: 'is a number of bytes: 20G, or 500M',
+  FIXPOINT_DISTRIBUTION_BANDWIDTH: 'is a number of bytes a second: 10M, or 500k',
+  FIXPOINT_DISTRIBUTION_CLIENT_BANDWIDTH: 'is a number of bytes a second: 10M, or 500k',
   DATABASE_URL: 'begins with postgres:// or postgresql://',
 };
 
@@ -78,6 +89,10 @@ export interface Config {
   readonly trustedProxies: readonly string[];
   /** As distribution/repositories.ts reads it. */
   readonly repositories: string;
+  readonly distributionLimitBytes: number;
+  /** Null: no limit. */
+  readonly distributionBytesPerSecond: number | null;
+  readonly distributionClientBytesPerSecond: number | null;
   readonly feedSync: 'on' | 'enabled' | 'off';
   /** HTTPS_PROXY and its like, as they were set. */
   readonly proxy: Readonly<Record<string, string>>;
@@ -134,6 +149,15 @@ export function readConfig(
       problems.push({ variable: name, message: 'is at least 0.2 and at most 86400 seconds' });
     }
   }
+  const limitBytes = readByteSize(values.FIXPOINT_DISTRIBUTION_LIMIT ?? '20G') ?? 0;
+  const bandwidth = readByteSize(values.FIXPOINT_DISTRIBUTION_BANDWIDTH ?? '');
+  const clientBandwidth = readByteSize(values.FIXPOINT_DISTRIBUTION_CLIENT_BANDWIDTH ?? '');
+  for (const [variable, rate] of [
+    ['FIXPOINT_DISTRIBUTION_BANDWIDTH', bandwidth],
+    ['FIXPOINT_DISTRIBUTION_CLIENT_BANDWIDTH', clientBandwidth],
+  ] as const) {
+    if (rate !== null && rate < 1024) problems.push({ variable, message: 'is at least 1k a second' });
+  }
   if (problems.length > 0) return { ok: false, problems };
   return {
     ok: true,
@@ -149,6 +173,9 @@ export function readConfig(
       enrolmentsPerMinute: Number(values.FIXPOINT_ENROLMENTS_PER_MINUTE ?? 120),
       trustedProxies: values.FIXPOINT_TRUSTED_PROXIES?.split(',').map((proxy) => proxy.trim()) ?? [],
       repositories: values.FIXPOINT_REPOSITORIES ?? 'apt',
+      distributionLimitBytes: limitBytes,
+      distributionBytesPerSecond: bandwidth,
+      distributionClientBytesPerSecond: clientBandwidth,
       feedSync: values.FIXPOINT_FEED_SYNC ?? 'enabled',
       proxy: Object.fromEntries(Object.entries(set).filter(([name]) => /^(https?|no)_proxy$/i.test(name))),
       logLevel: values.FIXPOINT_LOG_LEVEL ?? 'info',

@@ -247,10 +247,11 @@ create table distribution_point (
   created_at timestamp with time zone not null,
   last_seen_at timestamp with time zone,
   status jsonb,
+  suspects jsonb default '[]'::jsonb not null,
   removed_at timestamp with time zone,
-  constraint distribution_point_pkey PRIMARY KEY (id),
-  constraint distribution_point_name_key UNIQUE (name)
+  constraint distribution_point_pkey PRIMARY KEY (id)
 );
+CREATE UNIQUE INDEX distribution_point_name ON public.distribution_point USING btree (name) WHERE (removed_at IS NULL);
 
 create table exposure_history (
   id bigint generated always as identity not null,

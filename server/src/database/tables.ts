@@ -551,6 +551,7 @@ export interface DistributionPointTable {
   created_at: Time;
   last_seen_at: MaybeTime;
   status: MaybeJson;
+  suspects: ColumnType<unknown, string | undefined, string>;
   removed_at: MaybeTime;
 }
 

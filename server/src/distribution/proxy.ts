@@ -3,29 +3,42 @@ import { open, realpath } from 'node:fs/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { join, sep } from 'node:path';
 import type { Duplex } from 'node:stream';
-import type { ServerContext } from '../app.ts';
-import { agentFromBasic } from '../auth/guard.ts';
+import type { Logger } from 'pino';
 import type { Distribution, Found } from './distribution.ts';
 import type { Download } from './download.ts';
+import { answerTo, isUnchanged } from './range.ts';
 import { findFile, type RepositoryFile } from './repositories.ts';
-import { refuseRequest, serveFile, writePiece } from './respond.ts';
+import { beginAnswer, conditionsOf, refuseRequest, serveFile, writePiece } from './respond.ts';
 
 /** Whether a request is one to a proxy: its target is a whole address (RFC 9112, absolute-form). */
 export function isProxyRequest(request: IncomingMessage): boolean {
   return /^[a-z][a-z0-9+.-]*:\/\//iu.test(request.url ?? '');
 }
 
+/** Who fetches: an asset, or a point near the hosts. */
+export interface Client {
+  readonly id: string;
+  /** Whether the limit for one client counts for it. */
+  readonly limited: boolean;
+}
+
+export interface ProxyParts {
+  readonly log: Logger;
+  readonly distribution: () => Promise<Distribution>;
+  /** By the value of Proxy-Authorization; null: unknown. */
+  readonly authenticate: (credentials: string | undefined) => Promise<Client | null>;
+}
+
 /**
- * The server as HTTP proxy of the package managers of enrolled assets. Only GET and HEAD, only configured repositories, only
- * for who shows a session of an asset.
+ * A distribution point as HTTP proxy of the package managers of enrolled assets. Only GET and HEAD, only configured
+ * repositories, only for who shows credentials.
  */
 export function proxyHandler(
-  context: ServerContext,
-  distributionPoint: () => Promise<Distribution>,
+  parts: ProxyParts,
 ): (request: IncomingMessage, response: ServerResponse) => void {
   return (request, response) => {
-    handleRequest(context, distributionPoint, request, response).catch((error: unknown) => {
-      context.log.error({ err: error, url: request.url?.slice(0, 500) }, 'the distribution point failed');
+    handleRequest(parts, request, response).catch((error: unknown) => {
+      parts.log.error({ err: error, url: request.url?.slice(0, 500) }, 'the distribution point failed');
       if (response.headersSent) response.destroy();
       else
         refuseRequest(
@@ -33,26 +46,25 @@ export function proxyHandler(
           500,
           'internal_error',
           'The distribution point failed',
-          'See the log of the server.',
+          'See the log of the distribution point.',
         );
     });
   };
 }
 
 async function handleRequest(
-  context: ServerContext,
-  openDistribution: () => Promise<Distribution>,
+  parts: ProxyParts,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
-  const agent = await agentFromBasic(context, request.headers['proxy-authorization']);
-  if (agent === null) {
+  const client = await parts.authenticate(request.headers['proxy-authorization']);
+  if (client === null) {
     refuseRequest(
       response,
       407,
       'unauthenticated',
       'Only enrolled assets may fetch through Fixpoint',
-      'Send the id of the asset and its session as Basic credentials in Proxy-Authorization.',
+      'Send the id of the asset and its session, or a ticket, as Basic credentials in Proxy-Authorization.',
       { 'proxy-authenticate': 'Basic realm="fixpoint"' },
     );
     return;
@@ -70,9 +82,9 @@ async function handleRequest(
     );
     return;
   }
-  const distribution = await openDistribution();
+  const distribution = await parts.distribution();
   distribution.counted({ requests: 1 });
-  const file = findFile(distribution.repositories, request.url ?? '');
+  const file = findFile(distribution.repositories(), request.url ?? '');
   if (file === null) {
     refuseRequest(
       response,
@@ -83,37 +95,50 @@ async function handleRequest(
     );
     return;
   }
-  if (file.repository.folder !== null)
-    return serveLocal(distribution, file, file.repository.folder, request, response);
-  await answer(distribution, await distribution.find(file), file, request, response);
+  const throttle = client.limited ? distribution.throttleOf(client.id) : null;
+  const exchange: Exchange = {
+    distribution,
+    file,
+    request,
+    response,
+    pass: async (bytes) => await throttle?.pass(bytes),
+  };
+  if (file.repository.folder !== null) return await serveLocal(exchange, file.repository.folder);
+  await answer(exchange, await distribution.find(file));
 }
 
-async function answer(
-  distribution: Distribution,
-  found: Found,
-  file: RepositoryFile,
-  request: IncomingMessage,
-  response: ServerResponse,
-): Promise<void> {
+/** One request for one file. */
+interface Exchange {
+  readonly distribution: Distribution;
+  readonly file: RepositoryFile;
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  /** Asked before each piece goes out. */
+  readonly pass: (bytes: number) => Promise<void>;
+}
+
+async function answer(exchange: Exchange, found: Found): Promise<void> {
+  const { distribution, file, request, response } = exchange;
   if (found.kind === 'cached') {
     const opened = await distribution.cache.open(found.file.sha256, found.file.bytes);
     // removed since it was looked up: once more from the beginning
-    if (opened === null) return answer(distribution, await distribution.find(file), file, request, response);
+    if (opened === null) return await answer(exchange, await distribution.find(file));
     try {
       const { etag: stored, lastModified, sha256, bytes } = found.file;
-      const served = await serveFile(request, response, opened.handle, {
-        bytes,
-        etag: stored ?? `"${sha256}"`,
-        lastModified,
-        stale: found.stale,
-      });
+      const served = await serveFile(
+        request,
+        response,
+        opened.handle,
+        { bytes, etag: stored ?? `"${sha256}"`, lastModified, stale: found.stale },
+        exchange.pass,
+      );
       distribution.counted({ servedBytes: served, fromCache: 1 });
     } finally {
-      await opened.handle.close();
+      await opened.close();
     }
     return;
   }
-  if (found.kind === 'arriving') return passOn(distribution, found.download, file, request, response);
+  if (found.kind === 'arriving') return await passOn(exchange, found.download);
   if (found.kind === 'not_found') {
     refuseRequest(response, 404, 'not_found', 'Not Found', 'The repository does not have this file.');
     return;
@@ -124,35 +149,35 @@ async function answer(
     gateway,
     `repository_${found.failure}`,
     `Repository: ${found.message}`,
-    'Check the repository and the way to it from the server.',
+    'Check the repository and the way to it from the distribution point.',
   );
 }
 
-/** Passes on a file while it arrives. Who asks for a part of it gets it when all of it is here. */
-async function passOn(
-  distribution: Distribution,
-  download: Download,
-  file: RepositoryFile,
-  request: IncomingMessage,
-  response: ServerResponse,
-): Promise<void> {
-  const conditional =
-    request.headers.range !== undefined ||
-    request.headers['if-modified-since'] !== undefined ||
-    request.headers['if-none-match'] !== undefined;
-  const reader = conditional || request.method === 'HEAD' ? null : download.attach();
+/** Passes on a file, or the part of it that is asked for, while it arrives. */
+async function passOn(exchange: Exchange, download: Download): Promise<void> {
+  const { distribution, file, request, response, pass } = exchange;
+  const { bytes, etag, lastModified } = download;
+  const known = { etag, lastModified };
+  const asksForPart = request.headers.range !== undefined;
+  const isNothingNew = isUnchanged(conditionsOf(request), known);
+  // what part a range means is known only with the size
+  const waits = bytes === null && asksForPart;
+  if (!waits && (request.method === 'HEAD' || isNothingNew) && bytes !== null) {
+    beginAnswer(request, response, { bytes, ...known, stale: null });
+    return;
+  }
+  const reader = waits || request.method === 'HEAD' || isNothingNew ? null : attached(exchange, download);
   if (reader === null) {
-    const { etag, lastModified } = download;
-    const { sha256, bytes } = await download.done.catch(() => ({ sha256: null, bytes: 0 }));
+    const done = await download.done.catch(() => null);
     const found: Found =
-      sha256 === null
+      done === null
         ? { kind: 'failed', failure: 'incomplete', message: 'the file did not arrive completely' }
-        : { kind: 'cached', file: { url: file.url.href, sha256, bytes, etag, lastModified }, stale: null };
-    return answer(distribution, found, file, request, response);
+        : { kind: 'cached', file: { url: file.url.href, ...done, etag, lastModified }, stale: null };
+    return await answer(exchange, found);
   }
   let sent = 0;
   try {
-    let piece = await reader.next().catch((error: unknown) => {
+    let piece = await reader.pieces.next().catch((error: unknown) => {
       const message = error instanceof Error ? error.message : String(error);
       refuseRequest(
         response,
@@ -164,17 +189,20 @@ async function passOn(
       return undefined;
     });
     if (piece === undefined) return;
-    response.writeHead(200, {
-      'content-type': 'application/octet-stream',
-      'accept-ranges': 'bytes',
-      ...(download.bytes === null ? {} : { 'content-length': String(download.bytes) }),
-      ...(download.etag === null ? {} : { etag: download.etag }),
-      ...(download.lastModified === null ? {} : { 'last-modified': download.lastModified }),
-    });
-    while (piece !== null) {
-      sent += piece.length;
-      if (!(await writePiece(response, piece))) return;
-      piece = await reader.next();
+    if (bytes === null) {
+      response.writeHead(200, {
+        'content-type': 'application/octet-stream',
+        'accept-ranges': 'bytes',
+        ...(etag === null ? {} : { etag }),
+        ...(lastModified === null ? {} : { 'last-modified': lastModified }),
+      });
+    } else if (beginAnswer(request, response, { bytes, ...known, stale: null }) === null) return;
+    while (piece !== null && sent < reader.bytes) {
+      const part: Buffer = piece.subarray(0, Math.min(piece.length, reader.bytes - sent));
+      await pass(part.length);
+      sent += part.length;
+      if (!(await writePiece(response, part))) return;
+      piece = sent < reader.bytes ? await reader.pieces.next() : null;
     }
     response.end();
   } catch {
@@ -182,18 +210,26 @@ async function passOn(
     response.destroy();
   } finally {
     distribution.counted({ servedBytes: sent });
-    await reader.release();
+    await reader.pieces.release();
   }
 }
 
+/** A reader of what this request asks for, with how many bytes that is; null when the cache is to be asked. */
+function attached({ request }: Exchange, download: Download) {
+  const { bytes, etag, lastModified } = download;
+  if (bytes === null) {
+    const pieces = download.attach(0);
+    return pieces === null ? null : { pieces, bytes: Number.POSITIVE_INFINITY };
+  }
+  const asked = answerTo(conditionsOf(request), { etag, lastModified }, bytes);
+  const [start, end] = asked.kind === 'part' ? [asked.start, asked.end] : [0, bytes];
+  const pieces = download.attach(start);
+  return pieces === null ? null : { pieces, bytes: end - start };
+}
+
 /** A repository that is a folder of this machine: served as it is, without the cache. */
-async function serveLocal(
-  distribution: Distribution,
-  file: RepositoryFile,
-  folder: string,
-  request: IncomingMessage,
-  response: ServerResponse,
-): Promise<void> {
+async function serveLocal(exchange: Exchange, folder: string): Promise<void> {
+  const { distribution, file, request, response, pass } = exchange;
   const handle = await openInside(folder, file.path);
   if (handle === null) {
     refuseRequest(response, 404, 'not_found', 'Not Found', 'The repository does not have this file.');
@@ -201,13 +237,9 @@ async function serveLocal(
   }
   try {
     const { size, mtime, mtimeMs } = await handle.stat();
-    const served = await serveFile(request, response, handle, {
-      bytes: size,
-      etag: `"${mtimeMs.toString(36)}-${size.toString(36)}"`,
-      lastModified: mtime.toUTCString(),
-      stale: null,
-    });
-    distribution.counted({ servedBytes: served });
+    const etag = `"${mtimeMs.toString(36)}-${size.toString(36)}"`;
+    const about = { bytes: size, etag, lastModified: mtime.toUTCString(), stale: null };
+    distribution.counted({ servedBytes: await serveFile(request, response, handle, about, pass) });
   } finally {
     await handle.close();
   }

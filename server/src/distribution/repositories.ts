@@ -19,14 +19,23 @@ export type RepositoryList =
 
 /**
  * Reads a list of repositories, separated by blanks or commas: `http://HOST/path/`, `http://NAME/path/=file:///folder` for a folder of
- * this machine under an address of its own, and `apt` for the repositories of this machine's own apt sources.
+ * this machine under an address of its own, `apt` for the repositories of this machine's own apt sources, and `rpm` for those of
+ * its dnf, yum and zypper.
  */
-export function readRepositories(text: string, aptFolder = '/etc/apt'): RepositoryList {
+export function readRepositories(
+  text: string,
+  aptFolder = '/etc/apt',
+  rpmFolders: readonly string[] = ['/etc/yum.repos.d', '/etc/zypp/repos.d'],
+): RepositoryList {
   const repositories = new Map<string, Repository>();
   const problems: string[] = [];
   for (const entry of text.split(/[\s,]+/u).filter((word) => word !== '')) {
     if (entry === 'apt') {
       for (const one of aptRepositories(aptFolder)) repositories.set(one.prefix, one);
+      continue;
+    }
+    if (entry === 'rpm') {
+      for (const one of rpmFolders.flatMap(rpmRepositories)) repositories.set(one.prefix, one);
       continue;
     }
     const equals = entry.indexOf('=');
@@ -78,10 +87,35 @@ export function aptRepositories(aptFolder: string): Repository[] {
   return [...prefixes].map((prefix) => ({ prefix, folder: null }));
 }
 
-function filesOf(folder: string, as: string): string[] {
+/**
+ * The http repositories in `.repo` files (dnf.conf(5), `baseurl`). Up to the first variable, since `$releasever` is another on each
+ * host. What stands in a mirror list is not known here: name those mirrors one by one.
+ */
+export function rpmRepositories(folder: string): Repository[] {
+  const prefixes = new Set<string>();
+  for (const file of filesOf(folder, '', ['.repo'])) {
+    let within = false;
+    for (const line of textOf(join(folder, file)).split('\n')) {
+      const [, given] = /^\s*baseurl\s*=\s*(.*)$/iu.exec(line) ?? [];
+      // further addresses stand below it, moved in
+      within = given !== undefined || (within && /^\s+\S/u.test(line));
+      if (!within) continue;
+      for (const word of (given ?? line).split(/[\s,]+/u)) {
+        const constant = word.split('$', 1)[0] ?? '';
+        const folderOfIt = constant === word ? word : constant.slice(0, constant.lastIndexOf('/') + 1);
+        // not a whole host: `http://$mirror/`
+        const prefix = /^http:\/\/[^/]+\//u.test(folderOfIt) ? prefixOf(folderOfIt) : null;
+        if (prefix !== null) prefixes.add(prefix);
+      }
+    }
+  }
+  return [...prefixes].map((prefix) => ({ prefix, folder: null }));
+}
+
+function filesOf(folder: string, as: string, endings: readonly string[] = ['.list', '.sources']): string[] {
   try {
     return readdirSync(folder)
-      .filter((name) => name.endsWith('.list') || name.endsWith('.sources'))
+      .filter((name) => endings.some((ending) => name.endsWith(ending)))
       .sort()
       .map((name) => join(as, name));
   } catch {
@@ -103,9 +137,9 @@ export interface RepositoryFile {
   readonly url: URL;
   /** Below the repository, decoded: `pool/main/o/openssl/openssl_3.0.22.deb`. */
   readonly path: string;
-  /** True for what never changes under its name: packages in the pool, and indexes named by their hash. */
+  /** True for what never changes under its name: packages, and indexes named by their hash. */
   readonly immutable: boolean;
-  /** SHA-256 (hex) that the name promises, for `by-hash` files. */
+  /** SHA-256 (hex) that the name promises: `by-hash` files of apt, `repodata/HASH-primary.xml.gz` of RPM repositories. */
   readonly sha256: string | null;
 }
 
@@ -121,8 +155,15 @@ export function findFile(repositories: readonly Repository[], address: string): 
   // URL has resolved plain dots already; what is left of them was hidden in an encoding
   if (path === null || path.split('/').some((part) => part === '..' || part === '.') || path.includes('\0'))
     return null;
-  const sha256 = /(?:^|\/)by-hash\/SHA256\/([0-9a-f]{64})$/u.exec(path)?.[1] ?? null;
-  const immutable = /(?:^|\/)pool\/.*\.(?:deb|udeb|ddeb)$/u.test(path) || path.includes('/by-hash/');
+  const sha256 =
+    /(?:^|\/)by-hash\/SHA256\/([0-9a-f]{64})$/u.exec(path)?.[1] ??
+    /(?:^|\/)repodata\/([0-9a-f]{64})-[^/]+$/u.exec(path)?.[1] ??
+    null;
+  const immutable =
+    /(?:^|\/)pool\/.*\.(?:deb|udeb|ddeb)$/u.test(path) ||
+    /\.d?rpm$/u.test(path) ||
+    path.includes('/by-hash/') ||
+    sha256 !== null;
   return { repository, url, path, immutable, sha256 };
 }
 

@@ -1,5 +1,6 @@
 import type { FileHandle } from 'node:fs/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { answerTo, type Answering, type Conditions } from './range.ts';
 
 /** A text answer. Package managers show the reason line and nothing else, so it says what matters. */
 export function refuseRequest(
@@ -36,15 +37,64 @@ export async function writePiece(response: ServerResponse, piece: Buffer): Promi
   return !response.destroyed;
 }
 
-interface Served {
+export interface Served {
   readonly bytes: number;
-  readonly etag: string;
+  readonly etag: string | null;
   readonly lastModified: string | null;
   /** Why what is served may be out of date. */
   readonly stale: string | null;
 }
 
+export function conditionsOf(request: IncomingMessage): Conditions {
+  const { headers } = request;
+  const ifRange = headers['if-range'];
+  return {
+    method: request.method ?? 'GET',
+    range: headers.range,
+    ifRange: ifRange === undefined ? undefined : String(ifRange),
+    ifNoneMatch: headers['if-none-match'],
+    ifModifiedSince: headers['if-modified-since'],
+  };
+}
+
 const pieceBytes = 256 * 1024;
+
+/** Writes status and headers; the bytes of the body that are to follow, as [start, end), or null when there is none. */
+export function beginAnswer(
+  request: IncomingMessage,
+  response: ServerResponse,
+  file: Served,
+): readonly [number, number] | null {
+  const answering: Answering = answerTo(conditionsOf(request), file, file.bytes);
+  const headers: Record<string, string> = {
+    'accept-ranges': 'bytes',
+    'content-type': 'application/octet-stream',
+    ...(file.etag === null ? {} : { etag: file.etag }),
+    ...(file.lastModified === null ? {} : { 'last-modified': file.lastModified }),
+    ...(file.stale === null ? {} : { warning: '111 fixpoint "Revalidation Failed"' }),
+  };
+  if (answering.kind === 'not_modified') {
+    response.writeHead(304, headers).end();
+    return null;
+  }
+  if (answering.kind === 'unsatisfiable') {
+    response
+      .writeHead(416, { ...headers, 'content-range': `bytes */${String(file.bytes)}`, 'content-length': '0' })
+      .end();
+    return null;
+  }
+  const [start, end] = answering.kind === 'part' ? [answering.start, answering.end] : [0, file.bytes];
+  headers['content-length'] = String(end - start);
+  if (answering.kind === 'part') {
+    headers['content-range'] = `bytes ${String(start)}-${String(end - 1)}/${String(file.bytes)}`;
+  }
+  response.writeHead(answering.kind === 'part' ? 206 : 200, headers);
+  if (request.method === 'HEAD') {
+    response.end();
+    return null;
+  }
+  return [start, end];
+}
 
 /** Serves an open file with what HTTP asks of it: 304, one range, HEAD. Answers the bytes of the body that went out. */
 export async function serveFile(
@@ -52,68 +102,20 @@ export async function serveFile(
   response: ServerResponse,
   handle: FileHandle,
   file: Served,
+  pass: (bytes: number) => Promise<void>,
 ): Promise<number> {
-  const headers: Record<string, string> = {
-    etag: file.etag,
-    'accept-ranges': 'bytes',
-    'content-type': 'application/octet-stream',
-    ...(file.lastModified === null ? {} : { 'last-modified': file.lastModified }),
-    ...(file.stale === null ? {} : { warning: '111 fixpoint "Revalidation Failed"' }),
-  };
-  if (isUnchanged(request, file)) {
-    response.writeHead(304, headers).end();
-    return 0;
-  }
-  const range = rangeOf(request, file);
-  if (range === 'unsatisfiable') {
-    response
-      .writeHead(416, { ...headers, 'content-range': `bytes */${String(file.bytes)}`, 'content-length': '0' })
-      .end();
-    return 0;
-  }
-  const [start, end] = range ?? [0, file.bytes];
-  headers['content-length'] = String(end - start);
-  if (range !== null)
-    headers['content-range'] = `bytes ${String(start)}-${String(end - 1)}/${String(file.bytes)}`;
-  response.writeHead(range === null ? 200 : 206, headers);
-  if (request.method === 'HEAD') {
-    response.end();
-    return 0;
-  }
+  const wanted = beginAnswer(request, response, file);
+  if (wanted === null) return 0;
+  const [start, end] = wanted;
   let position = start;
   while (position < end) {
     const length = Math.min(pieceBytes, end - position);
     const { bytesRead, buffer } = await handle.read(Buffer.allocUnsafe(length), 0, length, position);
     if (bytesRead === 0) throw new Error('a file ended before its size');
+    await pass(bytesRead);
     position += bytesRead;
     if (!(await writePiece(response, buffer.subarray(0, bytesRead)))) return position - start;
   }
   response.end();
   return position - start;
-}
-
-function isUnchanged(request: IncomingMessage, file: Served): boolean {
-  const match = request.headers['if-none-match'];
-  if (match !== undefined) return match.split(',').some((one) => one.trim() === file.etag);
-  const since = request.headers['if-modified-since'];
-  if (since === undefined || file.lastModified === null) return false;
-  const [known, current] = [Date.parse(since), Date.parse(file.lastModified)];
-  // not merely "not newer": a repository that goes back in time has changed too
-  return !Number.isNaN(known) && known === current;
-}
-
-/** The one range asked for as [start, end), null for the whole file. */
-function rangeOf(request: IncomingMessage, file: Served): [number, number] | 'unsatisfiable' | null {
-  const { range } = request.headers;
-  const condition = request.headers['if-range'];
-  if (range === undefined) return null;
-  if (condition !== undefined && condition !== file.etag) {
-    const [known, current] = [Date.parse(String(condition)), Date.parse(file.lastModified ?? '')];
-    if (Number.isNaN(known) || known !== current) return null;
-  }
-  const [, first, last] = /^bytes=(\d{0,15})-(\d{0,15})$/u.exec(range) ?? [];
-  if (first === undefined || last === undefined || (first === '' && last === '')) return null;
-  const start = first === '' ? Math.max(0, file.bytes - Number(last)) : Number(first);
-  const end = first === '' || last === '' ? file.bytes : Math.min(file.bytes, Number(last) + 1);
-  return start >= file.bytes || start >= end ? 'unsatisfiable' : [start, end];
 }

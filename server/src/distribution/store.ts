@@ -1,13 +1,7 @@
-import { sql, type Kysely, type Selectable } from 'kysely';
-import type { Database, DistributionFileTable } from '../database/tables.ts';
-
-export interface StoredFile {
-  readonly url: string;
-  readonly sha256: string;
-  readonly bytes: number;
-  readonly etag: string | null;
-  readonly lastModified: string | null;
-}
+import { sql, type Insertable, type Kysely, type Selectable } from 'kysely';
+import type { Transact } from '../context.ts';
+import type { Database, DistributionFileTable, DistributionPointTable } from '../database/tables.ts';
+import type { FileIndex, StoredFile } from './file-index.ts';
 
 function fileOf(row: Selectable<DistributionFileTable> | undefined): StoredFile | null {
   if (row === undefined || row.sha256 === null) return null;
@@ -20,65 +14,165 @@ function fileOf(row: Selectable<DistributionFileTable> | undefined): StoredFile 
   };
 }
 
-export async function findStored(db: Kysely<Database>, url: string): Promise<StoredFile | null> {
-  return fileOf(
-    await db.selectFrom('distribution_file').selectAll().where('url', '=', url).executeTakeFirst(),
-  );
-}
-
-export async function saveStored(db: Kysely<Database>, file: StoredFile, at: Date): Promise<void> {
-  const values = {
-    sha256: file.sha256,
-    bytes: file.bytes,
-    etag: file.etag,
-    last_modified: file.lastModified,
-    fetched_at: at,
-    last_used_at: at,
+/** The index of the server's own point. */
+export function databaseIndex(db: Kysely<Database>): FileIndex {
+  return {
+    async find(url) {
+      return fileOf(
+        await db.selectFrom('distribution_file').selectAll().where('url', '=', url).executeTakeFirst(),
+      );
+    },
+    async save(file, at) {
+      const values = {
+        sha256: file.sha256,
+        bytes: file.bytes,
+        etag: file.etag,
+        last_modified: file.lastModified,
+        fetched_at: at,
+        last_used_at: at,
+      };
+      await db
+        .insertInto('distribution_file')
+        .values({ url: file.url, ...values })
+        .onConflict((conflict) => conflict.column('url').doUpdateSet(values))
+        .execute();
+    },
+    async touch(url, at, fetched) {
+      await db
+        .updateTable('distribution_file')
+        .set({ last_used_at: at, ...(fetched ? { fetched_at: at } : {}) })
+        .where('url', '=', url)
+        .execute();
+    },
+    async remove(url) {
+      await removeStored(db, url);
+    },
+    async totals() {
+      const { rows } = await sql<{ files: string; bytes: string }>`
+        select count(*) as files, coalesce(sum(bytes), 0) as bytes
+        from (select distinct on (sha256) bytes from distribution_file where sha256 is not null order by sha256) as one`.execute(
+        db,
+      );
+      return { files: Number(rows[0]?.files ?? 0), bytes: Number(rows[0]?.bytes ?? 0) };
+    },
+    async forgetOldest(maximumBytes, keep) {
+      return await db.transaction().execute(async (trx) => {
+        const { rows } = await sql<{ sha256: string }>`
+          with by_use as (
+            select sha256, sum(max(bytes)) over (order by max(last_used_at) desc, sha256) as kept
+            from distribution_file where sha256 is not null group by sha256
+          )
+          delete from distribution_file
+          where sha256 in (select sha256 from by_use where kept > ${maximumBytes} and sha256 <> all (${keep}::text[]))
+          returning sha256`.execute(trx);
+        return [...new Set(rows.map((row) => row.sha256))];
+      });
+    },
+    async containing(text) {
+      const rows = await db
+        .selectFrom('distribution_file')
+        .selectAll()
+        .where(sql<boolean>`position(${text} in url) > 0`)
+        .execute();
+      return rows.map(fileOf).filter((file) => file !== null);
+    },
+    async hashes() {
+      const rows = await db
+        .selectFrom('distribution_file')
+        .select('sha256')
+        .where('sha256', 'is not', null)
+        .distinct()
+        .execute();
+      return new Set(rows.map((row) => row.sha256).filter((sha256) => sha256 !== null));
+    },
   };
-  await db
-    .insertInto('distribution_file')
-    .values({ url: file.url, ...values })
-    .onConflict((conflict) => conflict.column('url').doUpdateSet(values))
-    .execute();
 }
 
-/** Notes that a file was used, and with `fetched` that the repository said it is still the one. */
-export async function touchStored(
-  db: Kysely<Database>,
-  url: string,
-  at: Date,
-  fetched: boolean,
-): Promise<void> {
-  await db
-    .updateTable('distribution_file')
-    .set({ last_used_at: at, ...(fetched ? { fetched_at: at } : {}) })
-    .where('url', '=', url)
-    .execute();
-}
-
+/** Drops a file from the index, so that it is fetched again; also in the transaction of who found it forged. */
 export async function removeStored(db: Kysely<Database>, url: string): Promise<void> {
   await db.deleteFrom('distribution_file').where('url', '=', url).execute();
 }
 
-export async function storedTotals(db: Kysely<Database>): Promise<{ files: number; bytes: number }> {
-  const { rows } = await sql<{ files: string; bytes: string }>`
-    select count(*) as files, coalesce(sum(bytes), 0) as bytes
-    from (select distinct on (sha256) bytes from distribution_file where sha256 is not null order by sha256) as one`.execute(
-    db,
-  );
-  return { files: Number(rows[0]?.files ?? 0), bytes: Number(rows[0]?.bytes ?? 0) };
+// points ---------------------------------------------------------------------------------------------------------------
+
+export type PointRow = Selectable<DistributionPointTable>;
+
+export async function insertPoint(
+  trx: Transact,
+  point: Insertable<DistributionPointTable>,
+): Promise<PointRow> {
+  return trx.insertInto('distribution_point').values(point).returningAll().executeTakeFirstOrThrow();
 }
 
-/** Forgets what was used longest ago until no more than `maximumBytes` are left; answers the hashes nobody names any more. */
-export async function forgetOldest(db: Kysely<Database>, maximumBytes: number): Promise<string[]> {
-  return db.transaction().execute(async (trx) => {
-    const { rows } = await sql<{ sha256: string }>`
-      with by_use as (
-        select sha256, sum(max(bytes)) over (order by max(last_used_at) desc, sha256) as kept
-        from distribution_file where sha256 is not null group by sha256
-      )
-      delete from distribution_file where sha256 in (select sha256 from by_use where kept > ${maximumBytes})
-      returning sha256`.execute(trx);
-    return [...new Set(rows.map((row) => row.sha256))];
-  });
+/** Those that are not removed. */
+export async function allPoints(db: Kysely<Database>): Promise<PointRow[]> {
+  return db
+    .selectFrom('distribution_point')
+    .selectAll()
+    .where('removed_at', 'is', null)
+    .orderBy('name')
+    .execute();
+}
+
+export async function lockPoint(trx: Transact, id: string): Promise<PointRow | undefined> {
+  return trx
+    .selectFrom('distribution_point')
+    .selectAll()
+    .where('id', '=', id)
+    .where('removed_at', 'is', null)
+    .forUpdate()
+    .executeTakeFirst();
+}
+
+export async function pointByName(trx: Transact, name: string): Promise<PointRow | undefined> {
+  return trx
+    .selectFrom('distribution_point')
+    .selectAll()
+    .where('name', '=', name)
+    .where('removed_at', 'is', null)
+    .executeTakeFirst();
+}
+
+export async function pointBySecret(db: Kysely<Database>, digest: string): Promise<PointRow | undefined> {
+  return db
+    .selectFrom('distribution_point')
+    .selectAll()
+    .where('secret_digest', '=', digest)
+    .where('removed_at', 'is', null)
+    .executeTakeFirst();
+}
+
+export async function updatePoint(
+  trx: Transact,
+  id: string,
+  change: {
+    readonly url?: string;
+    readonly ranges?: readonly string[];
+    readonly removedAt?: Date;
+    readonly seenAt?: Date;
+    readonly status?: unknown;
+    readonly suspects?: unknown;
+  },
+): Promise<PointRow> {
+  return trx
+    .updateTable('distribution_point')
+    .set({
+      ...(change.url === undefined ? {} : { url: change.url }),
+      ...(change.ranges === undefined ? {} : { ranges: JSON.stringify(change.ranges) }),
+      ...(change.removedAt === undefined ? {} : { removed_at: change.removedAt }),
+      ...(change.seenAt === undefined ? {} : { last_seen_at: change.seenAt }),
+      ...(change.status === undefined ? {} : { status: JSON.stringify(change.status) }),
+      ...(change.suspects === undefined ? {} : { suspects: JSON.stringify(change.suspects) }),
+    })
+    .where('id', '=', id)
+    .returningAll()
+    .executeTakeFirstOrThrow();
+}
+
+/** The addresses that an asset reports. */
+export async function addressesOf(db: Kysely<Database>, assetId: number): Promise<string[]> {
+  const { rows } = await sql<{ address: string }>`
+    select jsonb_array_elements_text(host->'addresses') as address from asset
+    where id = ${assetId} and jsonb_typeof(host->'addresses') = 'array'`.execute(db);
+  return rows.map((row) => row.address);
 }

@@ -813,7 +813,7 @@ create index distribution_file_sha256 on distribution_file (sha256);
 -- distribution points near the hosts, each with hosts of its own by their addresses
 create table distribution_point (
   id uuid primary key,
-  name text not null unique,
+  name text not null,
   -- of the secret that it shows to the server
   secret_digest text not null,
   url text not null,
@@ -824,8 +824,11 @@ create table distribution_point (
   last_seen_at timestamptz,
   -- what it last told of itself
   status jsonb,
+  -- [{ url, asked_at }]: files that a host took for forged, until the point has looked again
+  suspects jsonb not null default '[]',
   removed_at timestamptz
 );
+create unique index distribution_point_name on distribution_point (name) where removed_at is null;
 
 -- feed sync -------------------------------------------------------------------------------------------------------
 -- what an administrator has set; a feed without a row is as the configuration says
