@@ -1,5 +1,17 @@
 import { createHash } from 'node:crypto';
-import { closeSync, openSync, readSync } from 'node:fs';
+import {
+  chmodSync,
+  closeSync,
+  constants,
+  copyFileSync,
+  fsyncSync,
+  openSync,
+  readSync,
+  renameSync,
+  rmSync,
+} from 'node:fs';
+import { dirname } from 'node:path';
+import { syncFolder } from './state-dir.ts';
 
 /** SHA-256 (hex) of a file's content, read in pieces: packages are large. Throws as `openSync` does. */
 export function sha256OfFile(path: string): string {
@@ -15,4 +27,21 @@ export function sha256OfFile(path: string): string {
   } finally {
     closeSync(file);
   }
+}
+
+/** Copies so that the name is there only with the whole content, and durable when it returns. Both folders are root's alone. */
+export function copyDurably(from: string, to: string, mode: number): void {
+  if (from === to) return;
+  const part = `${to}.part`;
+  rmSync(part, { force: true });
+  copyFileSync(from, part, constants.COPYFILE_EXCL);
+  chmodSync(part, mode);
+  const file = openSync(part, 'r');
+  try {
+    fsyncSync(file);
+  } finally {
+    closeSync(file);
+  }
+  renameSync(part, to);
+  syncFolder(dirname(to));
 }

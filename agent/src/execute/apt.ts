@@ -38,8 +38,11 @@ export function createAptExecutor(taskDir: string, archivesDir: string, keptPack
     [...packages.map((p) => ({ ...p, version: p.from })), ...removed].map((p) =>
       join(keptPackagesDir, debFileName(p)),
     );
-  // Not with --no-download, with which apt loses the way to files that are named: there is no network in its configuration.
+  // Without any repository: a version that one of them has too would be taken from there, and not from the file that is kept.
+  // Not with --no-download, with which apt loses the way to files that are named.
   const rollBack = (changes: OrderedChanges): string[] => [
+    ...['Dir::Etc::SourceList=/dev/null', 'Dir::Etc::SourceParts=/dev/null'].flatMap((one) => ['-o', one]),
+    ...['Dir::Cache::pkgcache=', 'Dir::Cache::srcpkgcache='].flatMap((one) => ['-o', one]),
     'install',
     '--allow-downgrades',
     ...keptFiles(changes),

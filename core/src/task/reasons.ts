@@ -108,6 +108,12 @@ const failures: Readonly<Record<TaskFailure, Explanation>> = {
     whatToDo:
       'Look at the free space of the file system or volume group, or let the job keep packages instead.',
   },
+  nothing_to_roll_back_to: {
+    message:
+      'The job must be able to be rolled back, and what is installed on the host now could not be kept, so nothing was installed.',
+    whatToDo:
+      'See which packages are offered by no repository any more. Let the job go without rollback on this host, or offer their versions in a repository, then retry.',
+  },
   rollback_failed: {
     message: 'The packages or files that were there before could not be put back.',
     whatToDo:

@@ -72,6 +72,7 @@ export const taskFailures = [
   'reboot_refused',
   'reboot_failed',
   'snapshot_failed',
+  'nothing_to_roll_back_to',
   'rollback_failed',
   'package_manager_broken',
   'agent_error',
