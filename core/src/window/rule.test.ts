@@ -17,7 +17,7 @@ function byOther(rule: string, local: string, until: number): string[] {
   return found;
 }
 
-// Without BYSETPOS, where the other takes a first one that the rule does not name; see occurrences.test.ts for that.
+// Without BYSETPOS and fifth weekdays: there the other takes a first one that the rule does not name, or misses it (occurrences.test.ts).
 test('rules recur as another library has it', () => {
   const days = fc.uniqueArray(fc.constantFrom('MO', 'TU', 'WE', 'TH', 'FR', 'SA', 'SU'), {
     minLength: 1,
@@ -31,7 +31,7 @@ test('rules recur as another library has it', () => {
       .tuple(interval, days, end)
       .map(([i, d, e]) => `FREQ=WEEKLY;INTERVAL=${String(i)};BYDAY=${d.join(',')}${e}`),
     fc
-      .tuple(interval, fc.constantFrom(1, 2, 3, 4, 5, -1, -2), days, end)
+      .tuple(interval, fc.constantFrom(1, 2, 3, 4, -1, -2), days, end)
       .map(
         ([i, n, d, e]) =>
           `FREQ=MONTHLY;INTERVAL=${String(i)};BYDAY=${d.map((one) => `${String(n)}${one}`).join(',')}${e}`,
@@ -52,7 +52,7 @@ test('rules recur as another library has it', () => {
         byOther(text, local, until),
       );
     }),
-    { numRuns: 300 },
+    { numRuns: 200 },
   );
 });
 
