@@ -1,7 +1,7 @@
 import type { Executor } from '../execute/executor.ts';
 import { messageOf } from '../failure.ts';
 import { mitigate } from '../mitigation/step.ts';
-import { runActions } from './actions.ts';
+import { hasBegunActions, runActions, undoActions } from './actions.ts';
 import { mayBegin } from './begin.ts';
 import { TaskDropped, TaskFailed, type TaskContext } from './context.ts';
 import { isStillPending, report, restart, verify } from './finish.ts';
@@ -54,27 +54,56 @@ export async function runTask(task: Task, context: TaskContext): Promise<Progres
 }
 
 async function runInstall(task: InstallTask, executor: Executor, context: TaskContext): Promise<Progress> {
+  try {
+    if ((await change(task, executor, context)) === 'waiting') return 'waiting';
+  } catch (error) {
+    const isEnd = error instanceof TaskFailed || error instanceof TaskDropped;
+    if (!isEnd || !hasBegunActions(task)) throw error;
+    const { results } = await undoActions(task, context);
+    if (error instanceof TaskDropped || results.length === 0) throw error;
+    const actions = [...(error.detail.actions ?? []), ...results];
+    throw new TaskFailed(error.failure, error.message, { ...error.detail, actions });
+  }
+  await runActions('after', task, context);
+  return await finish(task, executor, context);
+}
+
+/** Up to having everything changed that the order asks for. */
+async function change(
+  task: InstallTask,
+  executor: Executor,
+  context: TaskContext,
+): Promise<'changed' | 'waiting'> {
   const { packages, mitigations } = task.order;
   if (packages.length > 0 && !task.isDone('install')) {
     if (task.attempts('install') === 0) {
       if ((await prepare(task, executor, context)) === 'waiting') return 'waiting';
       await keep(task, executor, context);
-      if ((await mayBegin(task, context)) === 'waiting') return 'waiting';
-      await takeBaseline(task, context);
-      await runActions('before', task, context);
+      if ((await begin(task, context)) === 'waiting') return 'waiting';
     }
     await install(task, executor, context);
   }
   if (mitigations !== undefined && !task.isDone('mitigate')) {
     if (packages.length === 0 && task.attempts('mitigate') === 0) {
-      if ((await mayBegin(task, context)) === 'waiting') return 'waiting';
-      await takeBaseline(task, context);
-      await runActions('before', task, context);
+      if ((await begin(task, context)) === 'waiting') return 'waiting';
     }
     await mitigate(task, mitigations, context);
   }
-  await runActions('after', task, context);
-  return await finish(task, executor, context);
+  return 'changed';
+}
+
+/** The last question, and what comes right before the change. */
+async function begin(task: InstallTask, context: TaskContext): Promise<'begun' | 'waiting'> {
+  if ((await mayBegin(task, context)) === 'waiting') {
+    if (!hasBegunActions(task)) return 'waiting';
+    throw new TaskFailed(
+      'action_failed',
+      'The agent was interrupted between the actions before the installation and the installation, and by now it may not begin any more. Nothing was installed.',
+    );
+  }
+  await takeBaseline(task, context);
+  await runActions('before', task, context);
+  return 'begun';
 }
 
 async function runRollback(task: RollbackTask, executor: Executor, context: TaskContext): Promise<Progress> {
@@ -91,8 +120,8 @@ async function finish(task: Task, executor: Executor, context: TaskContext): Pro
   if (!task.isDone('report')) await report(task, context);
   if (!task.isDone('restart')) {
     if ((await restart(task, context)) === 'waiting') return 'waiting';
-    await compareHealth(task, context);
   }
+  if (!task.isDone('health')) await compareHealth(task, context);
   const state = task.state();
   if (state === 'restart_pending' || state === 'reboot_pending' || state === 'rebooting') {
     if (isStillPending(task, await context.collector.collect())) {
