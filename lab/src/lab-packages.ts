@@ -20,6 +20,8 @@ export interface LabPackageVersion {
   readonly files: ReadonlyMap<string, { text: string; mode: number }>;
   /** Maintainer scripts without their `#!` line. */
   readonly scripts: ReadonlyMap<'preinst' | 'postinst' | 'prerm' | 'postrm', string>;
+  /** Further fields of its control file, such as Depends. */
+  readonly fields?: Readonly<Record<string, string>>;
 }
 
 export const vulnerableVersion = '1.0-1';
@@ -43,6 +45,7 @@ interface Scripts {
 interface Part {
   files?: Record<string, { text: string; mode?: number }>;
   scripts?: Scripts;
+  fields?: Record<string, string>;
 }
 
 function text(name: string, version: string): string {
@@ -51,7 +54,7 @@ function text(name: string, version: string): string {
 
 function define(name: string, file: string, story: string, part: (version: string) => Part): LabPackage {
   const build = (version: string): LabPackageVersion => {
-    const { files = {}, scripts = {} } = part(version);
+    const { files = {}, scripts = {}, fields = {} } = part(version);
     const all = new Map([[file, { text: text(name, version), mode: 0o644 }]]);
     for (const [path, content] of Object.entries(files)) {
       all.set(path, { text: content.text, mode: content.mode ?? 0o644 });
@@ -65,6 +68,7 @@ function define(name: string, file: string, story: string, part: (version: strin
           return body === undefined ? [] : [[script, body] as const];
         }),
       ),
+      fields,
     };
   };
   return {
@@ -211,4 +215,47 @@ echo "configured ${version}" >> /var/log/fixpoint-lab-reboots.log`,
   }),
 );
 
-export const labPackages: readonly LabPackage[] = [good, unfixed, fails, deadService, hangs, diverts, reboots];
+const whenFixed = (fields: Record<string, string>) => (version: string) =>
+  version === fixedVersion ? { fields } : {};
+
+const needed = define(
+  'fixpoint-lab-needed',
+  `${folder}/libneeded.so`,
+  'what another one comes to need',
+  () => ({}),
+);
+
+const needs = define(
+  'fixpoint-lab-needs',
+  `${folder}/libneeds.so`,
+  'its fixed version needs a package that was not there before: the plan must say so',
+  whenFixed({ Depends: 'fixpoint-lab-needed' }),
+);
+
+const unmet = define(
+  'fixpoint-lab-unmet',
+  `${folder}/libunmet.so`,
+  'its fixed version needs what no repository has: the plan must leave it out',
+  whenFixed({ Depends: 'fixpoint-lab-nowhere' }),
+);
+
+const ousts = define(
+  'fixpoint-lab-ousts',
+  `${folder}/libousts.so`,
+  'its fixed version takes another package away: only a job that allows it may',
+  whenFixed({ Conflicts: 'fixpoint-lab-needed' }),
+);
+
+export const labPackages: readonly LabPackage[] = [
+  good,
+  unfixed,
+  fails,
+  deadService,
+  hangs,
+  diverts,
+  reboots,
+  needed,
+  needs,
+  unmet,
+  ousts,
+];

@@ -52,9 +52,10 @@ function control(
   installedKibibytes: number,
   maintainer: string,
 ): string {
+  const more = Object.entries(version.fields ?? {}).map(([field, value]) => `${field}: ${value}\n`);
   return `Package: ${labPackage.name}
 Version: ${version.version}
-Architecture: all
+${more.join('')}Architecture: all
 Maintainer: ${maintainer}
 Installed-Size: ${installedKibibytes}
 Section: misc
