@@ -246,6 +246,58 @@ const ousts = define(
   whenFixed({ Conflicts: 'fixpoint-lab-needed' }),
 );
 
+/** `fixpoint-lab-configured` appends one line here each time a script of it has run, as {@link goodLog}. */
+export const configuredLog = '/var/log/fixpoint-lab-configured.log';
+export const configuredFolder = '/etc/fixpoint-lab-configured';
+export const configuredUnit = 'fixpoint-lab-configured.service';
+const configured = define(
+  'fixpoint-lab-configured',
+  `${folder}/libconfigured.so`,
+  'the fixed version changes its configuration files, brings a new one, and its service does not run with it: to be rolled back',
+  (version) => ({
+    files: {
+      [`${configuredFolder}/main.conf`]: {
+        text: `version=${version}\nmode=${version === vulnerableVersion ? 'plain' : 'strict'}\n`,
+      },
+      [`${configuredFolder}/other.conf`]: { text: `other of ${version}\n` },
+      ...(version === vulnerableVersion
+        ? {}
+        : { [`${configuredFolder}/new.conf`]: { text: 'what the fixed version brings\n' } }),
+      [`${folder}/configured`]: {
+        text:
+          version === vulnerableVersion
+            ? `#!/bin/sh\n[ ! -e ${configuredFolder}/new.conf ] || exit 1\nexec sleep infinity\n`
+            : '#!/bin/sh\necho "this version does not run" >&2\nexit 1\n',
+        mode: 0o755,
+      },
+      [`/lib/systemd/system/${configuredUnit}`]: {
+        text: `[Unit]
+Description=A service of the Fixpoint lab that reads its configuration
+
+[Service]
+ExecStart=${folder}/configured
+
+[Install]
+WantedBy=multi-user.target
+`,
+      },
+    },
+    scripts: {
+      preinst: `${slowly('preinst')}\necho "unpacked ${version}" >> ${configuredLog}`,
+      postinst: `[ "$1" = configure ] || exit 0
+${slowly('postinst')}
+echo "configured ${version}" >> ${configuredLog}
+systemctl --quiet enable ${configuredUnit} || true
+if [ -d /run/systemd/system ]; then
+  systemctl daemon-reload || true
+  systemctl restart ${configuredUnit} || true
+fi`,
+      prerm: `[ "$1" = remove ] || exit 0
+if [ -d /run/systemd/system ]; then systemctl --quiet disable --now ${configuredUnit} || true; fi`,
+    },
+  }),
+);
+
 export const labPackages: readonly LabPackage[] = [
   good,
   unfixed,
@@ -258,4 +310,5 @@ export const labPackages: readonly LabPackage[] = [
   needs,
   unmet,
   ousts,
+  configured,
 ];

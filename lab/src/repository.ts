@@ -75,14 +75,18 @@ async function buildPackage(
   const tree = `${folders.work}/${labPackage.name}_${version.version}`;
   await mkdir(`${tree}/DEBIAN`, { recursive: true });
   const sums: string[] = [];
+  const conffiles: string[] = [];
   let bytes = 0;
   for (const [path, { text, mode }] of version.files) {
     await mkdir(dirname(`${tree}${path}`), { recursive: true });
     await writeFile(`${tree}${path}`, text);
     await chmod(`${tree}${path}`, mode);
     bytes += text.length;
-    sums.push(`${digest('md5', text)}  ${path.slice(1)}\n`);
+    // As debhelper does it: what is in /etc may be changed by the administrator, and has no digest in the list.
+    if (path.startsWith('/etc/')) conffiles.push(`${path}\n`);
+    else sums.push(`${digest('md5', text)}  ${path.slice(1)}\n`);
   }
+  if (conffiles.length > 0) await writeFile(`${tree}/DEBIAN/conffiles`, conffiles.join(''));
   await writeFile(`${tree}/DEBIAN/md5sums`, sums.sort().join(''));
   for (const [script, body] of version.scripts) {
     await writeFile(`${tree}/DEBIAN/${script}`, `#!/bin/sh\nset -e\n${body}\n`);

@@ -227,7 +227,7 @@ async function gatherPackages(
     toFetch.length === 0
       ? null
       : room
-        ? await fetch(toFetch, parts)
+        ? await loadEarlier(toFetch, parts)
         : ({ failure: 'disk_full', message: 'There is too little disk to keep it.' } as const);
   for (const p of toFetch) {
     const fetched = join(keeping.fetchedDir, keeping.fileName(p));
@@ -272,7 +272,7 @@ interface FetchProblem {
 }
 
 /** Lets the host's own package manager load them, with the checks that it always makes. Null when it says that it did. */
-async function fetch(
+async function loadEarlier(
   toFetch: readonly PackageId[],
   { task, executor, context }: Parts,
 ): Promise<FetchProblem | null> {
@@ -283,7 +283,7 @@ async function fetch(
   };
   for (;;) {
     if (context.isCancelled(task)) throw new TaskDropped();
-    const dp = await context.distributionPoint();
+    const dp = await context.distributionPoint(task);
     executor.prepare(dp, task.order.bandwidth_bytes_per_second ?? null);
     const attempt = task.attempts('keep');
     const since = context.clock.elapsedSeconds();
