@@ -104,6 +104,7 @@ function forbidEverything(digest: string, problem: string): HostPolicyFile {
       actions: [],
       probes: [],
       probe_targets: [],
+      never_restart: ['*'],
     },
     actions: new Map(),
     probes: new Map(),

@@ -33,6 +33,8 @@ export interface MitigationParts {
   readonly records: MitigationRecords;
   readonly clock: Clock;
   readonly ownUnit: string | null;
+  /** Names or patterns of units that the policy of the host says never to restart. */
+  readonly neverRestart?: readonly string[];
   /** Called when configuration is written and nothing has taken it up yet; for fault tests. */
   readonly onWritten: () => void;
 }
@@ -274,7 +276,7 @@ const settleSeconds = 1;
 async function restart(
   { unit, how }: Extract<Operation, { kind: 'restart_unit' }>,
   { active_units: activeBefore }: MitigationRecord,
-  { host, ownUnit, clock }: MitigationParts,
+  { host, ownUnit, neverRestart, clock }: MitigationParts,
 ): Promise<void> {
   const before = await showUnit(host, unit, ['CanReload']);
   if (before === null || before['LoadState'] === 'not-found') return;
@@ -282,7 +284,7 @@ async function restart(
   if (before['ActiveState'] !== 'active' && !hasDied) return;
   // systemd restarts what is to be reloaded and has no way to.
   if ((how === 'restart' || before['CanReload'] === 'no') && !hasDied) {
-    const reason = reasonNotToRestart(unit, ownUnit, countSessions());
+    const reason = reasonNotToRestart(unit, ownUnit, countSessions(), neverRestart);
     if (reason !== null) throw new Error(`${unit} is not restarted without a person: ${reason}.`);
   }
   const verb = hasDied ? 'start' : how === 'reload' ? 'try-reload-or-restart' : 'try-restart';

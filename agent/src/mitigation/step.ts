@@ -38,6 +38,7 @@ export async function mitigate(
     records: openMitigationRecords(context.stateDir),
     clock: context.clock,
     ownUnit: context.ownUnit,
+    neverRestart: context.policy().policy?.never_restart ?? [],
     onWritten: () => {
       context.stopAt.pass('mitigate:running');
     },

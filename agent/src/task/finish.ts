@@ -154,8 +154,9 @@ async function restartAll(old: readonly Residue[], context: TaskContext): Promis
     else restarts.notRestarted.push({ name: 'systemd', reason: result.message });
   }
   const sessions = countSessions();
+  const never = context.policy().policy?.never_restart ?? [];
   for (const unit of unitsOf(old)) {
-    const reason = reasonNotToRestart(unit, context.ownUnit, sessions);
+    const reason = reasonNotToRestart(unit, context.ownUnit, sessions, never);
     if (reason !== null) {
       restarts.notRestarted.push({ name: unit, reason });
       continue;
