@@ -67,7 +67,7 @@ function describeOutcome(name: string, one: Outcome): string {
 /** Counts of outcomes by kind of fault. */
 function table(outcomes: readonly Outcome[]): string[] {
   const rows = Map.groupBy(outcomes, (one) => one.kind);
-  return [...rows].sort().map(([kind, list]) => {
+  return [...rows].map(([kind, list]) => {
     const ends = Map.groupBy(list, (one) =>
       one.retried === null ? one.ended : `${one.ended} → ${one.retried}`,
     );
