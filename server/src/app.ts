@@ -22,6 +22,7 @@ import { registerGuard, type AgentIdentity, type Identity } from './auth/guard.t
 import type { ServerKeys } from './auth/keys.ts';
 import type { Config } from './config.ts';
 import type { Context } from './context.ts';
+import type { TaskWatch } from './deployment/task-watch.ts';
 import type { Posture } from './posture/posture.ts';
 import type { Answer } from './refusal.ts';
 import { registerTransactionHeaders } from './transaction-header.ts';
@@ -35,6 +36,8 @@ export interface ServerContext extends Context {
   readonly posture: Posture;
   /** Agents that have nothing new, so that they cost no question to the database. */
   readonly knownAgents: KnownAgents;
+  /** Which tasks somebody watches, here or at another server. */
+  readonly taskWatch: TaskWatch;
 }
 
 export type App = FastifyInstance<

@@ -13,6 +13,7 @@ import type { Clock, Random } from './context.ts';
 import { openCluster } from './database/cluster.ts';
 import { DatabaseError } from './database/database-error.ts';
 import { connect } from './database/database.ts';
+import { openTaskWatch } from './deployment/task-watch.ts';
 import { migrate } from './database/migrate.ts';
 import { loadCarriedKnowledge } from './knowledge/carried.ts';
 import { makeLogger } from './log.ts';
@@ -80,7 +81,8 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     const posture = openPosture({ db, clock, random, log }, connection.pool);
     cleanups.push(() => posture.stop());
     const knownAgents = openKnownAgents({ pool: connection.pool, log });
-    const context: ServerContext = { db, clock, random, log, config, keys, posture, knownAgents };
+    const taskWatch = openTaskWatch({ db, pool: connection.pool, log, clock });
+    const context: ServerContext = { db, clock, random, log, config, keys, posture, knownAgents, taskWatch };
     const operatorTokenFile = await writeOperatorToken(context, dataFolder);
 
     for (const outcome of await loadCarriedKnowledge(context)) {

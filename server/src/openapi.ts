@@ -6,6 +6,7 @@ import { Pool } from 'pg';
 import { pino } from 'pino';
 import { buildApp, type ServerContext } from './app.ts';
 import { openKnownAgents } from './asset/known-agents.ts';
+import { openTaskWatch } from './deployment/task-watch.ts';
 import { systemClock } from './clock.ts';
 import { defaultConfig } from './config.ts';
 import type { Database } from './database/tables.ts';
@@ -39,6 +40,7 @@ export async function describeApi(): Promise<unknown> {
     ...base,
     posture: openPosture(base, new Pool()),
     knownAgents: openKnownAgents(null),
+    taskWatch: openTaskWatch(null),
     config: defaultConfig(),
     keys: {
       order: key,

@@ -11,6 +11,7 @@ import { loadKeys } from './auth/keys.ts';
 import { defaultConfig, type Config } from './config.ts';
 import type { Clock } from './context.ts';
 import { testDatabase, type TestDatabase, type TestFilling } from './database/test-database.ts';
+import { openTaskWatch } from './deployment/task-watch.ts';
 import { loadCarriedKnowledge } from './knowledge/carried.ts';
 import { openPosture } from './posture/open.ts';
 import { systemRandom } from './random.ts';
@@ -73,6 +74,7 @@ export async function testApp(rooms: readonly Room[], options: TestAppOptions = 
     keys: await loadKeys(database.db, base),
     posture: openPosture(base, database.pool),
     knownAgents: openKnownAgents({ pool: database.pool, log: base.log }),
+    taskWatch: openTaskWatch({ ...base, pool: database.pool }),
     config: defaultConfig({
       dataFolder,
       signInsPerMinute: 1000,

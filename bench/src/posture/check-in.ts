@@ -19,6 +19,7 @@ import { defaultConfig } from '@fixpoint/server/config.ts';
 import { openCluster } from '@fixpoint/server/database/cluster.ts';
 import { connect } from '@fixpoint/server/database/database.ts';
 import { migrate } from '@fixpoint/server/database/migrate.ts';
+import { openTaskWatch } from '@fixpoint/server/deployment/task-watch.ts';
 import { openPosture } from '@fixpoint/server/posture/open.ts';
 import { systemRandom } from '@fixpoint/server/random.ts';
 import { rooms } from '@fixpoint/server/rooms.ts';
@@ -65,6 +66,7 @@ async function withServer(work: (server: Measured) => Promise<void>): Promise<vo
         keys: await loadKeys(db, base),
         posture: openPosture(base, pool),
         knownAgents: openKnownAgents({ pool, log }),
+        taskWatch: openTaskWatch({ ...base, pool }),
         config: defaultConfig({ dataFolder: folder }),
       };
       const app = await buildApp(context, { rooms });

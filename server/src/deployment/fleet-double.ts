@@ -13,6 +13,7 @@ import { routes as patchJob } from '../patch-job/routes.ts';
 import { createTag } from '../tag/commands.ts';
 import { testApp, type TestApp } from '../test-app.ts';
 import { AgentDouble, debianCandidate, debianPackage, type HostDouble } from './agent-double.ts';
+import { logRoutes } from './log-routes.ts';
 import { routes as deployment } from './routes.ts';
 
 export const oldVersion = '3.0.17-1~deb12u2';
@@ -66,7 +67,9 @@ export interface Fleet extends TestApp {
 }
 
 export async function testFleet(config: Partial<Config> = {}, more: readonly Room[] = []): Promise<Fleet> {
-  const test = await testApp([auth, audit, asset, notify, patchJob, deployment, ...more], { config });
+  const test = await testApp([auth, audit, asset, notify, patchJob, deployment, logRoutes, ...more], {
+    config,
+  });
   const { db } = test.database;
   const release = { status: 'resolved', fixed_version: '3.0.20-1~deb12u1' };
   const tracker = { openssl: { [vulnerability]: { releases: { bookworm: release } } } };

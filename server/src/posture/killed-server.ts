@@ -9,6 +9,7 @@ import { loadKeys } from '../auth/keys.ts';
 import { systemClock } from '../clock.ts';
 import { defaultConfig } from '../config.ts';
 import { connect } from '../database/database.ts';
+import { openTaskWatch } from '../deployment/task-watch.ts';
 import { systemRandom } from '../random.ts';
 import { rooms } from '../rooms.ts';
 import { openPosture } from './open.ts';
@@ -25,6 +26,7 @@ const context = {
   ...base,
   posture,
   knownAgents,
+  taskWatch: openTaskWatch({ db, pool, log, clock: systemClock }),
   keys: await loadKeys(db, base),
   config: defaultConfig({ dataFolder, enrolmentsPerMinute: 10_000, port: 0 }),
 };
