@@ -4,6 +4,7 @@ import { stuckCodes } from '@fixpoint/core/deployment/stuck.ts';
 import { deploymentStates } from '@fixpoint/core/deployment/states.ts';
 import { mitigationActions } from '@fixpoint/core/mitigation/mitigation.ts';
 import { exclusionReasons } from '@fixpoint/core/plan/plan.ts';
+import { taskActions, type TaskAction } from '@fixpoint/core/task/actions.ts';
 import { taskStates } from '@fixpoint/core/task/states.ts';
 import { AddedPackage, OrderedPackage, RemovedPackage } from './order.ts';
 import { oneOf } from './enum.ts';
@@ -310,5 +311,12 @@ export type { DeploymentAction };
 /** POST /api/v1/deployments/:id/actions. Which is allowed when is one table: core/deployment/actions.ts */
 export const DeploymentActionRequest = Type.Object(
   { action: oneOf(deploymentActions), reason: Type.String({ minLength: 1, maxLength: 500 }) },
+  closed,
+);
+
+export type { TaskAction };
+/** POST /api/v1/tasks/:id/actions → TaskDetail. Which is allowed when is one table: core/task/actions.ts */
+export const TaskActionRequest = Type.Object(
+  { action: oneOf(taskActions), reason: Type.String({ minLength: 1, maxLength: 500 }) },
   closed,
 );

@@ -95,3 +95,37 @@ export function kernelStatementSource(source: string): string {
   const debian = /^linux-signed(-\d+\.\d+)?-(?:amd64|arm64|i386|armhf|loong64|riscv64)$/u.exec(source);
   return debian === null ? source.replace(/^linux-signed/u, 'linux') : `linux${debian[1] ?? ''}`;
 }
+
+/** As much of a candidate as tells whether it brings a kernel. */
+export interface KernelBringer {
+  readonly name: string;
+  readonly source: string;
+  readonly version: string;
+  readonly requires?: readonly string[];
+}
+
+/** Whether the package holds no kernel itself and always depends on the newest: Debian's `linux-image-amd64`. */
+export function isKernelMeta(p: Pick<KernelBringer, 'name' | 'source' | 'version'>): boolean {
+  return (
+    /^linux-image-(?!unsigned-|\d)/u.test(p.name) &&
+    !/-dbg(?:sym)?$/u.test(p.name) &&
+    isKernelSource(p.source) &&
+    !isKernelImage(p)
+  );
+}
+
+/**
+ * The kernel image that a newer meta package brings, as its dependency names it (`linux-image-6.1.0-49-amd64 (= 6.1.174-1)`), with
+ * the source that statements name. Null where the dependency has no version, as on Ubuntu: only its solver can tell there.
+ */
+export function imageBrought(
+  candidate: KernelBringer,
+): { readonly name: string; readonly version: string; readonly source: string } | null {
+  if (!isKernelMeta(candidate)) return null;
+  for (const text of candidate.requires ?? []) {
+    const [, name, version] = /^(linux-image-\S+) \(= (\S+)\)/u.exec(text) ?? [];
+    if (name === undefined || version === undefined || !isKernelImage({ name, version })) continue;
+    return { name, version, source: kernelStatementSource(candidate.source) };
+  }
+  return null;
+}

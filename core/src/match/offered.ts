@@ -1,4 +1,5 @@
 import type { Candidate } from '../inventory/inventory.ts';
+import { imageBrought } from './kernel.ts';
 import { lookUp } from './match.ts';
 
 /** A version that an asset's repositories offer of what a patch is named by (`lookUp`). */
@@ -12,10 +13,12 @@ export interface Offered {
   readonly requires: readonly string[];
 }
 
-/** Versions that an asset's repositories offer, kernels under their real source. */
+/** Versions that an asset's repositories offer, kernels under their real source; of a meta package the kernel that it brings. */
 export function offeredVersions(ecosystem: string, candidates: readonly Candidate[]): Offered[] {
   return candidates.flatMap((candidate) => {
-    const target = lookUp(ecosystem, candidate);
+    const image = imageBrought(candidate);
+    const target =
+      image === null ? lookUp(ecosystem, candidate) : { package: image.source, version: image.version };
     return target === null
       ? []
       : [

@@ -50,7 +50,7 @@ const asset = (
     hostname: 'web-1',
     mode: 'manage',
     retired: false,
-    excludedByJob: false,
+    excludedByJob: null,
     taskUnderWay: false,
     lastSeenAt: new Date(now).toISOString(),
     inventory: {
@@ -100,7 +100,7 @@ describe('makePlan', () => {
 
   test.each<[string, PlanAsset, string]>([
     ['retired', asset({ retired: true }), 'retired'],
-    ['excluded by the job', asset({ excludedByJob: true }), 'excluded_by_job'],
+    ['excluded by the job', asset({ excludedByJob: 'the job excludes it' }), 'excluded_by_job'],
     ['no inventory', asset({ inventory: null }), 'no_inventory'],
     ['assess only', asset({ mode: 'assess' }), 'assess_only'],
     ['busy', asset({ taskUnderWay: true }), 'task_under_way'],
@@ -207,7 +207,7 @@ const anyAsset: fc.Arbitrary<PlanAsset> = fc.record({
   hostname: fc.constantFrom('a', 'b', 'c'),
   mode: fc.constantFrom('assess' as const, 'manage' as const, 'manage' as const),
   retired: fc.integer({ min: 0, max: 9 }).map((n) => n === 0),
-  excludedByJob: fc.integer({ min: 0, max: 9 }).map((n) => n === 0),
+  excludedByJob: fc.integer({ min: 0, max: 9 }).map((n) => (n === 0 ? 'excluded' : null)),
   taskUnderWay: fc.integer({ min: 0, max: 9 }).map((n) => n === 0),
   lastSeenAt: fc.constantFrom(null, '2026-01-02T03:00:00Z'),
   inventory: fc.option(

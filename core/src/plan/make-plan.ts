@@ -1,30 +1,48 @@
-import { digestJson } from '../inventory/digest.ts';
+import { unmetDependencies } from '../inventory/deb-depends.ts';
 import { compareText } from '../knowledge/compare-text.ts';
 import { schemeOf } from '../knowledge/ecosystem.ts';
 import { compareVersions } from '../version/version.ts';
 import type {
+  AddedPackage,
   ExcludedAsset,
   ExclusionReason,
   Plan,
   PlanAsset,
   PlanPatch,
   PlannedMitigation,
+  PlannedPackage,
   PlannedTask,
 } from './plan.ts';
 import { mitigationPatchId, type Mitigation, type MitigationAction } from '../mitigation/mitigation.ts';
+import { sealedPlan } from './seal.ts';
 import {
   mitigationOnAsset,
   mitigationWarnings,
   nameOf,
   type MitigationOnAsset,
 } from './select-mitigations.ts';
-import { byNameAndArch, packagesOfPatch, type PatchOnAsset } from './select-packages.ts';
+import {
+  deniedBy,
+  policyOnTask,
+  refusalOfPatches,
+  refusalToTouch,
+  type DeniedPattern,
+  type Product,
+  type TouchRefusal,
+  type TouchRules,
+} from './rules.ts';
+import { byNameAndArch, everythingNewer, packagesOfPatch, type PatchOnAsset } from './select-packages.ts';
 
 type Taken = Extract<PatchOnAsset, { ok: true }>;
-type NotTaken = Extract<PatchOnAsset | MitigationOnAsset, { ok: false }>;
+type NotTaken =
+  | Pick<Extract<PatchOnAsset | MitigationOnAsset, { ok: false }>, 'reason' | 'message'>
+  | TouchRefusal;
 
 /** Of several reasons the one that a person can do most about is named first. */
 const patchReasonOrder: readonly NotTaken['reason'][] = [
+  'patch_denied',
+  'package_excluded',
+  'pinned',
   'package_held',
   'not_offered',
   'mitigation_not_supported',
@@ -46,6 +64,30 @@ export interface WantedMitigations {
 
 const noMitigations: WantedMitigations = { action: 'apply', mitigations: [] };
 
+/** What a plan goes by besides patches and assets. */
+export interface PlanRules {
+  /** Of the job's definition. */
+  readonly touch?: TouchRules;
+  readonly denied?: readonly DeniedPattern[];
+  /** What the criteria of the job came to; absent: it has none. */
+  readonly criteria?: { readonly patches: readonly PlanPatch[]; readonly everythingNewer: boolean };
+  /** The assets will be asked what comes along: what only they can say is no warning then. */
+  readonly willAsk?: boolean;
+  /** Sentences about the target that stand before the warnings. */
+  readonly notes?: readonly string[];
+}
+
+interface Wanted {
+  /** Those named, and those by criteria. */
+  readonly patches: readonly PlanPatch[];
+  readonly named: ReadonlySet<string>;
+  readonly mitigations: WantedMitigations;
+  readonly rules: PlanRules;
+}
+
+/** More cannot stand in one order. */
+const packagesMaximum = 1_000;
+
 /**
  * The frozen plan of a job: for every asset of the target either a task with exact versions, or an exclusion with its reason.
  * Pure: same input, same digest, in whatever order patches and assets come.
@@ -56,17 +98,25 @@ export function makePlan(
   patches: readonly PlanPatch[],
   assets: readonly PlanAsset[],
   now: number,
-  wanted: WantedMitigations = noMitigations,
+  mitigations: WantedMitigations = noMitigations,
+  rules: PlanRules = {},
 ): Plan {
   const ordered = [...patches].sort((a, b) => compareText(a.id, b.id));
+  const all = new Map([...ordered, ...(rules.criteria?.patches ?? [])].map((one) => [one.id, one]));
+  const wanted: Wanted = {
+    patches: [...all.values()].sort((a, b) => compareText(a.id, b.id)),
+    named: new Set(patches.map((one) => one.id)),
+    mitigations,
+    rules,
+  };
   const tasks: PlannedTask[] = [];
   const excluded: ExcludedAsset[] = [];
-  const warnings: string[] = [];
+  const warnings: string[] = [...(rules.notes ?? [])];
   const needed = new Set<string>();
 
   const sorted = [...assets].sort((a, b) => compareText(a.hostname, b.hostname) || compareText(a.uid, b.uid));
   for (const asset of sorted) {
-    const result = planAsset(asset, ordered, wanted);
+    const result = planAsset(asset, wanted);
     if (!result.ok) {
       excluded.push({
         asset_id: asset.uid,
@@ -83,39 +133,41 @@ export function makePlan(
   for (const patch of ordered) {
     if (!needed.has(patch.id)) warnings.push(`no asset of the target gets ${patch.id}`);
   }
-  for (const name of wanted.mitigations.map(nameOf).sort()) {
+  for (const name of mitigations.mitigations.map(nameOf).sort()) {
     if (!needed.has(name)) warnings.push(`no asset of the target gets ${name}`);
   }
   warnings.push(...unseenWarning(sorted, tasks, now));
-
-  const content = { format: 1, job_id: job.id, tasks, excluded, warnings } as const;
-  return { ...content, made_at: new Date(now).toISOString(), digest: digestJson(content) };
+  return sealedPlan({ format: 1, job_id: job.id, tasks, excluded, warnings }, now);
 }
 
 type AssetPlan =
   | { readonly ok: true; readonly task: PlannedTask; readonly asked: string[]; readonly warnings: string[] }
   | { readonly ok: false; readonly reason: ExclusionReason; readonly message: string };
 
-function planAsset(asset: PlanAsset, patches: readonly PlanPatch[], wanted: WantedMitigations): AssetPlan {
+type TakenSource = Pick<Taken, 'packages' | 'added' | 'sourceVersion' | 'patchIds' | 'downloadBytes'> & {
+  readonly asked: readonly string[];
+  readonly source: string;
+};
+
+function planAsset(asset: PlanAsset, wanted: Wanted): AssetPlan {
+  const { rules, mitigations: ofJob } = wanted;
   if (asset.retired) return excludedFor('retired', 'the asset is retired');
-  if (asset.excludedByJob) return excludedFor('excluded_by_job', 'the job excludes this asset');
+  if (asset.excludedByJob !== null) return excludedFor('excluded_by_job', asset.excludedByJob);
   const { inventory } = asset;
   if (inventory === null) return excludedFor('no_inventory', 'the asset has not sent an inventory yet');
 
-  const taken: (Taken & { asked: string; source: string })[] = [];
-  const notTaken: (NotTaken & { asked: string })[] = [];
-  for (const patch of patches) {
-    const result = packagesOfPatch(patch, inventory);
-    if (result.ok) taken.push({ ...result, asked: patch.id, source: patch.package });
-    else notTaken.push({ ...result, asked: patch.id });
-  }
+  const { taken, notTaken } = packagesFor(inventory, wanted);
   const mitigations: PlannedMitigation[] = [];
-  for (const mitigation of wanted.mitigations.toSorted((a, b) => compareText(a.id, b.id))) {
-    const result = mitigationOnAsset(mitigation, wanted.action, inventory, asset);
-    if (result.ok) mitigations.push(result.planned);
-    else notTaken.push({ ...result, asked: nameOf(mitigation) });
+  for (const mitigation of ofJob.mitigations.toSorted((a, b) => compareText(a.id, b.id))) {
+    const result = mitigationOnAsset(mitigation, ofJob.action, inventory, asset);
+    const asked = nameOf(mitigation);
+    const denial = ofJob.action === 'apply' ? deniedBy(asked, rules.denied ?? []) : null;
+    if (!result.ok) notTaken.push({ ...result, asked });
+    else if (denial !== null)
+      notTaken.push({ reason: 'patch_denied', message: `${asked} is denied: ${denial.reason}`, asked });
+    else mitigations.push(result.planned);
   }
-  if (taken.length === 0 && mitigations.length === 0) return mainReason(notTaken);
+  if (taken.length === 0 && mitigations.length === 0) return mainReason(notTaken, wanted);
   // asked last, so that an asset that needs nothing says so rather than why it could not get it
   if (asset.mode === 'assess') {
     return excludedFor(
@@ -126,18 +178,25 @@ function planAsset(asset: PlanAsset, patches: readonly PlanPatch[], wanted: Want
   if (asset.taskUnderWay) {
     return excludedFor('task_under_way', 'another deployment has a task on this asset that has not ended');
   }
+  const packages = taken.flatMap((one) => one.packages).sort(byNameAndArch);
+  const added = taken.flatMap((one) => one.added).sort(byNameAndArch);
+  if (packages.length > packagesMaximum) {
+    return excludedFor(
+      'too_many_packages',
+      `${String(packages.length)} packages would be upgraded, and one order names at most ${String(packagesMaximum)}`,
+    );
+  }
+  const policy = policyOnTask(inventory.policy, { packages, added }, rules.touch ?? {});
+  if (policy.forbidden !== null) return excludedFor('host_policy', policy.forbidden);
 
   const { fixes, warnings } = fixesOf(asset, taken);
   for (const one of notTaken) {
-    if (
-      one.reason === 'package_held' ||
-      one.reason === 'not_offered' ||
-      one.reason === 'mitigation_not_supported'
-    ) {
+    if (isWorthAWarning(one.reason))
       warnings.push(`${asset.hostname} does not get ${one.asked}: ${one.message}`);
-    }
   }
   for (const one of mitigations) warnings.push(...mitigationWarnings(asset.hostname, one));
+  for (const one of policy.restricts) warnings.push(`${asset.hostname}: ${one}`);
+  if (rules.willAsk !== true) warnings.push(...unmetWarning(asset.hostname, inventory, packages, added));
   if (taken.length > 0 && fixes.length === 0) {
     warnings.push(`${asset.hostname} is brought up to date, but no known vulnerability is closed by it`);
   }
@@ -150,28 +209,132 @@ function planAsset(asset: PlanAsset, patches: readonly PlanPatch[], wanted: Want
         ...mitigations.map((one) => mitigationPatchId(one.mitigation.id)),
       ]),
     ].sort(),
-    packages: taken.flatMap((one) => one.packages).sort(byNameAndArch),
+    packages,
     fixes,
     download_bytes: taken.reduce((sum, one) => sum + one.downloadBytes, 0),
     ...(mitigations.length === 0 ? {} : { mitigations }),
+    ...(added.length === 0 ? {} : { added }),
   };
   const asked = [
-    ...taken.map((one) => one.asked),
+    ...taken.flatMap((one) => one.asked),
     ...mitigations.map((one) => mitigationPatchId(one.mitigation.id)),
   ];
   return { ok: true, task, asked, warnings };
+}
+
+type AssetInventory = NonNullable<PlanAsset['inventory']>;
+
+/** The packages of all patches that an asset can get, each package once. */
+function packagesFor(
+  inventory: AssetInventory,
+  wanted: Wanted,
+): { taken: TakenSource[]; notTaken: (NotTaken & { asked: string })[] } {
+  const { rules } = wanted;
+  const { product } = inventory;
+  const taken: TakenSource[] = [];
+  const notTaken: (NotTaken & { asked: string })[] = [];
+  const groups = Map.groupBy(wanted.patches, (one) => `${one.ecosystem}:${one.release}/${one.package}`);
+  for (const group of groups.values()) {
+    // what the newest one closes, the older ones do too: those are only tried where it cannot be had
+    const scheme = schemeOf(group[0]?.ecosystem ?? '');
+    const newestFirst = group.toSorted((a, b) =>
+      compareVersions(scheme, a.version, b.version) === 'less' ? 1 : -1,
+    );
+    for (const [place, patch] of newestFirst.entries()) {
+      const result = packagesOfPatch(patch, inventory);
+      const refused = result.ok && product !== null ? refusedPackage(result, product, rules) : null;
+      if (result.ok && refused === null) {
+        const asked = newestFirst.slice(place).map((one) => one.id);
+        taken.push({ ...result, asked, source: patch.package });
+        break;
+      }
+      if (refused !== null) notTaken.push({ ...refused, asked: patch.id });
+      else if (!result.ok) notTaken.push({ ...result, asked: patch.id });
+    }
+  }
+  if (rules.criteria?.everythingNewer === true && product !== null) {
+    for (const newer of everythingNewer(inventory)) {
+      if (taken.some((one) => one.source === newer.package)) continue;
+      const refused = refusedPackage(newer, product, rules);
+      if (refused === null) taken.push({ ...newer, asked: [], source: newer.package });
+      else notTaken.push({ ...refused, asked: newer.patchIds[0] ?? newer.package });
+    }
+  }
+  return { taken, notTaken };
+}
+
+function refusedPackage(
+  { packages, added, patchIds }: Pick<TakenSource, 'packages' | 'added' | 'patchIds'>,
+  product: Product,
+  { touch = {}, denied = [] }: PlanRules,
+): TouchRefusal | null {
+  for (const p of [...packages.map((one) => ({ ...one, version: one.to })), ...added]) {
+    const refused = refusalToTouch(p, product, touch, denied);
+    if (refused !== null) return refused;
+  }
+  return refusalOfPatches(patchIds, denied);
+}
+
+const noWarning: ReadonlySet<NotTaken['reason']> = new Set([
+  'already_fixed',
+  'already_mitigated',
+  'not_mitigated',
+  'not_installed',
+  'other_release',
+]);
+const isWorthAWarning = (reason: NotTaken['reason']): boolean => !noWarning.has(reason);
+
+/** What the new versions need that neither is there nor comes with them, as far as it is known. */
+function unmetWarning(
+  hostname: string,
+  inventory: AssetInventory,
+  packages: readonly PlannedPackage[],
+  added: readonly AddedPackage[],
+): string[] {
+  const after = new Map(inventory.packages.map((p) => [p.name, p.version]));
+  for (const p of packages) after.set(p.name, p.to);
+  for (const p of added) after.set(p.name, p.version);
+  const needs = packages.flatMap(
+    (p) =>
+      inventory.candidates.find((c) => c.name === p.name && c.arch === p.arch && c.version === p.to)
+        ?.requires ?? [],
+  );
+  const unmet = unmetDependencies(needs, after);
+  if (unmet.length === 0) return [];
+  return [
+    `${hostname}: more comes along than is named here, for ${unmet.join(', ')}: a plan that asks the host names it`,
+  ];
 }
 
 function excludedFor(reason: ExclusionReason, message: string): AssetPlan {
   return { ok: false, reason, message };
 }
 
-function mainReason(notTaken: readonly NotTaken[]): AssetPlan {
+const messagesShown = 3;
+
+function mainReason(notTaken: readonly (NotTaken & { asked: string })[], wanted: Wanted): AssetPlan {
+  // of what only the criteria name, most is for other assets of the target
+  const told = notTaken.filter(
+    (one) =>
+      isWorthAWarning(one.reason) || wanted.named.has(one.asked) || one.asked.startsWith('mitigation:'),
+  );
   for (const reason of patchReasonOrder) {
-    const messages = notTaken.filter((one) => one.reason === reason).map((one) => one.message);
-    if (messages.length > 0) return { ok: false, reason, message: [...new Set(messages)].join('; ') };
+    const messages = [...new Set(told.filter((one) => one.reason === reason).map((one) => one.message))];
+    if (messages.length === 0) continue;
+    const more = messages.length - messagesShown;
+    const rest = more > 0 ? `; and ${String(more)} more` : '';
+    return { ok: false, reason, message: messages.slice(0, messagesShown).join('; ') + rest };
   }
-  return { ok: false, reason: 'not_installed', message: 'the job names no patch' };
+  const { criteria } = wanted.rules;
+  if (criteria === undefined)
+    return { ok: false, reason: 'not_installed', message: 'the job names no patch' };
+  return {
+    ok: false,
+    reason: 'already_fixed',
+    message: criteria.everythingNewer
+      ? 'its repositories offer nothing newer than what is installed'
+      : 'no patch closes a vulnerability of the criteria on this asset',
+  };
 }
 
 /**

@@ -1,3 +1,4 @@
+import type { HostPolicy } from '../host-policy/policy.ts';
 import type { Candidate, HostFacts, InstalledPackage, ReportedMitigation } from '../inventory/inventory.ts';
 import type { MitigationAction, MitigationOrder } from '../mitigation/mitigation.ts';
 
@@ -31,6 +32,8 @@ export const exclusionReasons = [
   'rollback_not_possible',
   'removal_not_allowed',
   'not_simulated',
+  'package_manager_broken',
+  'too_many_packages',
 ] as const;
 export type ExclusionReason = (typeof exclusionReasons)[number];
 
@@ -175,7 +178,8 @@ export interface PlanAsset {
   readonly hostname: string;
   readonly mode: 'assess' | 'manage';
   readonly retired: boolean;
-  readonly excludedByJob: boolean;
+  /** Why the target leaves it out; null when it does not. */
+  readonly excludedByJob: string | null;
   /** True when a task of another deployment (or of this one) is not ended on this asset. */
   readonly taskUnderWay: boolean;
   /** ISO 8601 UTC; null when it was never heard. */
@@ -192,6 +196,8 @@ export interface PlanAsset {
     readonly machine?: HostFacts['machine'];
     /** As the asset reports them. */
     readonly mitigations?: readonly ReportedMitigation[];
+    /** Absent: the host has none. */
+    readonly policy?: HostPolicy;
   } | null;
   readonly findings: readonly PlanFinding[];
 }

@@ -100,7 +100,7 @@ test('a plan of mitigations alone: nothing to download, nothing promised to be g
     hostname: 'web-1',
     mode: 'manage',
     retired: false,
-    excludedByJob: false,
+    excludedByJob: null,
     taskUnderWay: false,
     lastSeenAt: '2026-11-22T00:00:00Z',
     inventory,

@@ -1,15 +1,20 @@
 import type { Candidate, InstalledPackage } from '../inventory/inventory.ts';
+import { compareText } from '../knowledge/compare-text.ts';
 import { schemeOf } from '../knowledge/ecosystem.ts';
 import { patchId } from '../knowledge/patch.ts';
+import { imageBrought, isKernelSource } from '../match/kernel.ts';
 import { lookUp } from '../match/match.ts';
 import { compareVersions } from '../version/version.ts';
-import type { PlanAsset, PlanPatch, PlannedPackage } from './plan.ts';
+import type { AddedPackage, PlanAsset, PlanPatch, PlannedPackage } from './plan.ts';
+import { kernelsOfPatch } from './select-kernel.ts';
 
 /** What one patch means on one asset: packages, or the reason why there are none. */
 export type PatchOnAsset =
   | {
       readonly ok: true;
       readonly packages: readonly PlannedPackage[];
+      /** What is known to come newly with them: a kernel with its meta package. */
+      readonly added: readonly AddedPackage[];
       /** The source version that every planned package of the patch reaches at least. */
       readonly sourceVersion: string;
       /** Ids of the patches that are really taken; a newer one than asked for where the repositories offer that. */
@@ -65,6 +70,17 @@ export function packagesOfPatch(patch: PlanPatch, inventory: AssetInventory): Pa
       message: `${patch.package} is at ${versions}, which is not older than ${patch.version}`,
     };
   }
+  if (isDebKernel(patch)) {
+    const there = installed.find((p) => !older.includes(p));
+    if (there !== undefined) {
+      return {
+        ok: false,
+        reason: 'already_fixed',
+        message: `${there.name} ${there.version} is installed, which is not older than ${patch.version}; it runs after a reboot if it does not yet`,
+      };
+    }
+    return kernelsOfPatch(patch, older, inventory);
+  }
   const held = older.filter((p) => inventory.held.includes(p.name));
   if (held.length > 0) {
     return {
@@ -74,6 +90,11 @@ export function packagesOfPatch(patch: PlanPatch, inventory: AssetInventory): Pa
     };
   }
   return offeredPackages(patch, older, inventory.candidates);
+}
+
+/** Kernels of several ABIs stand beside each other on Debian and Ubuntu; of RPM, each is installed beside the last under one name. */
+function isDebKernel(patch: PlanPatch): boolean {
+  return schemeOf(patch.ecosystem) === 'dpkg' && isKernelSource(patch.package);
 }
 
 function offeredPackages(
@@ -116,7 +137,71 @@ function offeredPackages(
     versions[0] ?? patch.version,
   );
   const patchIds = versions.map((version) => patchId({ ...patch, version }));
-  return { ok: true, packages, sourceVersion: lowest, patchIds, downloadBytes };
+  return { ok: true, packages, added: [], sourceVersion: lowest, patchIds, downloadBytes };
+}
+
+/** Of one source package, everything for which something newer is offered. */
+export interface NewerOfSource {
+  /** As patches name it; what no patch is named by has its own source. */
+  readonly package: string;
+  readonly packages: readonly PlannedPackage[];
+  readonly added: readonly AddedPackage[];
+  readonly sourceVersion: string;
+  readonly patchIds: readonly string[];
+  readonly downloadBytes: number;
+}
+
+/** Every newer version that the asset's repositories offer, but of what is on hold. By source package, in order. */
+export function everythingNewer(inventory: AssetInventory): NewerOfSource[] {
+  const { product, held, candidates } = inventory;
+  if (product === null) return [];
+  const { ecosystem } = product;
+  const scheme = schemeOf(ecosystem);
+  const byKey = Map.groupBy(candidates, (one) => `${one.name}:${one.arch}`);
+  const groups = new Map<
+    string,
+    { packages: PlannedPackage[]; added: AddedPackage[]; versions: Set<string>; bytes: number }
+  >();
+  for (const p of inventory.packages) {
+    if (held.includes(p.name)) continue;
+    let best: Candidate | null = null;
+    for (const candidate of byKey.get(`${p.name}:${p.arch}`) ?? []) {
+      if (compareVersions(scheme, candidate.version, p.version) !== 'greater') continue;
+      if (best === null || compareVersions(scheme, candidate.version, best.version) === 'greater')
+        best = candidate;
+    }
+    if (best === null) continue;
+    const image = imageBrought(best);
+    const target =
+      image === null ? lookUp(ecosystem, best) : { package: image.source, version: image.version };
+    const name = target?.package ?? best.source;
+    const group = groups.get(name) ?? { packages: [], added: [], versions: new Set(), bytes: 0 };
+    groups.set(name, group);
+    const { version: to, source, source_version } = best;
+    group.packages.push({ name: p.name, arch: p.arch, from: p.version, to, source, source_version });
+    if (image !== null && !inventory.packages.some((one) => one.name === image.name)) {
+      group.added.push({ name: image.name, arch: p.arch, version: image.version });
+    }
+    if (target !== null) group.versions.add(target.version);
+    group.bytes += best.download_bytes;
+  }
+  return [...groups]
+    .sort(([a], [b]) => compareText(a, b))
+    .map(([name, { packages, added, versions: reached, bytes }]) => {
+      const versions = [...reached].sort();
+      const lowest = versions.reduce(
+        (a, b) => (compareVersions(scheme, a, b) === 'greater' ? b : a),
+        versions[0] ?? '',
+      );
+      return {
+        package: name,
+        packages: packages.sort(byNameAndArch),
+        added,
+        sourceVersion: lowest,
+        patchIds: versions.map((version) => patchId({ ...product, package: name, version })),
+        downloadBytes: bytes,
+      };
+    });
 }
 
 /** The version that vulnerabilities are judged by: the source's, but for kernels, whose signed source counts otherwise. */

@@ -239,7 +239,8 @@ function parseRanges(texts: readonly string[]): MembersParse {
   return { ok: true, members: { kind: 'ranges', ranges }, notes: [] };
 }
 
-function parseRange(written: string, path: string): AddressRange | TagRefusal {
+/** A range of addresses as a person writes it. `path`: where it stands in the request. */
+export function parseRange(written: string, path: string): AddressRange | TagRefusal {
   const text = written.trim();
   const network = parseIpNetwork(text);
   if (network !== null) return { ...network, text };
