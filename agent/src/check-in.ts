@@ -10,6 +10,7 @@ import { Type } from '@fixpoint/contract/schema.ts';
 import type { Clock } from './clock.ts';
 import { ordersProblem, type CollectProblem, type PackageSource } from './collect/package-source.ts';
 import { createServerContact } from './contact.ts';
+import { avoidedBy, createDistribution } from './distribution.ts';
 import type { DistributionPoint, Executor } from './execute/executor.ts';
 import { AgentFailure, codeOf, messageOf } from './failure.ts';
 import type { CollectedInventory, InventoryCollector } from './inventory.ts';
@@ -68,7 +69,12 @@ export async function runAgent(parts: AgentParts): Promise<void> {
   const orders = createOrderTaker(parts, { cancelled, superseded });
   const standing = createStanding(clock);
   const turns = createTurns();
-  const simulations = createSimulations(parts, turns, () => distributionPoint());
+  const simulations = createSimulations(parts, turns, () => distributionPoint(new Set()));
+  const distribution = createDistribution({
+    ...parts,
+    serverUrl: enrolment.server_url,
+    assetId: enrolment.asset_id,
+  });
   const contact = createServerContact(clock);
   const pace = createPace(clock, random);
   const taskLogs = createTaskLogs({
@@ -108,10 +114,10 @@ export async function runAgent(parts: AgentParts): Promise<void> {
       pace.wake();
       taskLogs.wake();
     },
-    distributionPoint: () => untilReached(distributionPoint),
-    async distributionPointNow() {
+    distributionPoint: (task) => untilReached(() => distributionPoint(avoidedBy(task.entries()))),
+    async distributionPointNow(task) {
       try {
-        return await distributionPoint();
+        return await distributionPoint(avoidedBy(task.entries()));
       } catch {
         return null;
       }
@@ -146,10 +152,10 @@ export async function runAgent(parts: AgentParts): Promise<void> {
     }
   }
 
-  async function distributionPoint(): Promise<DistributionPoint> {
-    const password = await session.token();
-    taskLogs.keepSecret(password);
-    return { url: new URL(enrolment.server_url).origin, user: enrolment.asset_id, password };
+  async function distributionPoint(avoided: ReadonlySet<string | null>): Promise<DistributionPoint> {
+    const chosen = await distribution.choose(avoided);
+    taskLogs.keepSecret(chosen.password);
+    return chosen;
   }
 
   async function sendInventory(): Promise<InventoryDigests> {
@@ -215,6 +221,7 @@ export async function runAgent(parts: AgentParts): Promise<void> {
     }
     for (const signed of bySequence(response.orders)) orders.take(signed, collected, settled);
     standing.heard(response, clock.now());
+    distribution.heard(response.distribution_point);
     taskLogs.watched(response.watched_tasks ?? []);
     simulations.answer(response.simulations ?? []);
     await deliver();

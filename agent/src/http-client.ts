@@ -100,6 +100,28 @@ function parse(text: string): unknown {
   }
 }
 
+/** Whether something answers there with 200 in time. Never throws. */
+export function answersAt(url: string, seconds: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const outgoing = http.get(url, { agent: false, timeout: seconds * 1000 }, (answer) => {
+      answer.resume();
+      end(answer.statusCode === 200);
+    });
+    // not only until the connection stands: to the answer
+    const timer = setTimeout(() => {
+      end(false);
+    }, seconds * 1000);
+    const end = (answered: boolean): void => {
+      clearTimeout(timer);
+      resolve(answered);
+      if (!answered) outgoing.destroy();
+    };
+    outgoing.on('error', () => {
+      end(false);
+    });
+  });
+}
+
 /** Checks a server address that a person typed. */
 export function readServerUrl(text: string): string {
   const url = URL.canParse(text) ? new URL(text) : null;

@@ -24,10 +24,10 @@ export interface TaskContext {
   readonly ownUnit: string | null;
   readonly machine: RebootHost;
   createExecutor(task: Task): Executor;
-  /** Waits until the server can be reached. Throws when the agent ends. */
-  distributionPoint(): Promise<DistributionPoint>;
+  /** Another than those that did not do for the task. Waits until the server can be reached. Throws when the agent ends. */
+  distributionPoint(task: Task): Promise<DistributionPoint>;
   /** The same without waiting; null when the server cannot be reached. */
-  distributionPointNow(): Promise<DistributionPoint | null>;
+  distributionPointNow(task: Task): Promise<DistributionPoint | null>;
   /**
    * Whether the server was out of reach at some time since then (elapsed seconds); if so, returns when it can be reached
    * again. Throws when the agent ends.

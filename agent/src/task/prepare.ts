@@ -1,4 +1,5 @@
 import { taskFailures, type ReportedTaskState, type TaskFailure } from '@fixpoint/core/task/states.ts';
+import { avoidedBy, blame, blameMessage } from '../distribution.ts';
 import type { Executor, Judgement } from '../execute/executor.ts';
 import { notYet } from './begin.ts';
 import { attemptsMaximum, changesOf, detached, detailOf, preparationSeconds } from './command.ts';
@@ -125,7 +126,7 @@ async function stepOnce(
     }
     const secondsToGo = stagingSeconds(task, context.clock.now());
     // With fresh credentials, unless it runs already.
-    const dp = await context.distributionPoint();
+    const dp = await context.distributionPoint(task);
     executor.prepare(dp, task.order.bandwidth_bytes_per_second ?? null);
     const attempt = task.attempts(step);
     const since = context.clock.elapsedSeconds();
@@ -158,6 +159,20 @@ async function stepOnce(
     }
     const judged = executor.judge(step, result.exitCode, result.output, changesOf(task));
     if (judged.ok) return judged;
+    // Another point is tried once; what came through none of them is a failure of the task.
+    const told = blame(dp, judged.failure, result.output);
+    if (told !== null && !avoidedBy(task.entries()).has(told.point)) {
+      giveUpIfCancelled(task, context);
+      const message = blameMessage(told);
+      context.log('warn', message, { task_id: task.order.task_id, files: told.files });
+      task.note(step, 'begin', {
+        event: { state: 'downloading', message, detail: { ...detail, distribution: told } },
+        data: { attempt: attempt + 1, after_outage: true },
+      });
+      context.wake();
+      context.stopAt.pass(step);
+      continue;
+    }
     // Packages come by way of the server: while that is out of reach, the host is silent and its task has not failed.
     if (networkFailures.has(judged.failure) && (await context.serverWasOut(since))) {
       giveUpIfCancelled(task, context);

@@ -56,6 +56,10 @@ export interface DistributionCounts {
   readonly resumed: number;
 }
 
+async function untilSettled(work: Promise<unknown>): Promise<void> {
+  await Promise.allSettled([work]);
+}
+
 /** What came of looking again at a file that a host took for forged. */
 export type Rechecked = 'unchanged' | 'replaced' | 'gone' | 'unknown';
 
@@ -236,7 +240,7 @@ export async function openDistribution(
       async pass(bytes) {
         // somebody may have begun to wait for what was fetched ahead
         count();
-        while (!place.urgent && urgentDownloads > 0) await time.sleep(lowPriorityWaitMilliseconds);
+        while (isBehind(place)) await time.sleep(lowPriorityWaitMilliseconds);
         await fetching.pass(bytes);
       },
       again: (beginning) => askUpstream(file.url, { etag, lastModified, beginning }, upstream),
@@ -251,12 +255,13 @@ export async function openDistribution(
         leave(place);
       },
     });
-    void download.done
-      .catch(() => undefined)
-      .then(() => {
-        if (counted.urgent) urgentDownloads -= 1;
-      });
+    void untilSettled(download.done).then(() => (urgentDownloads -= counted.urgent ? 1 : 0));
     return download;
+  }
+
+  /** Nobody waits for it, and somebody waits for another. */
+  function isBehind(place: Place): boolean {
+    return !place.urgent && urgentDownloads > 0;
   }
 
   async function save(place: Place, download: Download): Promise<void> {
