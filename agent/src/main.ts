@@ -17,6 +17,7 @@ import { createHttpClient } from './http-client.ts';
 import { createInventoryCollector } from './inventory.ts';
 import { createInventoryReporter, openAcknowledgedPackages } from './inventory-report.ts';
 import { createLog } from './log.ts';
+import { describePolicyFile } from './policy-command.ts';
 import { systemRandom } from './random.ts';
 import { openRefusals } from './refusals.ts';
 import { installService } from './systemd-unit.ts';
@@ -38,6 +39,8 @@ const help = `fixpoint-agent ${version}: reports the inventory of this host, and
       Prints what it would report, as JSON; needs no server.
   fixpoint-agent status [--state DIR] [--json]
       Prints where this host is enrolled and which tasks it has.
+  fixpoint-agent policy [--json] [FILE]
+      Says in words what the policy file of this host comes to (or FILE, before it is put in its place).
   fixpoint-agent reboot now|later
       Answers the announcement of a reboot: do it at once, or put it off as long as the job allows.
   fixpoint-agent --version | --help
@@ -46,12 +49,14 @@ const help = `fixpoint-agent ${version}: reports the inventory of this host, and
 
 Exit codes: 0 done · 1 unexpected error · 2 wrong usage · 3 refused (token, server key, enrolled elsewhere) ·
             4 server not reachable · 5 not enrolled · 6 another agent runs on the same folder ·
-            7 the package database of this host cannot be read · 8 no reboot waits for an answer
+            7 the package database of this host cannot be read · 8 no reboot waits for an answer ·
+            9 the policy file cannot be read, and forbids everything
 `;
 
 const exitCodes: Readonly<Record<string, number>> = {
   usage: 2,
   reboot_not_asked: 8,
+  policy_invalid: 9,
   server_url_invalid: 2,
   token_malformed: 2,
   enrolment_refused: 3,
@@ -97,6 +102,8 @@ async function main(argv: readonly string[]): Promise<number> {
       return inventoryCommand(rest);
     case 'status':
       return statusCommand(rest);
+    case 'policy':
+      return policyCommand(rest);
     case 'reboot':
       return rebootCommand(rest);
     default:
@@ -291,6 +298,16 @@ function statusCommand(argv: readonly string[]): number {
       `task    ${task.task_id} generation ${String(task.generation)}: ${task.ended ? 'ended, ' : ''}${String(task.state)}\n`,
     );
   }
+  return 0;
+}
+
+function policyCommand(argv: readonly string[]): number {
+  const path = argv.find((word) => !word.startsWith('-'));
+  const values = read(
+    argv.filter((word) => word !== path),
+    ['json'],
+  );
+  print(describePolicyFile(path ?? null, values.json === true, systemClock.now()));
   return 0;
 }
 

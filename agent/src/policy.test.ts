@@ -13,6 +13,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { HostPolicySchema } from '@fixpoint/contract/inventory.ts';
 import { parseShape } from '@fixpoint/contract/parse.ts';
+import { describePolicyFile } from './policy-command.ts';
 import { mayPatchNow, mayRebootNow, policyFromText, readHostPolicy } from './policy.ts';
 
 const problemOf = (text: string): string | null => policyFromText(text).policy?.problem ?? null;
@@ -219,5 +220,32 @@ describe('hours', () => {
   test('without a policy there are none', () => {
     expect(mayPatchNow({ policy: null, actions: new Map(), probes: new Map() }, now, null)).toBeNull();
     expect(problemOf('')).toBeNull();
+  });
+});
+
+describe('fixpoint-agent policy', () => {
+  const now = Date.parse('2026-11-26T19:30:00Z');
+  const samplePath = new URL('../policy.sample.toml', import.meta.url).pathname;
+  test('says in words what a file comes to, without the values of variables', () => {
+    const words = describePolicyFile(samplePath, false, now);
+    expect(words).toContain('is in order');
+    expect(words).toContain('untouched  postgresql-*, linux-image-*');
+    expect(words).toMatch(
+      /packages {3}may be changed mon-fri 22:00-04:00 and sat 00:00-24:00 by the clock of this host/u,
+    );
+    expect(words).toContain(
+      'action     undrain: /usr/local/bin/undrain web, as app, at most 120 s, with BALANCER',
+    );
+    expect(words).toContain('warning    drain: /usr/local/bin/drain is not on this host');
+    expect(words).not.toContain('lb1.internal');
+    const json: unknown = JSON.parse(describePolicyFile(samplePath, true, now));
+    expect(json).toMatchObject({ policy: { actions: ['drain', 'undrain'] } });
+  });
+  test('fails for a file that would forbid everything', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'fixpoint-policy-'));
+    writeFileSync(join(folder, 'p'), '[reboots]');
+    expect(() => describePolicyFile(join(folder, 'p'), false, now)).toThrow('did you mean reboot?');
+    expect(() => describePolicyFile(join(folder, 'q'), false, now)).toThrow('there is no');
+    rmSync(folder, { recursive: true });
   });
 });
