@@ -7,7 +7,7 @@ import type { Asset, AssetDetail, AssetQuery } from '@fixpoint/contract/asset.ts
 import type { Actor } from '@fixpoint/core/audit/events.ts';
 import type { Context, Transact } from '../context.ts';
 import { appendAudit } from '../audit/commands.ts';
-import { hasActiveTask } from '../deployment/commands.ts';
+import { isWorkUnderWay } from '../deployment/commands.ts';
 import { findingCounts, undeterminedOfAsset } from '../finding/commands.ts';
 import { answer, refuse, type Answer } from '../refusal.ts';
 import { criticalityWords } from '../search/asset-risk.ts';
@@ -245,7 +245,7 @@ export async function retireAsset(
     if (asset === undefined) throw new Error('one reference found no asset and no refusal');
     const row = await lockAsset(trx, asset.id);
     if (row.retired_at !== null) return answer({ id: row.uid, retired_at: row.retired_at.toISOString() });
-    if (await hasActiveTask(trx, asset.id)) {
+    if (await isWorkUnderWay(trx, asset.id)) {
       return refuse(
         409,
         'task_under_way',

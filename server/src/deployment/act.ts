@@ -6,13 +6,16 @@ import {
   mayRetry,
   type DeploymentAction,
 } from '@fixpoint/core/deployment/actions.ts';
+import { checkTaskAction } from '@fixpoint/core/task/actions.ts';
 import { isEndedDeployment } from '@fixpoint/core/deployment/states.ts';
 import { appendAudits, type NewAuditEvent } from '../audit/commands.ts';
 import type { Context, Transact } from '../context.ts';
-import { refuse, type Answer } from '../refusal.ts';
+import { answer, refuse, type Answer } from '../refusal.ts';
 import { moveTask } from './move.ts';
 import { tasksOfDeployment } from './reads.ts';
 import type { TaskOfAsset } from './records.ts';
+import { retryTask } from './retry.ts';
+import { beginRollback, rollbackObstacle } from './rollback.ts';
 import { lockAssets, lockDeployment, setDeploymentState } from './store.ts';
 import { deploymentView, unknownDeployment } from './view.ts';
 
@@ -22,6 +25,7 @@ const eventOf: Readonly<Record<DeploymentAction, AuditEventName>> = {
   halt: 'deployment.halted',
   cancel: 'deployment.cancelled',
   retry_failed: 'deployment.resumed',
+  roll_back: 'deployment.rolled_back',
 };
 
 /** What a person does to a deployment, with a reason. What is allowed when is core/deployment/actions.ts. */
@@ -47,25 +51,11 @@ export async function actOnDeployment(
   const now = context.clock.now();
   const audit: NewAuditEvent[] = [];
   let touched = 0;
+  let more: object = {};
   if (action === 'halt' || action === 'cancel') {
-    const tasks = await lockedTasks(trx, id, (task) => effectOfStop(task) === 'cancel');
-    const word = action === 'halt' ? 'halted' : 'cancelled';
-    for (const task of tasks) {
-      const moved = await moveTask(trx, context, task, {
-        to: 'cancelled',
-        source: 'person',
-        actor,
-        at: now,
-        message: `The deployment was ${word}: ${reason}`,
-        reason: {
-          code: `deployment_${word}`,
-          message: `The deployment was ${word} before this host began to install: ${reason}`,
-          what_to_do: 'Start the job again when it may go on.',
-        },
-      });
-      audit.push(...moved.audit);
-    }
-    touched = tasks.length;
+    const stopped = await stopTasks(trx, context, actor, id, { action, reason, now });
+    audit.push(...stopped.audit);
+    touched = stopped.count;
   } else if (action === 'retry_failed') {
     const tasks = await lockedTasks(trx, id, (task) => mayRetry(task.state));
     if (tasks.length === 0) {
@@ -76,25 +66,26 @@ export async function actOnDeployment(
         'nothing needs to be done',
       );
     }
-    for (const task of tasks) {
-      const generation = task.generation + 1;
-      const moved = await moveTask(trx, context, task, {
-        to: 'queued',
-        source: 'person',
-        actor,
-        at: now,
-        message: `Retried: ${reason}`,
-        change: { generation, signedOrder: null, expiresAt: null, offeredAt: null, eventIndex: -1 },
-      });
-      audit.push(...moved.audit);
-    }
+    for (const task of tasks) audit.push(...(await retryTask(trx, context, actor, task, reason)));
     touched = tasks.length;
+  } else if (action === 'roll_back') {
+    const undone = await rollBackTasks(trx, context, actor, id, reason);
+    if (!undone.ok) return undone;
+    audit.push(...undone.value.audit);
+    touched = undone.value.count;
+    more = { not_possible: undone.value.notPossible };
+    if (check.next === 'halted' && head.state !== 'halted') {
+      const stopped = await stopTasks(trx, context, actor, id, { action: 'halt', reason, now });
+      audit.push(...stopped.audit);
+    }
   }
-  await setDeploymentState(trx, id, {
-    state: check.next,
-    endedAt: isEndedDeployment(check.next) ? now : null,
-    pauseReasons: check.next === 'paused' ? [reason] : [],
-  });
+  if (check.next !== head.state || action === 'retry_failed') {
+    await setDeploymentState(trx, id, {
+      state: check.next,
+      endedAt: isEndedDeployment(check.next) ? now : null,
+      pauseReasons: check.next === 'paused' ? [reason] : [],
+    });
+  }
   await appendAudits(trx, context, [
     {
       actor,
@@ -103,11 +94,83 @@ export async function actOnDeployment(
       subject: id,
       reason,
       before: { state: head.state },
-      after: { state: check.next, action, ...(touched > 0 ? { tasks: touched } : {}) },
+      after: { state: check.next, action, ...(touched > 0 ? { tasks: touched } : {}), ...more },
     },
     ...audit,
   ]);
   return deploymentView(trx, id);
+}
+
+/** Gives up what the hosts have not begun. */
+async function stopTasks(
+  trx: Transact,
+  context: Pick<Context, 'clock'>,
+  actor: Actor,
+  id: string,
+  stop: { readonly action: 'halt' | 'cancel'; readonly reason: string; readonly now: Date },
+): Promise<{ audit: NewAuditEvent[]; count: number }> {
+  const audit: NewAuditEvent[] = [];
+  const tasks = await lockedTasks(trx, id, (task) => effectOfStop(task) === 'cancel');
+  const word = stop.action === 'halt' ? 'halted' : 'cancelled';
+  for (const task of tasks) {
+    const moved = await moveTask(trx, context, task, {
+      to: 'cancelled',
+      source: 'person',
+      actor,
+      at: stop.now,
+      message: `The deployment was ${word}: ${stop.reason}`,
+      reason: {
+        code: `deployment_${word}`,
+        message: `The deployment was ${word} before this host began to install: ${stop.reason}`,
+        what_to_do: 'Start the job again when it may go on.',
+      },
+    });
+    audit.push(...moved.audit);
+  }
+  return { audit, count: tasks.length };
+}
+
+/**
+ * Begins to put back what the deployment has changed, on every asset where that can be done. What is at work just now is left: it
+ * goes on to its end, and can be rolled back then.
+ */
+async function rollBackTasks(
+  trx: Transact,
+  context: Pick<Context, 'clock'>,
+  actor: Actor,
+  id: string,
+  reason: string,
+): Promise<Answer<{ audit: NewAuditEvent[]; count: number; notPossible: object[] }>> {
+  const tasks = await lockedTasks(
+    trx,
+    id,
+    (task) => task.changedGeneration !== null && checkTaskAction(task, 'roll_back').ok,
+  );
+  const audit: NewAuditEvent[] = [];
+  const notPossible: { asset: string; hostname: string; code: string; message: string }[] = [];
+  let count = 0;
+  for (const task of tasks) {
+    const obstacle = await rollbackObstacle(trx, task);
+    if (obstacle === null) {
+      const why = `Rolled back by ${actor.name}: ${reason}`;
+      const begun = await beginRollback(trx, context, task, { actor, source: 'person', why });
+      audit.push(...begun.audit);
+      count += 1;
+    } else {
+      const { asset_id: asset, hostname } = task.planned;
+      notPossible.push({ asset, hostname, code: obstacle.code, message: obstacle.message });
+    }
+  }
+  if (count > 0) return answer({ audit, count, notPossible });
+  const why = notPossible.slice(0, 5).map((one) => `${one.hostname}: ${one.message}`);
+  return refuse(
+    409,
+    'nothing_to_roll_back',
+    why.length === 0
+      ? 'the deployment has changed nothing that could be rolled back now'
+      : `nothing of the deployment can be rolled back now. ${why.join(' ')}`,
+    'see its tasks: what is at work can be rolled back when it has ended',
+  );
 }
 
 /** Tasks that are to be changed, read again once their assets are locked: an agent may have reported meanwhile. */

@@ -10,7 +10,15 @@ import {
   type RefusalReport,
   type TaskEvent,
 } from '@fixpoint/contract/agent.ts';
-import { InstallOrder, Order, type OrderedPackage, type SignedOrder } from '@fixpoint/contract/order.ts';
+import {
+  InstallOrder,
+  Order,
+  type OrderedPackage,
+  type RebootOrder,
+  type RollbackOrder,
+  type SignedOrder,
+} from '@fixpoint/contract/order.ts';
+import { SimulationRequest, type SimulationResult } from '@fixpoint/contract/simulation.ts';
 import { inventoryDigests } from '@fixpoint/core/inventory/digest.ts';
 import type {
   Candidate,
@@ -60,6 +68,8 @@ export class AgentDouble {
   readonly test: TestApp;
   uid = '';
   session = '';
+  /** What it says that it runs. */
+  bootId = 'boot-1';
   #key: KeyObject;
   #serverKey = '';
   #publicKey: string;
@@ -151,7 +161,7 @@ export class AgentDouble {
       os_title: 'Debian GNU/Linux 12 (bookworm)',
       arch: 'amd64',
       addresses: ['10.0.0.1'],
-      boot_id: 'boot-1',
+      boot_id: this.bootId,
       booted_at: '2026-03-01T00:00:00Z',
       running_kernel: '6.1.0-25-amd64',
       kernels: [],
@@ -192,27 +202,44 @@ export class AgentDouble {
   /** Checks in; answers what came, after checking every signature. */
   async checkIn(
     tasks: readonly { task_id: string; generation: number; state: TaskEvent['state'] }[] = [],
-  ): Promise<{ orders: (SignedOrder & { order: Order })[]; cancelled: string[]; seconds: number }> {
+  ): Promise<{
+    orders: (SignedOrder & { order: Order })[];
+    cancelled: string[];
+    held: string[];
+    seconds: number;
+    questions: SimulationRequest[];
+  }> {
     const answer = Value.Parse(
       CheckInResponse,
       await this.post('/agent/v1/check-in', this.session, {
         agent_version: 'double',
-        boot_id: 'boot-1',
+        boot_id: this.bootId,
         digests: this.digests(),
         tasks,
       }),
     );
-    const orders = answer.orders.map((signed) => {
+    const read = (signed: SignedOrder, domain: string): unknown => {
       const valid = verify(
         null,
-        Buffer.from(`fixpoint-order-v1\n${signed.payload}`),
+        Buffer.from(`${domain}\n${signed.payload}`),
         publicKeyOf(this.#serverKey),
         Buffer.from(signed.signature, 'base64url'),
       );
-      if (!valid) throw new Error('an order came with a signature that is not the server’s');
-      return Object.assign(signed, { order: Value.Parse(Order, JSON.parse(signed.payload)) });
-    });
-    return { orders, cancelled: answer.cancelled_tasks, seconds: answer.next_check_in_seconds };
+      if (!valid) throw new Error(`a text for ${domain} came with a signature that is not the server’s`);
+      return JSON.parse(signed.payload);
+    };
+    const orders = answer.orders.map((signed) =>
+      Object.assign(signed, { order: Value.Parse(Order, read(signed, 'fixpoint-order-v1')) }),
+    );
+    return {
+      orders,
+      cancelled: answer.cancelled_tasks,
+      questions: (answer.simulations ?? []).map((signed) =>
+        Value.Parse(SimulationRequest, read(signed, 'fixpoint-simulation-v1')),
+      ),
+      held: answer.held_tasks ?? [],
+      seconds: answer.next_check_in_seconds,
+    };
   }
 
   /** Checks in until an order comes, as agents do: a check-in that meets a decision under way gets none. Expects one. */
@@ -224,6 +251,51 @@ export class AgentDouble {
       if (first !== undefined) return Value.Parse(InstallOrder, first.order);
     }
     throw new Error('no order came in 20 check-ins');
+  }
+
+  /** Checks in until a permission to reboot comes; null when none does. */
+  async fetchReboot(attempts = 1): Promise<RebootOrder | null> {
+    for (let attempt = 0; attempt < attempts; attempt += 1) {
+      for (const { order } of (await this.checkIn()).orders) if (order.action === 'reboot') return order;
+    }
+    return null;
+  }
+
+  /** Checks in once; expects the order to roll back. */
+  async fetchRollback(): Promise<RollbackOrder> {
+    for (const { order } of (await this.checkIn()).orders) if (order.action === 'roll_back') return order;
+    throw new Error('no order to roll back came');
+  }
+
+  /** What the solver of this host would say: just what is asked for, and what the test says comes along. */
+  simulated(question: SimulationRequest, changes: Partial<SimulationResult> = {}): SimulationResult {
+    return {
+      simulation_id: question.simulation_id,
+      at: this.test.clock.now().toISOString(),
+      upgraded: question.packages.map(({ name, arch, from, to }) => ({ name, arch, from, to })),
+      added: [],
+      removed: [],
+      download_bytes: 2_000,
+      disk_bytes: 100,
+      disk_free_bytes: 10_000_000_000,
+      restarts: [],
+      reboot: false,
+      rollback: { possible: true, reasons: [] },
+      obstacles: [],
+      remarks: [],
+      output: '',
+      ...changes,
+    };
+  }
+
+  /** Fetches the only open question and answers it. */
+  async answerQuestion(changes: Partial<SimulationResult> = {}): Promise<SimulationRequest> {
+    const { questions } = await this.checkIn();
+    const [question] = questions;
+    if (question === undefined || questions.length > 1)
+      throw new Error(`${String(questions.length)} questions came instead of one`);
+    await this.post('/agent/v1/simulations', this.session, this.simulated(question, changes));
+    return question;
   }
 
   async report(order: Order, events: readonly Omit<TaskEvent, 'at'>[]): Promise<TaskEventsResponse> {
@@ -279,6 +351,15 @@ export class AgentDouble {
     this.host.candidates = this.host.candidates.filter((c) => !packages.some((p) => p.name === c.name));
   }
 
+  /** The host as it was before, by what the order says that it was. */
+  putBack(packages: readonly Ordered[]): void {
+    this.host.packages = this.host.packages.map((p) => {
+      const one = packages.find((other) => other.name === p.name && other.arch === p.arch);
+      return one === undefined ? p : debianPackage(p.name, one.from, one.source);
+    });
+    this.host.candidates = packages.map((one) => debianCandidate(one.name, one.to, one.source));
+  }
+
   /** Does everything as ordered up to `installed`, and sends the inventory, as the real agent does before `verifying`. */
   async carryOut(order: InstallOrder): Promise<void> {
     await this.report(order, [
@@ -287,6 +368,10 @@ export class AgentDouble {
       { index: 2, state: 'installing' },
     ]);
     this.install(order.packages);
+    this.host.packages = [
+      ...this.host.packages.filter((p) => !(order.removed ?? []).some((gone) => gone.name === p.name)),
+      ...(order.added ?? []).map((p) => ({ ...p, source: p.name, source_version: p.version })),
+    ];
     await this.report(order, [{ index: 3, state: 'installed', detail: { exit_code: 0 } }]);
     await this.sendInventory();
   }

@@ -6,7 +6,7 @@ import type { NewAuditEvent } from '../audit/commands.ts';
 import type { Context, Transact } from '../context.ts';
 import { concernedBy } from './plan.ts';
 import type { TaskRow } from './records.ts';
-import { appendTaskEvent, updateTask, type TaskChange } from './store.ts';
+import { appendTaskEvent, deleteRebootPlace, updateTask, type TaskChange } from './store.ts';
 
 /** A part of the system that acts by itself. */
 export const deploymentActor: Actor = { kind: 'system', name: 'deployment' };
@@ -46,9 +46,12 @@ export async function moveTask(
     reason: move.reason ?? null,
     endedAt: isEnded(move.to) ? now : null,
     updatedAt: now,
+    ...(move.to === 'installing' && task.changedGeneration === null
+      ? { changedGeneration: task.generation }
+      : {}),
     ...move.change,
   };
-  await updateTask(trx, task.id, change);
+  await updateTask(trx, task.id, { ...change, progressAt: now });
   await appendTaskEvent(trx, task.id, {
     at: move.at,
     from: task.state,
@@ -57,6 +60,7 @@ export async function moveTask(
     message: move.message ?? null,
     detail: move.detail,
   });
+  if (isEnded(move.to)) await deleteRebootPlace(trx, task.id);
   return { task: { ...task, ...change }, audit: [auditOf(task, move)] };
 }
 
@@ -65,7 +69,13 @@ function auditOf(task: TaskRow, move: Move): NewAuditEvent {
   const ends = isEnded(move.to);
   return {
     actor: move.actor,
-    event: isOffer ? 'task.offered' : ends ? 'task.ended' : 'task.state_changed',
+    event: isOffer
+      ? 'task.offered'
+      : ends
+        ? 'task.ended'
+        : move.to === 'rolling_back'
+          ? 'task.rollback_began'
+          : 'task.state_changed',
     subjectKind: 'task',
     subject: task.id,
     reason: move.reason?.message ?? move.message ?? null,

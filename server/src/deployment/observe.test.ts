@@ -24,9 +24,15 @@ const offered: TaskOfAsset = {
   resumeState: null,
   reason: null,
   generation: 1,
+  action: 'install',
+  undoesGeneration: null,
+  changedGeneration: null,
   sequence: 1,
   planned,
   signedOrder: null,
+  signedReboot: null,
+  rebootAfter: null,
+  missedWindowAt: null,
   expiresAt: null,
   offeredAt: noon,
   endedAt: null,
@@ -36,6 +42,7 @@ const offered: TaskOfAsset = {
   lastSeenAt: null,
   nextCheckInSeconds: 1,
   retiredAt: null,
+  timeZone: 'UTC',
 };
 
 test('an asset whose first contact is not written yet is not unreachable, unless it stays silent', () => {

@@ -1,15 +1,13 @@
-import { Value } from 'typebox/value';
 import { type AgentMode } from '@fixpoint/contract/agent.ts';
-import { Order, type SignedOrder } from '@fixpoint/contract/order.ts';
-import type { PatchJobDefinition } from '@fixpoint/contract/patch-job.ts';
-import { decide } from '@fixpoint/core/deployment/decide.ts';
+import { RollbackOrder, type SignedOrder } from '@fixpoint/contract/order.ts';
 import { isAtWork, isEnded, workingState } from '@fixpoint/core/task/transitions.ts';
+import { Value } from 'typebox/value';
 import { appendAudits, type NewAuditEvent } from '../audit/commands.ts';
 import { signOrder, type ServerKeys } from '../auth/keys.ts';
 import type { Context, Transact } from '../context.ts';
-import { getJob } from '../patch-job/commands.ts';
-import { deploymentActor, moveTask } from './move.ts';
-import { decideOptions, observationOf } from './observe.ts';
+import { definitionOf, heldBecause } from './holds.ts';
+import { offer } from './offer.ts';
+import { rollbackOrderOf } from './order-texts.ts';
 import {
   deploymentHead,
   nextSequence,
@@ -18,21 +16,30 @@ import {
   tasksOfAsset,
   taskWithAsset,
 } from './reads.ts';
+import { permitReboot, type TagMembers } from './reboots.ts';
 import type { TaskRow } from './records.ts';
-import { lockAssets, tryLockDeployment } from './store.ts';
+import { appendTaskEvent, freeRebootPlaces, lockAssets, noteBoot, updateTask } from './store.ts';
+import { timesOfJob } from './times.ts';
 
 export interface AskingAgent {
   readonly assetId: number;
   readonly uid: string;
   readonly mode: AgentMode;
+  readonly bootId: string;
+  /** Who is in the tags that its reboots depend on; see `rebootMembers`. */
+  readonly members: TagMembers;
   /** What the agent's journal holds as not ended, if it says. */
-  readonly tasks?: readonly { readonly task_id: string; readonly generation: number }[] | undefined;
+  readonly tasks?:
+    | readonly { readonly task_id: string; readonly generation: number; readonly state: string }[]
+    | undefined;
 }
 
 export interface OrdersForAgent {
   readonly orders: SignedOrder[];
   /** Tasks that the agent is to give up where it has not begun to install. */
   readonly cancelled: string[];
+  /** Tasks that it must not begin, or reboot for, until it is answered without them. */
+  readonly held: string[];
 }
 
 /** For so long an agent that does not say what it holds is told of tasks that were taken back. */
@@ -42,6 +49,7 @@ const rememberedDays = 7;
  * What an asset that has just checked in is to do. A task is offered once in each generation: it gets its number and its
  * signature here, and both are committed with the state before the answer leaves. Until the agent reports on it, the very
  * same text is sent again at each check-in, so an answer that was lost on the way costs nothing; the agent knows the number.
+ * The same holds for permissions to reboot and for rollbacks.
  */
 export async function ordersFor(
   trx: Transact,
@@ -50,26 +58,44 @@ export async function ordersFor(
 ): Promise<OrdersForAgent> {
   await lockAssets(trx, [agent.assetId]);
   const now = context.clock.now();
+  await noteBoot(trx, agent.assetId, agent.bootId, now);
+  await freeRebootPlaces(trx, agent.assetId);
   const endedSince = new Date(now.getTime() - rememberedDays * 86_400_000);
   const tasks = await tasksOfAsset(trx, agent.assetId, endedSince);
   const orders: SignedOrder[] = [];
+  const held: string[] = [];
   const audit: NewAuditEvent[] = [];
-  let busy = tasks.some((task) => !isEnded(task.state) && isAtWork(task));
-  for (const task of tasks) {
-    if (task.state === 'offered') {
-      const again = await orderAgain(trx, task, now);
-      if (again !== null) orders.push(again);
-    } else if (task.state === 'queued' && !busy) {
+  const open = tasks.filter((task) => !isEnded(task.state));
+  const isBusyBesides = (given: TaskRow) => open.some((task) => task.id !== given.id && isAtWork(task));
+  let busy = open.some(isAtWork);
+  for (const task of open) {
+    if ((await heldBecause(trx, task, now)) !== null) held.push(task.id);
+    let order: SignedOrder | null = null;
+    if (task.state === 'offered') order = await orderAgain(trx, task, now);
+    else if (task.state === 'rolling_back') order = await rollbackOrder(trx, context, task, agent, now);
+    else if (task.state === 'queued' && !busy) {
       const offered = await offer(trx, context, task, agent, now);
       audit.push(...offered.audit);
-      if (offered.order !== null) {
-        orders.push(offered.order);
-        busy = true;
-      }
+      order = offered.order;
+      busy ||= order !== null;
+    } else if (task.state === 'reboot_pending') {
+      const permitted = await permitReboot(trx, context, task, {
+        bootId: agent.bootId,
+        members: agent.members,
+        busy: isBusyBesides(task),
+        reportedState: reported(agent, task)?.state,
+      });
+      audit.push(...permitted.audit);
+      order = permitted.order;
     }
+    if (order !== null) orders.push(order);
   }
   await appendAudits(trx, context, audit);
-  return { orders, cancelled: takenBack(tasks, agent) };
+  return { orders, cancelled: takenBack(tasks, agent), held };
+}
+
+function reported(agent: AskingAgent, task: TaskRow) {
+  return agent.tasks?.find((one) => one.task_id === task.id && one.generation === task.generation);
 }
 
 /** The order that the agent has not reported on yet, in the same words; not while its deployment stands still. */
@@ -79,6 +105,41 @@ async function orderAgain(trx: Transact, task: TaskRow, now: Date): Promise<Sign
   return head?.state === 'running' ? task.signedOrder : null;
 }
 
+/**
+ * The order to put back what a task changed, until the agent reports on it. Neither a halted deployment nor a closed window holds
+ * it back: it makes good what was done wrong. One that was not taken up in time is given anew.
+ */
+async function rollbackOrder(
+  trx: Transact,
+  context: Pick<Context, 'clock'> & { readonly keys: ServerKeys },
+  task: TaskRow,
+  agent: AskingAgent,
+  now: Date,
+): Promise<SignedOrder | null> {
+  if (task.eventIndex >= 0 || reported(agent, task) !== undefined) return null;
+  if (task.signedOrder !== null && isGood(task.signedOrder, now)) return task.signedOrder;
+  const head = await deploymentHead(trx, task.deploymentId);
+  if (head === undefined) throw new Error(`task ${task.id} is of a deployment that is not there`);
+  const sequence = await nextSequence(trx, task.assetId);
+  const text = rollbackOrderOf(task, await definitionOf(trx, head.jobId), { sequence, now });
+  const order = signOrder(context.keys, JSON.stringify(text));
+  await updateTask(trx, task.id, { sequence, signedOrder: order, offeredAt: now, progressAt: now });
+  await appendTaskEvent(trx, task.id, {
+    at: now,
+    from: task.state,
+    to: task.state,
+    source: 'server',
+    message: 'The host is ordered to put back what was there before.',
+    detail: { sequence, generation: task.generation, undoes_generation: task.undoesGeneration },
+  });
+  return order;
+}
+
+function isGood({ payload }: SignedOrder, now: Date): boolean {
+  const order = Value.Parse(RollbackOrder, JSON.parse(payload));
+  return Date.parse(order.expires_at) > now.getTime();
+}
+
 /** Tasks that an agent may hold and that nobody wants any more. */
 function takenBack(tasks: readonly TaskRow[], agent: AskingAgent): string[] {
   const ended = tasks.filter((task) => isEnded(task.state)).map((task) => task.id);
@@ -86,106 +147,57 @@ function takenBack(tasks: readonly TaskRow[], agent: AskingAgent): string[] {
   const open = new Map(
     tasks.filter((task) => !isEnded(task.state)).map((task) => [task.id, task.generation]),
   );
-  // what it holds of an earlier generation, or of a task that is not open, is of no use to anybody
-  const held = agent.tasks
-    .filter((one) => open.get(one.task_id) !== one.generation)
-    .map((one) => one.task_id);
+  const isWanted = (one: { readonly task_id: string; readonly generation: number }) =>
+    open.get(one.task_id) === one.generation;
+  // What it holds of an earlier generation, or of a task that is not open, is of no use to anybody. But tasks are given up by
+  // their id: one that it holds in its present generation too is seen to its end.
+  const wanted = new Set(agent.tasks.filter(isWanted).map((one) => one.task_id));
+  const held = agent.tasks.filter((one) => !wanted.has(one.task_id)).map((one) => one.task_id);
   return [...new Set(held)];
 }
 
-async function offer(
-  trx: Transact,
-  context: Pick<Context, 'clock'> & { readonly keys: ServerKeys },
-  task: TaskRow,
-  agent: AskingAgent,
-  now: Date,
-): Promise<{ order: SignedOrder | null; audit: NewAuditEvent[] }> {
-  // the row's lock makes the count of those at work exact; somebody else has it: come again in a moment
-  const head = await tryLockDeployment(trx, task.deploymentId);
-  if (head === undefined || head.state !== 'running') return { order: null, audit: [] };
-  if (agent.mode !== 'manage') {
-    const skipped = await moveTask(trx, context, task, {
-      to: 'skipped',
-      source: 'server',
-      actor: deploymentActor,
-      at: now,
-      reason: {
-        code: 'assess_only',
-        message: 'The agent of this asset only reports since the plan was made.',
-        what_to_do: 'Enrol it in manage mode on the host itself, then start the job again.',
-      },
-    });
-    return { order: null, audit: skipped.audit };
-  }
-  const job = await getJob(trx, head.jobId);
-  if (!job.ok) throw new Error(`deployment ${task.deploymentId} is of a job that is not there`);
-  const { definition } = job.value;
-  const observed = await taskWithAsset(trx, task.id);
-  if (observed === undefined) throw new Error(`task ${task.id} is not there any more`);
-  const counts = await openCounts(trx, task.deploymentId);
-  const decision = decide(
-    { state: head.state, concurrency: definition.concurrency, openRing: 0 },
-    [observationOf(observed, null, true)],
-    { atWork: counts.atWork, notEnded: counts.notEnded - 1 },
-    now.getTime(),
-    decideOptions,
-  );
-  if (!decision.commands.some((command) => command.kind === 'offer')) return { order: null, audit: [] };
-
-  const sequence = await nextSequence(trx, task.assetId);
-  const expiresAt = new Date(now.getTime() + definition.expire_after_seconds * 1000);
-  const order = signOrder(
-    context.keys,
-    JSON.stringify(orderOf(task, definition, { sequence, now, expiresAt })),
-  );
-  const moved = await moveTask(trx, context, task, {
-    to: 'offered',
-    source: 'server',
-    actor: deploymentActor,
-    at: now,
-    change: { sequence, signedOrder: order, expiresAt, offeredAt: now, eventIndex: -1 },
-  });
-  return { order, audit: moved.audit };
-}
-
-function orderOf(
-  task: TaskRow,
-  definition: PatchJobDefinition,
-  offerOf: { readonly sequence: number; readonly now: Date; readonly expiresAt: Date },
-): Order {
-  return Value.Parse(Order, {
-    format: 1,
-    action: 'install',
-    asset_id: task.planned.asset_id,
-    task_id: task.id,
-    deployment_id: task.deploymentId,
-    generation: task.generation,
-    sequence: offerOf.sequence,
-    issued_at: offerOf.now.toISOString(),
-    expires_at: offerOf.expiresAt.toISOString(),
-    packages: task.planned.packages,
-    ...(task.planned.mitigations === undefined
-      ? {}
-      : { mitigations: task.planned.mitigations.map(({ action, mitigation }) => ({ action, mitigation })) }),
-    units: definition.units,
-    install_timeout_seconds: definition.install_timeout_seconds,
-  });
-}
-
 /** Whether the asset should come back soon: it is at work, was missed, or an order would be there for it. */
-export async function hasActiveTask(trx: Transact, assetId: number): Promise<boolean> {
+export async function hasActiveTask(
+  trx: Transact,
+  context: Pick<Context, 'clock'>,
+  assetId: number,
+): Promise<boolean> {
   for (const task of await openTasksOfAsset(trx, assetId)) {
     if (task.state === 'unreachable') return true;
-    if (workingState(task) !== 'queued') {
-      if (isAtWork(task)) return true;
-      continue;
-    }
-    const head = await deploymentHead(trx, task.deploymentId);
-    if (head?.state !== 'running') continue;
-    const job = await getJob(trx, head.jobId);
-    // while all places are taken, thousands of waiting assets need not ask every second
-    if (job.ok && (await openCounts(trx, task.deploymentId)).atWork < job.value.definition.concurrency)
+    if (await isActive(trx, task, context.clock.now())) return true;
+  }
+  return false;
+}
+
+/** Whether a task is at work on the asset, or about to be. One whose asset does not answer any more is not. */
+export async function isWorkUnderWay(trx: Transact, assetId: number): Promise<boolean> {
+  for (const task of await openTasksOfAsset(trx, assetId)) {
+    if (task.state === 'unreachable') continue;
+    if (isAtWork(task)) return true;
+    if (task.state === 'queued' && (await deploymentHead(trx, task.deploymentId))?.state === 'running')
       return true;
   }
   return false;
+}
+
+async function isActive(trx: Transact, task: TaskRow, now: Date): Promise<boolean> {
+  const state = workingState(task);
+  const waits = state === 'queued' || state === 'waiting_for_window' || state === 'reboot_pending';
+  if (!waits) return isAtWork(task);
+  const head = await deploymentHead(trx, task.deploymentId);
+  if (head?.state !== 'running') return false;
+  const definition = await definitionOf(trx, head.jobId);
+  const asset = await taskWithAsset(trx, task.id);
+  if (asset === undefined) throw new Error(`task ${task.id} is not there any more`);
+  const times = await timesOfJob(trx, definition, now);
+  const missed = task.missedWindowAt !== null;
+  if (state === 'reboot_pending') {
+    const byServer = definition.reboot !== undefined && definition.reboot.mode !== 'suppress';
+    const isPutOff = task.rebootAfter !== null && task.rebootAfter > now;
+    return byServer && !isPutOff && times.rebootStanding(asset.timeZone, missed).kind === 'open';
+  }
+  const standing = times.standing(asset.timeZone, missed).kind;
+  if (state === 'waiting_for_window') return standing === 'open';
+  // while all places are taken, thousands of waiting assets need not ask every second
+  return standing !== 'closed' && (await openCounts(trx, task.deploymentId)).atWork < definition.concurrency;
 }

@@ -176,6 +176,15 @@ export async function nextSequence(trx: Transact, assetId: number): Promise<numb
   return Number(row?.last ?? 0) + 1;
 }
 
+/** The zones of the assets whose tasks are queued. */
+export async function zonesOfQueued(db: Kysely<Database>, deploymentId: string): Promise<string[]> {
+  const { rows } = await sql<{ zone: string }>`
+    select distinct coalesce(asset.host ->> 'time_zone', 'UTC') as zone
+    from task join asset on asset.id = task.asset_id
+    where task.deployment_id = ${deploymentId} and task.state = 'queued'`.execute(db);
+  return rows.map((row) => row.zone);
+}
+
 /** How many tasks of a deployment are at work, and how many have not ended. */
 export async function openCounts(
   db: Kysely<Database>,
@@ -196,13 +205,15 @@ export function withAsset(db: Kysely<Database>) {
     .leftJoin('asset_contact', 'asset_contact.asset_id', 'task.asset_id')
     .selectAll('task')
     .select(['asset_contact.last_seen_at', 'asset.retired_at'])
-    .select(sql<number>`coalesce(asset_contact.next_check_in_seconds, 60)`.as('next_check_in_seconds'));
+    .select(sql<number>`coalesce(asset_contact.next_check_in_seconds, 60)`.as('next_check_in_seconds'))
+    .select(sql<string>`coalesce(asset.host ->> 'time_zone', 'UTC')`.as('time_zone'));
 }
 
 type RawWithAsset = Selectable<TaskTable> & {
   last_seen_at: Date | null;
   next_check_in_seconds: number;
   retired_at: Date | null;
+  time_zone: string;
 };
 
 export function withAssetOf(row: RawWithAsset): TaskOfAsset {
@@ -210,6 +221,7 @@ export function withAssetOf(row: RawWithAsset): TaskOfAsset {
     lastSeenAt: row.last_seen_at,
     nextCheckInSeconds: row.next_check_in_seconds,
     retiredAt: row.retired_at,
+    timeZone: row.time_zone,
   });
 }
 
@@ -250,11 +262,20 @@ export async function overdueVerifications(
     .selectFrom('task')
     .leftJoin('asset_contact', 'asset_contact.asset_id', 'task.asset_id')
     .select(['task.id', 'task.asset_id'])
-    .where('task.state', '=', 'verifying')
+    .where((e) =>
+      e.or([
+        e('task.state', '=', 'verifying'),
+        // a rollback that the host says is done
+        e.and([
+          e('task.state', '=', 'rolling_back'),
+          sql<boolean>`task.evidence -> 'rollback' -> 'generation' = to_jsonb(task.generation)`,
+        ]),
+      ]),
+    )
     .where((e) =>
       e.or([
         e.and([
-          e('task.reason', 'is', null),
+          e.or([e('task.reason', 'is', null), sql<boolean>`task.reason ->> 'code' = 'rolling_back'`]),
           e('task.updated_at', '<', since),
           e('asset_contact.last_seen_at', '>', e.ref('task.updated_at')),
         ]),
@@ -277,15 +298,40 @@ export async function hasTaskEvent(trx: Transact, taskId: string, detail: unknow
   return row !== undefined;
 }
 
+/** What the host said that it kept before a generation of a task, as it was reported; null when it said nothing. */
+export async function keptOfTask(trx: Transact, taskId: string, generation: number): Promise<unknown> {
+  const row = await trx
+    .selectFrom('task_event')
+    .select(sql`detail -> 'kept'`.as('kept'))
+    .where('task_id', '=', taskId)
+    .where('source', '=', 'agent')
+    .where(sql<boolean>`detail -> 'generation' = to_jsonb(${generation}::int) and detail ? 'kept'`)
+    .orderBy('ordinal', 'desc')
+    .limit(1)
+    .executeTakeFirst();
+  return row?.kept ?? null;
+}
+
 export async function taskEvents(db: Kysely<Database>, taskId: string) {
   return db.selectFrom('task_event').selectAll().where('task_id', '=', taskId).orderBy('ordinal').execute();
 }
 
-/** Everything of an asset that a plan or a verification reads. Candidates: only those of the named source packages. */
+/** Numbers of assets by their ids; those that there are not are missing. */
+export async function assetIdsOf(trx: Transact, uids: readonly string[]): Promise<Map<string, number>> {
+  if (uids.length === 0) return new Map();
+  const rows = await trx
+    .selectFrom('asset')
+    .select(['id', 'uid'])
+    .where(sql<boolean>`uid = any(${[...uids]}::uuid[])`)
+    .execute();
+  return new Map(rows.map((row) => [row.uid, row.id]));
+}
+
+/** Everything of an asset that a plan or a verification reads. Candidates: only those of the named source packages, and kernels. */
 export async function assetFacts(
   trx: Transact,
   assetIds: readonly number[],
-  sources: readonly string[] | null,
+  sources: readonly string[] | 'all' | null,
 ) {
   return trx
     .selectFrom('asset')
@@ -307,11 +353,14 @@ export async function assetFacts(
     ])
     .select(sql`host -> 'held'`.as('held'))
     .select(sql`host -> 'mitigations'`.as('mitigations'))
+    .select(sql`host -> 'policy'`.as('policy'))
     .select(sql<string | null>`host ->> 'machine'`.as('machine'))
     .select(
       (sources === null
         ? sql`'[]'::jsonb`
-        : sql`(select coalesce(jsonb_agg(c), '[]'::jsonb) from jsonb_array_elements(candidates) c
+        : sources === 'all'
+          ? sql`coalesce(candidates, '[]'::jsonb)`
+          : sql`(select coalesce(jsonb_agg(c), '[]'::jsonb) from jsonb_array_elements(candidates) c
             where c ->> 'source' = any(${[...sources]}::text[]) or c ->> 'name' = any(${[...sources]}::text[])
               or c ->> 'source' like 'linux-signed%')`
       ).as('offered'),

@@ -31,9 +31,21 @@ export interface TaskRow {
   readonly resumeState: TaskState | null;
   readonly reason: TaskReason | null;
   readonly generation: number;
+  /** What this generation is about. */
+  readonly action: 'install' | 'roll_back';
+  /** The generation that a rollback undoes. */
+  readonly undoesGeneration: number | null;
+  /** The first generation that began to change the host since it was last as before; null: none did. */
+  readonly changedGeneration: number | null;
   readonly sequence: number | null;
   readonly planned: PlannedTask;
   readonly signedOrder: SignedOrder | null;
+  /** The permission to reboot, until it is used or given back. */
+  readonly signedReboot: SignedOrder | null;
+  /** A reboot is not asked for again before. */
+  readonly rebootAfter: Date | null;
+  /** When it was seen that a whole window had gone by without a sign of the asset. */
+  readonly missedWindowAt: Date | null;
   readonly expiresAt: Date | null;
   readonly offeredAt: Date | null;
   readonly endedAt: Date | null;
@@ -47,6 +59,8 @@ export interface TaskOfAsset extends TaskRow {
   readonly lastSeenAt: Date | null;
   readonly nextCheckInSeconds: number;
   readonly retiredAt: Date | null;
+  /** IANA zone of the host; `UTC` when it does not say. */
+  readonly timeZone: string;
 }
 
 export function stateOf<T extends string>(states: readonly T[], text: string): T {
@@ -69,9 +83,15 @@ export function taskOf(row: Selectable<TaskTable>): TaskRow {
     resumeState: row.resume_state === null ? null : stateOf(taskStates, row.resume_state),
     reason: row.reason === null ? null : Reason.Parse(row.reason),
     generation: row.generation,
+    action: row.action === 'roll_back' ? 'roll_back' : 'install',
+    undoesGeneration: row.undoes_generation,
+    changedGeneration: row.changed_generation,
     sequence: row.sequence === null ? null : Number(row.sequence),
     planned: Value.Parse(PlannedTask, row.planned),
     signedOrder: row.signed_order === null ? null : Value.Parse(SignedOrder, row.signed_order),
+    signedReboot: row.signed_reboot === null ? null : Value.Parse(SignedOrder, row.signed_reboot),
+    rebootAfter: row.reboot_after,
+    missedWindowAt: row.missed_window_at,
     expiresAt: row.expires_at,
     offeredAt: row.offered_at,
     endedAt: row.ended_at,

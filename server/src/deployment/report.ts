@@ -1,48 +1,38 @@
-import { createHash } from 'node:crypto';
-import type {
-  RefusalReport,
-  TaskEvent,
-  TaskEventsRequest,
-  TaskEventsResponse,
-} from '@fixpoint/contract/agent.ts';
+import type { TaskEvent, TaskEventsRequest, TaskEventsResponse } from '@fixpoint/contract/agent.ts';
 import type { Actor } from '@fixpoint/core/audit/events.ts';
-import { sameDigests } from '@fixpoint/core/inventory/digest.ts';
-import { InventoryDigestsSchema } from '@fixpoint/contract/inventory.ts';
-import { explainRefusal, failureReason, refusalReason } from '@fixpoint/core/task/reasons.ts';
+import { failureReason } from '@fixpoint/core/task/reasons.ts';
 import { checkTransition, isEnded, workingState } from '@fixpoint/core/task/transitions.ts';
-import { Value } from 'typebox/value';
 import { stampHeard } from '../asset/commands.ts';
-import { appendAudits, type NewAuditEvent } from '../audit/commands.ts';
 import type { Context, Transact } from '../context.ts';
-import { isRaised, raiseAlert, type NewAlert } from '../notify/commands.ts';
+import { notePoisoned } from '../distribution/poisoned.ts';
 import { answer, refuse, type Answer, type Refusal } from '../refusal.ts';
+import { add, settle, type Aftermath } from './aftermath.ts';
 import { deploymentActor, moveTask } from './move.ts';
-import { assetFacts, findTask, hasTaskEvent, openTasksOfAsset } from './reads.ts';
+import { findTask, hasTaskEvent, openTasksOfAsset } from './reads.ts';
+import { askedAgainAt, givePlaceBack, hostGoesDown } from './reboots.ts';
 import type { TaskRow } from './records.ts';
-import { appendTaskEvent, lockAssets, updateTask } from './store.ts';
-import { judgeTask, type Aftermath } from './verification.ts';
+import { rollBackAfterFailure } from './rollback.ts';
+import {
+  isInventoryHere,
+  isRollbackReported,
+  judgeRollback,
+  rollbackFailedAlert,
+  rollbackReported,
+} from './rollback-verification.ts';
+import { appendTaskEvent, freeRebootPlaces, lockAssets, noteBoot, updateTask } from './store.ts';
+import { judgeTask } from './verification.ts';
 
 export interface ReportingAgent {
   readonly assetId: number;
   readonly uid: string;
 }
 
-const actorOf = (agent: ReportingAgent): Actor => ({ kind: 'agent', name: agent.uid });
+export const actorOf = (agent: ReportingAgent): Actor => ({ kind: 'agent', name: agent.uid });
 
 /** When the agent says that it happened; now, when its text is no time after all (a leap second, year 0000). */
-function timeOf(text: string, context: Pick<Context, 'clock'>): Date {
+export function timeOf(text: string, context: Pick<Context, 'clock'>): Date {
   const at = new Date(text);
   return Number.isNaN(at.getTime()) || at.getUTCFullYear() < 1 ? context.clock.now() : at;
-}
-
-/** What comes last in a transaction, because it locks the audit chain. */
-export async function settle(
-  trx: Transact,
-  context: Pick<Context, 'clock' | 'random'>,
-  aftermath: Aftermath,
-): Promise<void> {
-  await appendAudits(trx, context, aftermath.audit);
-  for (const alert of aftermath.alerts) await raiseAlert(trx, context, alert);
 }
 
 /**
@@ -66,8 +56,15 @@ export async function reportTaskEvents(
   const aftermath: Aftermath = { audit: [], alerts: [] };
   let task = await resumed(trx, context, found, aftermath);
   let refusal: Refusal | null = null;
+  let accepted = task.eventIndex;
   const events = report.events.toSorted((a, b) => a.index - b.index);
-  for (const event of events) {
+  for (const [place, event] of events.entries()) {
+    if (task.generation !== report.generation) {
+      // What came before has led to a rollback, which is a generation of its own.
+      await keepOtherGeneration(trx, context, task, { ...report, events: events.slice(place) });
+      accepted = events.at(-1)?.index ?? accepted;
+      break;
+    }
     if (event.index <= task.eventIndex) continue;
     if (event.index > task.eventIndex + 1) {
       refusal ??= refuse(
@@ -80,10 +77,12 @@ export async function reportTaskEvents(
     }
     const applied = await applyEvent(trx, context, agent, task, event, aftermath);
     task = applied.task;
+    accepted = event.index;
     refusal ??= applied.refusal;
   }
+  await freeRebootPlaces(trx, agent.assetId);
   await settle(trx, context, aftermath);
-  return refusal ?? answer({ accepted_index: task.eventIndex, ended: isEnded(task.state) });
+  return refusal ?? answer({ accepted_index: accepted, ended: isEnded(task.state) });
 }
 
 async function applyEvent(
@@ -96,7 +95,16 @@ async function applyEvent(
 ): Promise<{ task: TaskRow; refusal: Refusal | null }> {
   const at = timeOf(event.at, context);
   const message = event.message ?? null;
+  if (event.detail?.distribution !== undefined) {
+    const { planned, id: taskId, generation } = given;
+    const reporter = { uid: agent.uid, hostname: planned.hostname, taskId, generation };
+    const poisoned = await notePoisoned(trx, context, reporter, event);
+    add(aftermath, poisoned);
+  }
+  if (given.state === 'rolling_back')
+    return { task: await applyRollbackEvent(trx, context, agent, given, event, aftermath), refusal: null };
   const check = checkTransition(given, event.state, 'agent');
+  const detail = eventDetail(given, event);
   if (!check.ok || !check.change) {
     const refused = check.ok ? {} : { refused: check.code, reported: event.state };
     await appendTaskEvent(trx, given.id, {
@@ -105,9 +113,10 @@ async function applyEvent(
       to: given.state,
       source: 'agent',
       message: check.ok ? message : `${check.message}${message === null ? '' : ` — ${message}`}`,
-      detail: { ...event.detail, ...refused },
+      detail: { ...detail, ...refused },
     });
-    await updateTask(trx, given.id, { eventIndex: event.index });
+    await updateTask(trx, given.id, { eventIndex: event.index, progressAt: context.clock.now() });
+    if (check.ok) await applyReboot(trx, context, given, event);
     const task = { ...given, eventIndex: event.index };
     // a host that has not heard yet how its task ended does nothing wrong
     const wrong = !check.ok && !isEnded(given.state);
@@ -125,31 +134,99 @@ async function applyEvent(
     actor: actorOf(agent),
     at,
     message,
-    detail: event.detail ?? null,
+    detail,
     reason: failure === null ? null : failureReason(failure, message ?? undefined),
     change: { eventIndex: event.index },
   });
   aftermath.audit.push(...moved.audit);
   let task = moved.task;
-  if (task.state === 'verifying' && (await inventoryIsHere(trx, task, event))) {
+  await applyReboot(trx, context, given, event);
+  if (task.state === 'failed') {
+    const undone = await rollBackAfterFailure(trx, context, task);
+    add(aftermath, undone);
+    task = undone.task;
+  }
+  if (task.state === 'verifying' && (await isInventoryHere(trx, task.assetId, event.digests))) {
     const judged = await judgeTask(trx, context, task);
-    aftermath.audit.push(...judged.audit);
-    aftermath.alerts.push(...judged.alerts);
+    add(aftermath, judged);
     task = judged.task;
   }
   return { task, refusal: null };
 }
 
-/** Whether the inventory that the agent wants to be judged by is the one that is stored. */
-async function inventoryIsHere(trx: Transact, task: TaskRow, event: TaskEvent): Promise<boolean> {
-  if (event.digests === undefined) return false;
-  const [asset] = await assetFacts(trx, [task.assetId], null);
-  if (asset === undefined || !Value.Check(InventoryDigestsSchema, asset.digests)) return false;
-  return sameDigests(asset.digests, event.digests);
+/** What an event says besides its state, as it is kept. What was kept is looked up by its generation later. */
+function eventDetail(task: TaskRow, event: TaskEvent): object | null {
+  if (event.detail?.kept === undefined) return event.detail ?? null;
+  return { ...event.detail, generation: task.generation };
+}
+
+/** What an event says of the reboot of its host; `given`: the task as it was before. */
+async function applyReboot(
+  trx: Transact,
+  context: Pick<Context, 'clock'>,
+  given: TaskRow,
+  event: TaskEvent,
+): Promise<void> {
+  const reboot = event.detail?.reboot;
+  const now = context.clock.now();
+  if (event.state === 'rebooting' && given.state !== 'rebooting')
+    await hostGoesDown(trx, given, reboot?.boot_id_before, now);
+  if (event.state === 'rebooting' && reboot?.boot_id_after !== undefined)
+    await noteBoot(trx, given.assetId, reboot.boot_id_after, now);
+  if (event.state === 'reboot_pending' && (reboot?.given_back === true || given.state === 'rebooting'))
+    await givePlaceBack(trx, given, askedAgainAt(event.detail?.waits_until, now));
+}
+
+/**
+ * An event of a rollback. It says how far the host is; what came of it the inventory says, which the last event names. So it goes
+ * on by steps of the same words as an installation, and none of them moves the task.
+ */
+async function applyRollbackEvent(
+  trx: Transact,
+  context: Pick<Context, 'clock'>,
+  agent: ReportingAgent,
+  given: TaskRow,
+  event: TaskEvent,
+  aftermath: Aftermath,
+): Promise<TaskRow> {
+  const at = timeOf(event.at, context);
+  const message = event.message ?? null;
+  if (event.state === 'failed') {
+    const why = `${message ?? ''} (${event.failure ?? 'agent_error'})`.trim();
+    const moved = await moveTask(trx, context, given, {
+      to: 'failed',
+      source: 'agent',
+      actor: actorOf(agent),
+      at,
+      message,
+      detail: event.detail ?? null,
+      reason: failureReason('rollback_failed', why),
+      change: { eventIndex: event.index },
+    });
+    add(aftermath, { audit: moved.audit, alerts: [rollbackFailedAlert(given, why)] });
+    return moved.task;
+  }
+  await appendTaskEvent(trx, given.id, {
+    at,
+    from: given.state,
+    to: given.state,
+    source: 'agent',
+    message,
+    detail: { ...event.detail, ...(event.state === given.state ? {} : { reported: event.state }) },
+  });
+  const now = context.clock.now();
+  await updateTask(trx, given.id, { eventIndex: event.index, progressAt: now });
+  const task = { ...given, eventIndex: event.index };
+  if (event.digests === undefined) return task;
+  const reported = await rollbackReported(trx, task, event.digests, now);
+  if (!(await isInventoryHere(trx, task.assetId, event.digests))) return reported;
+  const judged = await judgeRollback(trx, context, reported);
+  add(aftermath, judged);
+  return judged.task;
 }
 
 /** A host that reports is reachable. */
-async function resumed(
+export async function resumed(
   trx: Transact,
   context: Pick<Context, 'clock'>,
   task: TaskRow,
@@ -176,18 +253,7 @@ async function otherGeneration(
   task: TaskRow,
   report: TaskEventsRequest,
 ): Promise<Refusal> {
-  for (const event of report.events) {
-    const mark = { generation: report.generation, index: event.index };
-    if (await hasTaskEvent(trx, task.id, mark)) continue;
-    await appendTaskEvent(trx, task.id, {
-      at: timeOf(event.at, context),
-      from: task.state,
-      to: task.state,
-      source: 'agent',
-      message: `Reported for generation ${String(report.generation)}, which is not the current one: ${event.state}`,
-      detail: { ...event.detail, ...mark, reported: event.state },
-    });
-  }
+  await keepOtherGeneration(trx, context, task, report);
   return report.generation < task.generation
     ? refuse(
         409,
@@ -203,84 +269,24 @@ async function otherGeneration(
       );
 }
 
-/**
- * Takes note that a host does not obey an order. Its task fails only when the refused text is the very one that was signed
- * for it: what somebody else sent to the host in our name must not end our own task.
- */
-export async function reportRefusal(
+async function keepOtherGeneration(
   trx: Transact,
-  context: Pick<Context, 'clock' | 'random'>,
-  agent: ReportingAgent,
-  report: RefusalReport,
-): Promise<Answer<{ task_failed: boolean }>> {
-  await lockAssets(trx, [agent.assetId]);
-  const aftermath: Aftermath = { audit: [], alerts: [] };
-  const found = report.task_id === null ? undefined : await findTask(trx, report.task_id);
-  const ours =
-    found !== undefined &&
-    found.assetId === agent.assetId &&
-    found.signedOrder !== null &&
-    createHash('sha256').update(found.signedOrder.payload, 'utf8').digest('hex') === report.payload_digest;
-  let failed = false;
-  let name = agent.uid;
-  if (found !== undefined && found.assetId === agent.assetId) name = found.planned.hostname;
-  if (found !== undefined && ours && !isEnded(found.state)) {
-    const task = await resumed(trx, context, found, aftermath);
-    if (checkTransition(task, 'failed', 'agent').ok) {
-      const moved = await moveTask(trx, context, task, {
-        to: 'failed',
-        source: 'agent',
-        actor: actorOf(agent),
-        at: timeOf(report.at, context),
-        message: report.message,
-        detail: { refusal: report.reason, payload_digest: report.payload_digest },
-        reason: refusalReason(report.reason, report.message),
-      });
-      aftermath.audit.push(...moved.audit);
-      failed = true;
-    }
+  context: Pick<Context, 'clock'>,
+  task: TaskRow,
+  report: TaskEventsRequest,
+): Promise<void> {
+  for (const event of report.events) {
+    const mark = { generation: report.generation, index: event.index };
+    if (await hasTaskEvent(trx, task.id, mark)) continue;
+    await appendTaskEvent(trx, task.id, {
+      at: timeOf(event.at, context),
+      from: task.state,
+      to: task.state,
+      source: 'agent',
+      message: `Reported for generation ${String(report.generation)}, which is not the current one: ${event.state}`,
+      detail: { ...event.detail, ...mark, reported: event.state },
+    });
   }
-  const alert = refusalAlert(agent, name, report, ours);
-  // The asset is locked, and the key names it: nobody else raises this alert meanwhile.
-  const isNews = failed || !(await isRaised(trx, alert.deduplicationKey));
-  const refused: NewAuditEvent = {
-    actor: actorOf(agent),
-    event: 'asset.order_refused',
-    subjectKind: 'asset',
-    subject: agent.uid,
-    reason: report.message,
-    after: {
-      refusal: report.reason,
-      task: report.task_id,
-      payload_digest: report.payload_digest,
-      issued_by_this_server: ours,
-    },
-  };
-  await settle(trx, context, {
-    audit: [...(isNews ? [refused] : []), ...aftermath.audit],
-    alerts: isNews ? [alert] : [],
-  });
-  return answer({ task_failed: failed });
-}
-
-function refusalAlert(agent: ReportingAgent, name: string, report: RefusalReport, ours: boolean): NewAlert {
-  const explanation = explainRefusal(report.reason);
-  // Our own text under a signature or key that is not ours was changed on its way as surely as a text of somebody else's.
-  const tampered = !ours || report.reason === 'signature_invalid' || report.reason === 'key_unknown';
-  return {
-    kind: 'order_refused',
-    severity: tampered ? 'critical' : 'warning',
-    subjectKind: 'asset',
-    subject: agent.uid,
-    message: ours
-      ? `${name} refused an order (${report.reason}): ${explanation.message}`
-      : `${name} refused an order that this server did not issue (${report.reason}): ${explanation.message}`,
-    whatToDo: !tampered
-      ? explanation.whatToDo
-      : 'Somebody or something between server and host sends orders or changes them. Find out who.',
-    detail: { message: report.message, task: report.task_id, payload_digest: report.payload_digest },
-    deduplicationKey: `order_refused:${agent.uid}:${report.reason}:${report.payload_digest}`,
-  };
 }
 
 /** An asset was heard: what waited for it goes on. */
@@ -307,10 +313,10 @@ export async function afterInventory(
   const aftermath: Aftermath = { audit: [], alerts: [] };
   for (const open of await openTasksOfAsset(trx, assetId)) {
     const task = await resumed(trx, context, open, aftermath);
-    if (!['verifying', 'restart_pending', 'reboot_pending'].includes(task.state)) continue;
-    const judged = await judgeTask(trx, context, task);
-    aftermath.audit.push(...judged.audit);
-    aftermath.alerts.push(...judged.alerts);
+    if (isRollbackReported(task)) add(aftermath, await judgeRollback(trx, context, task));
+    else if (['verifying', 'restart_pending', 'reboot_pending'].includes(task.state))
+      add(aftermath, await judgeTask(trx, context, task));
   }
+  await freeRebootPlaces(trx, assetId);
   await settle(trx, context, aftermath);
 }

@@ -7,14 +7,18 @@ import {
   DeploymentDetail,
   Plan,
   StartRequest,
+  TaskActionRequest,
   TaskDetail,
   TaskView,
 } from '@fixpoint/contract/patch-job.ts';
 import { send, type Room } from '../app.ts';
+import { readingOfJob } from '../patch-job/commands.ts';
 import { transact } from '../transact.ts';
 import { actOnDeployment } from './act.ts';
-import { reportRefusal, reportTaskEvents } from './report.ts';
-import { previewJob, startDeployment, taggedByJob } from './start.ts';
+import { actOnTask } from './act-on-task.ts';
+import { reportRefusal } from './order-refusals.ts';
+import { reportTaskEvents } from './report.ts';
+import { previewJob, startDeployment } from './start.ts';
 import { deploymentDetail, deploymentTasks, listDeployments, taskDetail } from './view.ts';
 
 const closed = { additionalProperties: false } as const;
@@ -41,8 +45,8 @@ export const routes: Room = (app, context) => {
     },
     async (request, reply) => {
       const { id } = request.params;
-      const tagged = send(reply, await taggedByJob(context, id));
-      return send(reply, await transact(context.db, (trx) => previewJob(trx, context, id, tagged)));
+      const reading = send(reply, await readingOfJob(context, id));
+      return send(reply, await transact(context.db, (trx) => previewJob(trx, context, id, reading)));
     },
   );
   app.post(
@@ -59,11 +63,11 @@ export const routes: Room = (app, context) => {
     },
     async (request, reply) => {
       const { id } = request.params;
-      const tagged = send(reply, await taggedByJob(context, id));
+      const reading = send(reply, await readingOfJob(context, id));
       return send(
         reply,
         await transact(context.db, (trx) =>
-          startDeployment(trx, context, request.actor, id, request.body, tagged),
+          startDeployment(trx, context, request.actor, id, request.body, reading),
         ),
         201,
       );
@@ -116,7 +120,7 @@ export const routes: Room = (app, context) => {
     {
       config: { permission: 'deployment.act' },
       schema: {
-        summary: 'Pause, resume, halt, cancel, or retry what failed',
+        summary: 'Pause, resume, halt, cancel, retry what failed, or roll back what was changed',
         tags: ['deployment'],
         params: ById,
         body: DeploymentActionRequest,
@@ -143,6 +147,27 @@ export const routes: Room = (app, context) => {
       },
     },
     async (request, reply) => send(reply, await taskDetail(context, request.params.id)),
+  );
+  app.post(
+    '/api/v1/tasks/:id/actions',
+    {
+      config: { permission: 'deployment.act' },
+      schema: {
+        summary: 'Cancel one task, retry it, or roll it back',
+        tags: ['deployment'],
+        params: ById,
+        body: TaskActionRequest,
+        response: { 200: TaskDetail },
+      },
+    },
+    async (request, reply) => {
+      const { id } = request.params;
+      send(
+        reply,
+        await transact(context.db, (trx) => actOnTask(trx, context, request.actor, id, request.body)),
+      );
+      return send(reply, await taskDetail(context, id));
+    },
   );
   app.post(
     '/agent/v1/task-events',

@@ -10,17 +10,18 @@ import { withAsset, withAssetOf } from './reads.ts';
 import { stateOf, type TaskOfAsset } from './records.ts';
 
 /**
- * The only writer of deployment, task and task_event.
+ * The only writer of deployment, task, task_event and reboot_place.
  *
  * Locks, in this order, so that transactions never wait for each other in a circle:
  * 1. A deployment row is waited for only by people's actions, first thing. Everybody else skips one that is locked.
  * 2. A task row is locked only by who has locked its asset row. An agent's transactions begin with the asset row.
- * 3. The audit chain comes last.
+ * 3. Places for reboots are taken under one lock for all servers, which nobody waits for.
+ * 4. The audit chain comes last.
  */
 
 export async function insertDeployment(
   trx: Transact,
-  one: { id: string; jobId: string; plan: Plan; createdBy: string; at: Date },
+  one: { id: string; jobId: string; plan: Plan; planId: string | null; createdBy: string; at: Date },
 ): Promise<void> {
   await trx
     .insertInto('deployment')
@@ -30,6 +31,7 @@ export async function insertDeployment(
       state: 'running',
       plan: JSON.stringify(one.plan),
       plan_digest: one.plan.digest,
+      plan_id: one.planId,
       created_by: one.createdBy,
       created_at: one.at,
       started_at: one.at,
@@ -132,7 +134,14 @@ export async function lockAssets(trx: Transact, assetIds: readonly number[]): Pr
 export async function tasksDue(
   trx: Transact,
   deploymentId: string,
-  due: { now: Date; silentBefore: Date; stopped: boolean; limit: number },
+  due: {
+    now: Date;
+    silentBefore: Date;
+    stopped: boolean;
+    /** Zones of assets for which no window of the job opens any more. */
+    zonesWithoutWindow: readonly string[];
+    limit: number;
+  },
 ): Promise<TaskOfAsset[]> {
   let query = withAsset(trx)
     .where('task.deployment_id', '=', deploymentId)
@@ -142,6 +151,10 @@ export async function tasksDue(
       e.or([
         e('task.expires_at', '<=', due.now),
         e('asset.retired_at', 'is not', null),
+        e.and([
+          e('task.state', '=', 'queued'),
+          sql<boolean>`coalesce(asset.host ->> 'time_zone', 'UTC') = any(${[...due.zonesWithoutWindow]}::text[])`,
+        ]),
         e.and([
           e('task.state', 'not in', ['queued', 'unreachable']),
           e.or([
@@ -174,6 +187,13 @@ export interface TaskChange {
   readonly resumeState?: TaskState | null;
   readonly reason?: TaskReason | null;
   readonly generation?: number;
+  readonly action?: 'install' | 'roll_back';
+  readonly undoesGeneration?: number | null;
+  readonly changedGeneration?: number | null;
+  readonly signedReboot?: SignedOrder | null;
+  readonly rebootAfter?: Date | null;
+  readonly missedWindowAt?: Date | null;
+  readonly progressAt?: Date;
   readonly sequence?: number | null;
   readonly signedOrder?: SignedOrder | null;
   readonly expiresAt?: Date | null;
@@ -196,6 +216,12 @@ export async function updateTask(trx: Transact, id: string, change: TaskChange):
       ...(change.resumeState === undefined ? {} : { resume_state: change.resumeState }),
       ...(change.reason === undefined ? {} : { reason: json(change.reason) }),
       ...(change.generation === undefined ? {} : { generation: change.generation }),
+      ...(change.action === undefined ? {} : { action: change.action }),
+      ...(change.undoesGeneration === undefined ? {} : { undoes_generation: change.undoesGeneration }),
+      ...(change.changedGeneration === undefined ? {} : { changed_generation: change.changedGeneration }),
+      ...(change.signedReboot === undefined ? {} : { signed_reboot: json(change.signedReboot) }),
+      ...(change.rebootAfter === undefined ? {} : { reboot_after: change.rebootAfter }),
+      ...(change.missedWindowAt === undefined ? {} : { missed_window_at: change.missedWindowAt }),
       ...(change.sequence === undefined ? {} : { sequence: change.sequence }),
       ...(change.signedOrder === undefined ? {} : { signed_order: json(change.signedOrder) }),
       ...(change.expiresAt === undefined ? {} : { expires_at: change.expiresAt }),
@@ -204,6 +230,7 @@ export async function updateTask(trx: Transact, id: string, change: TaskChange):
       ...(change.updatedAt === undefined ? {} : { updated_at: change.updatedAt }),
       ...(change.eventIndex === undefined ? {} : { event_index: change.eventIndex }),
       ...(change.evidence === undefined ? {} : { evidence: json(change.evidence) }),
+      ...(change.progressAt === undefined ? {} : { progress_at: change.progressAt }),
     })
     .where('id', '=', id)
     .execute();
@@ -225,4 +252,89 @@ export async function appendTaskEvent(trx: Transact, taskId: string, event: NewT
     select ${taskId}, coalesce(max(ordinal) + 1, 0), ${event.at}, ${event.from}, ${event.to}, ${event.source},
            ${event.message}, ${json(event.detail)}::jsonb
     from task_event where task_id = ${taskId}`.execute(trx);
+}
+
+/** From here to the end of the transaction nobody else takes places for reboots; false when somebody does now. */
+export async function tryLockRebootPlaces(trx: Transact): Promise<boolean> {
+  const { rows } = await sql<{ locked: boolean }>`
+    select pg_try_advisory_xact_lock(hashtext('fixpoint reboot_place')) as locked`.execute(trx);
+  return rows[0]?.locked === true;
+}
+
+/** Writes down that an asset is let go on to its reboot, or goes on to it; `backBy` is renewed. */
+export async function takeRebootPlace(
+  trx: Transact,
+  place: { taskId: string; assetId: number; bootId: string; takenAt: Date; backBy: Date },
+): Promise<void> {
+  await trx
+    .insertInto('reboot_place')
+    .values({
+      task_id: place.taskId,
+      asset_id: place.assetId,
+      boot_id: place.bootId,
+      taken_at: place.takenAt,
+      back_by: place.backBy,
+    })
+    .onConflict((on) => on.column('task_id').doUpdateSet({ back_by: place.backBy }))
+    .execute();
+}
+
+export async function deleteRebootPlace(trx: Transact, taskId: string): Promise<void> {
+  await trx.deleteFrom('reboot_place').where('task_id', '=', taskId).execute();
+}
+
+/** The asset has checked in: where it runs another boot than the one that its place was taken in, it is back. */
+export async function noteBoot(trx: Transact, assetId: number, bootId: string, at: Date): Promise<void> {
+  await trx
+    .updateTable('reboot_place')
+    .set({ back_at: at })
+    .where('asset_id', '=', assetId)
+    .where('boot_id', '<>', bootId)
+    .where('back_at', 'is', null)
+    .execute();
+}
+
+/** Frees the places of an asset whose tasks have ended, or that is back and whose tasks have gone on. */
+export async function freeRebootPlaces(trx: Transact, assetId: number): Promise<void> {
+  await sql`
+    delete from reboot_place p using task t
+    where p.asset_id = ${assetId} and t.id = p.task_id
+      and (t.ended_at is not null
+           or (p.back_at is not null and coalesce(t.resume_state, t.state) not in ('reboot_pending', 'rebooting')))
+  `.execute(trx);
+}
+
+/** Adds pieces to the log of a task; a piece whose place is taken stays as it is. */
+export async function insertTaskLog(
+  trx: Transact,
+  log: {
+    readonly taskId: string;
+    readonly generation: number;
+    readonly pieces: readonly { place: number; at: string; step: string; text: string }[];
+  },
+): Promise<void> {
+  await trx
+    .insertInto('task_log')
+    .values(log.pieces.map((piece) => ({ ...piece, task_id: log.taskId, generation: log.generation })))
+    .onConflict((conflict) => conflict.doNothing())
+    .execute();
+}
+
+/** Deletes the logs of some tasks that ended before a time; tells of how many. */
+export async function deleteTaskLogs(trx: Transact, endedBefore: Date, limit: number): Promise<number> {
+  const { rows } = await sql<{ id: string }>`
+    select id from task
+    where ended_at < ${endedBefore} and exists (select from task_log where task_id = task.id)
+    limit ${limit}`.execute(trx);
+  if (rows.length > 0) {
+    await trx
+      .deleteFrom('task_log')
+      .where(
+        'task_id',
+        'in',
+        rows.map((row) => row.id),
+      )
+      .execute();
+  }
+  return rows.length;
 }

@@ -1,16 +1,22 @@
-import { decide, type DeploymentCommand } from '@fixpoint/core/deployment/decide.ts';
+import type { PatchJobDefinition } from '@fixpoint/contract/patch-job.ts';
+import { decide, type DeploymentCommand, type TaskObservation } from '@fixpoint/core/deployment/decide.ts';
+import type { OfferStanding } from '@fixpoint/core/deployment/offer-time.ts';
 import type { DeploymentState } from '@fixpoint/core/deployment/states.ts';
 import { isEndedDeployment } from '@fixpoint/core/deployment/states.ts';
 import type { Context, Transact } from '../context.ts';
-import { getJob } from '../patch-job/commands.ts';
 import { transact } from '../transact.ts';
+import { add, settle, type Aftermath } from './aftermath.ts';
+import { definitionOf } from './holds.ts';
 import { deploymentActor, moveTask } from './move.ts';
 import { decideOptions, observationOf } from './observe.ts';
-import { settle } from './report.ts';
-import { findTask, liveDeployments, openCounts, overdueVerifications } from './reads.ts';
+import { expireWithoutWindow } from './offer.ts';
+import { findTask, liveDeployments, openCounts, overdueVerifications, zonesOfQueued } from './reads.ts';
+import { nameMissingAfterReboot } from './reboots.ts';
 import type { TaskOfAsset } from './records.ts';
+import { isRollbackReported, judgeRollback } from './rollback-verification.ts';
 import { lockAssets, setDeploymentState, tasksDue, tryLockDeployment } from './store.ts';
-import { judgeTask, type Aftermath } from './verification.ts';
+import { timesOfJob } from './times.ts';
+import { judgeTask } from './verification.ts';
 
 /** Tasks dealt with in one transaction. */
 const tasksAtOnce = 500;
@@ -46,10 +52,12 @@ export async function tick(
     await transact(context.db, async (trx) => {
       await lockAssets(trx, [one.asset_id]);
       const task = await findTask(trx, one.id);
-      if (task?.state !== 'verifying') return;
-      await settle(trx, context, await judgeTask(trx, context, task));
+      if (task?.state === 'verifying') await settle(trx, context, await judgeTask(trx, context, task));
+      else if (task !== undefined && isRollbackReported(task))
+        await settle(trx, context, await judgeRollback(trx, context, task));
     });
   }
+  await nameMissingAfterReboot(context);
 }
 
 async function tickDeployment(
@@ -60,19 +68,26 @@ async function tickDeployment(
 ): Promise<void> {
   const head = await tryLockDeployment(trx, id);
   if (head === undefined) return;
-  const job = await getJob(trx, head.jobId);
-  if (!job.ok) throw new Error(`deployment ${id} is of a job that is not there`);
+  const definition = await definitionOf(trx, head.jobId);
   const now = context.clock.now();
+  const standing = await standingByZone(trx, id, definition, now);
   const due = await tasksDue(trx, id, {
     now,
     silentBefore: new Date(now.getTime() - decideOptions.silentAfterSeconds * 1000),
     stopped: isEndedDeployment(head.state),
+    zonesWithoutWindow: [...standing].flatMap(([zone, one]) =>
+      one.kind === 'closed' && one.offerAt === null ? [zone] : [],
+    ),
     limit: tasksAtOnce,
   });
   const counts = await openCounts(trx, id);
-  const observed = due.map((task) => observationOf(task, listeningSince));
+  const observed = due.map((task): TaskObservation => {
+    const zone = standing.get(task.timeZone);
+    const base = observationOf(task, listeningSince);
+    return zone === undefined ? base : { ...base, standing: zone, withoutWindow: 'expire' };
+  });
   const decision = decide(
-    { state: head.state, concurrency: job.value.definition.concurrency, openRing: 0 },
+    { state: head.state, concurrency: definition.concurrency, openRing: 0 },
     observed,
     // only what ends the deployment is decided here; offers are made when an asset asks
     { atWork: counts.atWork, notEnded: counts.notEnded - due.length },
@@ -87,11 +102,29 @@ async function tickDeployment(
       const task = byId.get(command.taskId);
       if (task === undefined)
         throw new Error(`a command for a task that was not observed: ${command.taskId}`);
-      const moved = await carryOut(trx, context, task, command);
-      aftermath.audit.push(...moved.audit);
+      if (command.kind === 'expire' && command.because === 'no_window_left')
+        aftermath.audit.push(...(await expireWithoutWindow(trx, context, task)));
+      else add(aftermath, { ...(await carryOut(trx, context, task, command)), alerts: [] });
     }
   }
   await settle(trx, context, aftermath);
+}
+
+/**
+ * Whether windows are open, for each zone in which assets wait for one; nothing where it does not matter, or where an asset that
+ * was away may come late, whatever windows there are.
+ */
+async function standingByZone(
+  trx: Transact,
+  id: string,
+  definition: PatchJobDefinition,
+  now: Date,
+): Promise<Map<string, OfferStanding>> {
+  if (definition.windows === undefined || definition.missed_window === 'next_chance') return new Map();
+  const zones = await zonesOfQueued(trx, id);
+  if (zones.length === 0) return new Map();
+  const times = await timesOfJob(trx, definition, now);
+  return new Map(zones.map((zone) => [zone, times.standing(zone, false)]));
 }
 
 async function carryOut(

@@ -13,17 +13,13 @@ import { findingsOfAssets, type AssetFinding } from '../finding/commands.ts';
 import { isProductKnown, productOf } from '../knowledge/commands.ts';
 import type { NewAlert } from '../notify/commands.ts';
 import { sourceVersionOf } from '../software/commands.ts';
+import type { Aftermath } from './aftermath.ts';
 import { deploymentActor, moveTask } from './move.ts';
 import { concernedBy, installedOf, storedMitigations, storedResidue } from './plan.ts';
 import { assetFacts } from './reads.ts';
 import type { TaskRow } from './records.ts';
+import { rollBackAfterFailure } from './rollback.ts';
 import { appendTaskEvent, updateTask } from './store.ts';
-
-/** What a decision leaves to be done last in the transaction: alerts, then the audit trail. */
-export interface Aftermath {
-  readonly audit: NewAuditEvent[];
-  readonly alerts: NewAlert[];
-}
 
 /** A finding as evidence keeps it. */
 export function findingOf(finding: AssetFinding): ObservedFinding {
@@ -125,7 +121,12 @@ export async function judgeTask(
   });
   audit.push(...moved.audit);
   const alerts = result.outcome === 'not_remediated' ? [notRemediatedAlert(task, result)] : [];
-  return { task: moved.task, audit, alerts };
+  const undone = await rollBackAfterFailure(trx, context, moved.task);
+  return {
+    task: undone.task,
+    audit: [...audit, ...undone.audit],
+    alerts: [...alerts, ...undone.alerts],
+  };
 }
 
 function expectedMitigations(

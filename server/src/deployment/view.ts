@@ -1,11 +1,18 @@
 import type { Deployment, DeploymentDetail, TaskDetail, TaskView } from '@fixpoint/contract/patch-job.ts';
-import { explainWaiting, waitingReason, type DeploymentView } from '@fixpoint/core/deployment/decide.ts';
+import {
+  explainWaiting,
+  waitingReason,
+  waitsUntil,
+  type DeploymentView,
+} from '@fixpoint/core/deployment/decide.ts';
 import { deploymentStates, type DeploymentState } from '@fixpoint/core/deployment/states.ts';
+import { deniedBy as patternOn } from '@fixpoint/core/plan/rules.ts';
 import { isEnded } from '@fixpoint/core/task/transitions.ts';
 import type { Kysely } from 'kysely';
 import type { Context } from '../context.ts';
 import { readCursor, writeCursor } from '../cursor.ts';
 import type { Database } from '../database/tables.ts';
+import { deniedPatterns } from '../patch-denial/commands.ts';
 import { getJob } from '../patch-job/commands.ts';
 import { answer, refuse, type Answer } from '../refusal.ts';
 import { decideOptions, observationOf } from './observe.ts';
@@ -21,6 +28,8 @@ import {
   type DeploymentListRow,
 } from './reads.ts';
 import type { TaskOfAsset } from './records.ts';
+import { stuckTasks, type StuckTask } from './stuck.ts';
+import { timesOfJob } from './times.ts';
 
 export function unknownDeployment(id: string) {
   return refuse(
@@ -41,6 +50,7 @@ function view(row: DeploymentListRow, tasks: Record<string, number>): Deployment
     state,
     pause_reasons: Array.isArray(row.pause_reasons) ? row.pause_reasons.map(String) : [],
     plan_digest: row.plan_digest,
+    plan_id: row.plan_id,
     created_by: row.created_by,
     created_at: row.created_at.toISOString(),
     started_at: row.started_at?.toISOString() ?? null,
@@ -105,7 +115,8 @@ export async function deploymentTasks(
   if (head === undefined) return unknownDeployment(id);
   const explain = await explainer(context, id, head);
   const tasks = await tasksOfDeployment(context.db, id);
-  return answer(tasks.map((task) => taskView(task, explain)));
+  const stuck = new Map((await stuckTasks(context, { deploymentId: id })).map((one) => [one.taskId, one]));
+  return answer(tasks.map((task) => taskView(task, explain, stuck.get(task.id))));
 }
 
 export async function taskDetail(
@@ -125,7 +136,7 @@ export async function taskDetail(
   const explain = await explainer(context, task.deploymentId, head);
   const events = await taskEvents(context.db, id);
   return answer({
-    task: taskView(task, explain),
+    task: taskView(task, explain, (await stuckTasks(context, { taskIds: [id] }))[0]),
     deployment_id: task.deploymentId,
     events: events.map((event) => ({
       at: event.at.toISOString(),
@@ -149,24 +160,37 @@ async function explainer(
 ): Promise<Explain> {
   const job = await getJob(context.db, head.jobId);
   if (!job.ok) throw new Error(`deployment ${deploymentId} is of a job that is not there`);
+  const { definition } = job.value;
   const deployment: DeploymentView = {
     state: head.state,
-    concurrency: job.value.definition.concurrency,
+    concurrency: definition.concurrency,
     openRing: 0,
   };
   const { atWork } = await openCounts(context.db, deploymentId);
-  const now = context.clock.now().getTime();
+  const at = context.clock.now();
+  const times = await timesOfJob(context.db, definition, at);
+  const denied = await deniedPatterns(context.db);
+  const isDenied = (task: TaskOfAsset) => task.planned.patches.some((id) => patternOn(id, denied) !== null);
   return (task) => {
     if (task.reason !== null) return task.reason;
     if (isEnded(task.state)) return null;
-    const reason = waitingReason(deployment, observationOf(task, null), atWork, now, decideOptions);
+    const observed = {
+      ...observationOf(task, null),
+      standing: times.standing(task.timeZone, task.missedWindowAt !== null),
+      denied: isDenied(task),
+    };
+    const reason = waitingReason(deployment, observed, atWork, at.getTime(), decideOptions);
     if (reason === null) return null;
-    const { message, whatToDo } = explainWaiting(reason);
+    const { message, whatToDo } = explainWaiting(reason, waitsUntil(observed, reason));
     return { code: reason, message, what_to_do: whatToDo };
   };
 }
 
-function taskView(task: TaskOfAsset & { hostname: string }, explain: Explain): TaskView {
+function taskView(
+  task: TaskOfAsset & { hostname: string },
+  explain: Explain,
+  stuck: StuckTask | undefined,
+): TaskView {
   return {
     id: task.id,
     asset_id: task.planned.asset_id,
@@ -174,6 +198,16 @@ function taskView(task: TaskOfAsset & { hostname: string }, explain: Explain): T
     ring: task.ring,
     state: task.state,
     reason: explain(task),
+    ...(stuck === undefined
+      ? {}
+      : {
+          stuck: {
+            code: stuck.code,
+            since: new Date(stuck.since).toISOString(),
+            message: stuck.message,
+            what_to_do: stuck.whatToDo,
+          },
+        }),
     packages: task.planned.packages,
     ...(task.planned.mitigations === undefined ? {} : { mitigations: task.planned.mitigations }),
     fixes: task.planned.fixes,

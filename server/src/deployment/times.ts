@@ -1,0 +1,77 @@
+import type { PatchJobDefinition } from '@fixpoint/contract/patch-job.ts';
+import {
+  missedUse,
+  offerHorizonMilliseconds,
+  offerStanding,
+  type OfferStanding,
+  type OfferTimes,
+} from '@fixpoint/core/deployment/offer-time.ts';
+import { minimumRemainingSeconds } from '@fixpoint/core/window/intervals.ts';
+import type { Kysely } from 'kysely';
+import { blackoutsFor } from '../calendar/commands.ts';
+import type { Database } from '../database/tables.ts';
+
+/** When the tasks of one job may be offered, as far as its windows and the calendars decide it. */
+export interface JobTimes {
+  /** Of an asset in this zone. `missed`: it need not wait for a window any more. */
+  of(zone: string, missed: boolean): OfferTimes;
+  /** The same, decided for now; decided once for each zone. */
+  standing(zone: string, missed: boolean): OfferStanding;
+  /** Without a wish for time left and without downloads ahead: what a reboot goes by. */
+  rebootStanding(zone: string, missed: boolean): OfferStanding;
+  /** Whether a calendar says that nothing is to be changed now. */
+  readonly isFrozen: boolean;
+}
+
+/** Reads the calendars that a job heeds. `since`: blackouts are known from then on; absent: from now. */
+export async function timesOfJob(
+  db: Kysely<Database>,
+  definition: PatchJobDefinition,
+  at: Date,
+  since: Date = at,
+): Promise<JobTimes> {
+  const now = at.getTime();
+  const names = definition.calendars ?? [];
+  const blackouts = await blackoutsFor(db, names, since.getTime(), now + offerHorizonMilliseconds);
+  const of: JobTimes['of'] = (zone, missed) => ({
+    windows: missed ? undefined : definition.windows,
+    blackouts,
+    assetZone: zone,
+    prestageMinutes: definition.prestage_minutes ?? null,
+    minimumRemainingSeconds: missed ? 0 : (minimumRemainingSeconds(definition.windows) ?? 0),
+  });
+  const decided = new Map<string, OfferStanding>();
+  const once = (key: string, decide: () => OfferStanding): OfferStanding => {
+    const known = decided.get(key) ?? decide();
+    decided.set(key, known);
+    return known;
+  };
+  return {
+    of,
+    standing: (zone, missed) =>
+      once(`offer ${String(missed)} ${zone}`, () => offerStanding(of(zone, missed), now)),
+    rebootStanding: (zone, missed) =>
+      once(`reboot ${String(missed)} ${zone}`, () =>
+        offerStanding({ ...of(zone, missed), prestageMinutes: null, minimumRemainingSeconds: 0 }, now),
+      ),
+    isFrozen: blackouts.some((one) => one.opensAt <= now && now < one.closesAt),
+  };
+}
+
+/** Whether a whole window went by while the asset, last heard at `heardAt`, was not there for its task. */
+export async function hasMissedWindow(
+  db: Kysely<Database>,
+  definition: PatchJobDefinition,
+  asset: { readonly timeZone: string; readonly lastSeenAt: Date | null },
+  queuedAt: Date,
+  now: Date,
+): Promise<boolean> {
+  if (definition.windows === undefined || definition.missed_window !== 'next_chance') return false;
+  const times = await timesOfJob(db, definition, now, queuedAt);
+  return missedUse(
+    times.of(asset.timeZone, false),
+    queuedAt.getTime(),
+    asset.lastSeenAt?.getTime() ?? null,
+    now.getTime(),
+  );
+}
