@@ -62,6 +62,8 @@ export function createAptKeeping(
       return offered;
     },
 
+    stagedPath: (p) => join(downloadsDir, debFileName(p)),
+
     cachedPaths: (p) => [join(aptArchives, debFileName(p))],
 
     async identify(path) {

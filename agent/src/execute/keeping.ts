@@ -13,7 +13,10 @@ export interface PackageId {
 
 /** A package file as the signed index of a repository names it. */
 export interface OfferedFile {
-  /** Hex; several when repositories offer different builds under one version. */
+  /**
+   * Hex; several when repositories offer different builds under one version; none where the package manager alone compares what
+   * it fetches with its index.
+   */
   readonly sha256: readonly string[];
   readonly bytes: number;
 }
@@ -25,6 +28,8 @@ export interface Keeping {
   fileName(p: PackageId): string;
   /** Where the command `keep` puts what it fetches. */
   readonly fetchedDir: string;
+  /** Where a package lies that was downloaded to be installed by this task; it need not be there. Absent: not to be found. */
+  stagedPath?(p: PackageId): string;
   /** Places of this host where the file of a package may lie already. */
   cachedPaths(p: PackageId): readonly string[];
   /** What a package file says it is; null when it is none that can be read. */

@@ -11,8 +11,10 @@ import { attemptsMaximum, detached, detailOf } from './command.ts';
 import { TaskDropped, TaskFailed, type EventDetail, type TaskContext } from './context.ts';
 import { keepFile } from './kept-files.ts';
 import {
+  installedDir,
   keptDirOf,
   packageFile,
+  pruneInstalled,
   pruneKept,
   readManifest,
   writeManifest,
@@ -69,6 +71,7 @@ export async function keep(task: InstallTask, executor: Executor, context: TaskC
   });
   context.wake();
   try {
+    if (manifest.method === 'packages') await keepComing(task, executor, context.stateDir);
     await pruneKept(context.stateDir, forgetSnapshot);
   } catch (error) {
     // Too much is kept; that is no reason to leave a host vulnerable.
@@ -76,6 +79,30 @@ export async function keep(task: InstallTask, executor: Executor, context: TaskC
       reason: messageOf(error),
     });
   }
+}
+
+/** Remembers the files of what is about to be installed: the next task may have to go back to them. */
+async function keepComing({ order }: InstallTask, executor: Executor, stateDir: string): Promise<void> {
+  const { keeping } = executor;
+  if (keeping?.stagedPath === undefined) return;
+  const dir = installedDir(stateDir);
+  mkdirSync(dir, { recursive: true, mode: 0o700 });
+  const { versions } = await executor.state();
+  const wanted = new Set(
+    [...versions].map(([key, version]) => {
+      const [name = key, arch = ''] = key.split(':');
+      return keeping.fileName({ name, arch, version });
+    }),
+  );
+  const coming = [...order.packages.map((p) => ({ ...p, version: p.to })), ...(order.added ?? [])];
+  for (const p of coming) {
+    const file = keeping.fileName(p);
+    const staged = keeping.stagedPath(p);
+    wanted.add(file);
+    if (!existsSync(staged) || !hasRoom(dir, statSync(staged).size)) continue;
+    copyDurably(staged, join(dir, file), 0o600);
+  }
+  pruneInstalled(stateDir, wanted);
 }
 
 function toldOf({ method, packages, missing }: KeptManifest): NonNullable<EventDetail['kept']> {
@@ -259,7 +286,7 @@ async function examine(
   if (!isSame(p, await keeping.identify(path))) return null;
   const sha256 = sha256OfFile(path);
   const file = { name: keeping.fileName(p), bytes: statSync(path).size, sha256 };
-  if (offered !== undefined) {
+  if (offered !== undefined && offered.sha256.length > 0) {
     return offered.sha256.includes(sha256) ? { ...p, file, checked: 'index' } : null;
   }
   return { ...p, file, checked: (await keeping.isBuildInstalled(p, path)) ? 'build' : 'name' };

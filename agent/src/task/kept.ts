@@ -11,6 +11,8 @@ import { readTasks, type WorkOrder } from './task.ts';
 /**
  * What this host keeps of the time before a task, so that it can be put back: `STATE/kept/TASK.GENERATION/`, with `packages/`
  * (one file a package), `files/` (contents by SHA-256) and `manifest`, which is written last: without it nothing was kept.
+ * Beside them `installed/`: packages that a task installed and that are still installed. Security archives offer only the newest
+ * version, so that the next task finds what it may have to go back to nowhere else.
  */
 
 const closed = { additionalProperties: false } as const;
@@ -93,6 +95,9 @@ export const keptTasksMaximum = 3;
 /** Packages of three large updates; the state folder is often on a small root file system. */
 export const keptBytesMaximum = 2 * 1024 ** 3;
 
+/** Of `installed/`: the newest files within it. */
+export const installedBytesMaximum = 1024 ** 3;
+
 const manifestFile = 'manifest';
 
 function root(stateDir: string): string {
@@ -110,6 +115,25 @@ export function keptDirOf(stateDir: string, order: WorkOrder): string {
     order.task_id,
     order.action === 'roll_back' ? order.undoes_generation : order.generation,
   );
+}
+
+/** Where the files of packages lie that earlier tasks installed. */
+export function installedDir(stateDir: string): string {
+  return join(root(stateDir), 'installed');
+}
+
+/** Forgets packages that are not among these, and the oldest beyond the limit. */
+export function pruneInstalled(stateDir: string, wanted: ReadonlySet<string>): void {
+  const dir = installedDir(stateDir);
+  if (!existsSync(dir)) return;
+  const files = readdirSync(dir)
+    .map((file) => ({ file, stats: statSync(join(dir, file)) }))
+    .toSorted((a, b) => b.stats.mtimeMs - a.stats.mtimeMs);
+  let bytes = 0;
+  for (const { file, stats } of files) {
+    if (wanted.has(file)) bytes += stats.size;
+    if (!wanted.has(file) || bytes > installedBytesMaximum) rmSync(join(dir, file), { force: true });
+  }
 }
 
 export function packageFile(dir: string, fileName: string): string {

@@ -1,9 +1,10 @@
 import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import type { RollbackSupport } from '@fixpoint/core/plan/plan.ts';
 import type { Executor } from '../execute/executor.ts';
 import { keyOf, type Keeping, type PackageId } from '../execute/keeping.ts';
 import { detectSnapshots } from '../snapshot.ts';
-import { isWhole, listKept, packageFile } from './kept.ts';
+import { installedDir, isWhole, listKept, packageFile } from './kept.ts';
 
 /** Whether what is installed now could be put back after a task, told before there is one. */
 
@@ -57,7 +58,8 @@ export async function findLying(p: PackageId, keeping: Keeping, stateDir: string
     const file = manifest?.packages.find((one) => isSame(p, one))?.file ?? null;
     if (file !== null && isWhole(dir, file)) return packageFile(dir, file.name);
   }
-  for (const path of keeping.cachedPaths(p)) {
+  const own = join(installedDir(stateDir), keeping.fileName(p));
+  for (const path of [own, ...keeping.cachedPaths(p)]) {
     if (existsSync(path) && isSame(p, await keeping.identify(path))) return path;
   }
   return null;
