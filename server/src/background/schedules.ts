@@ -3,6 +3,7 @@ import type { ServerContext } from '../app.ts';
 import type { Context } from '../context.ts';
 import { tellOfEndingAcceptances } from '../acceptance/expire.ts';
 import { verifyAudit } from '../audit/commands.ts';
+import { forgetTaskLogs, noticeStuckTasks } from '../deployment/commands.ts';
 import { alertOfStaleFeeds } from '../feed-sync/commands.ts';
 import { syncParts } from '../feed-sync/parts.ts';
 import { raiseAlert } from '../notify/commands.ts';
@@ -40,6 +41,14 @@ const schedules: readonly Schedule[] = [
     cron: '41 * * * *',
     work: async (context) => {
       await transact(context.db, async (trx) => await forgetChanges(trx, keptChangesHours));
+    },
+  },
+  { name: 'stuck-tasks', cron: '* * * * *', work: noticeStuckTasks },
+  {
+    name: 'task-logs',
+    cron: '29 2 * * *',
+    work: async (context) => {
+      await forgetTaskLogs(context, async (work) => await transact(context.db, work));
     },
   },
   { name: 'audit-verification', cron: '17 3 * * *', work: alertOfBrokenTrail },

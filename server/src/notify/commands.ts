@@ -1,14 +1,24 @@
 import type { Alert } from '@fixpoint/contract/audit.ts';
+import type { AlertKind } from '@fixpoint/core/audit/alerts.ts';
 import type { Actor } from '@fixpoint/core/audit/events.ts';
 import { appendAudit } from '../audit/commands.ts';
+import type { Kysely } from 'kysely';
 import type { Context, Transact } from '../context.ts';
+import type { Database } from '../database/tables.ts';
 import { readCursor, writeCursor } from '../cursor.ts';
 import { answer, refuse, type Answer } from '../refusal.ts';
-import { alertPage, hasAlert, insertAlert, lockAlert, markAcknowledged, type AlertRow } from './store.ts';
+import {
+  alertPage,
+  hasAlert,
+  insertAlert,
+  lockAlert,
+  markAcknowledged,
+  openAlertsOf,
+  type AlertRow,
+} from './store.ts';
 
 export interface NewAlert {
-  /** snake_case, stable: `not_remediated`, `order_refused`, `feed_stale`. */
-  readonly kind: string;
+  readonly kind: AlertKind;
   readonly severity: 'info' | 'warning' | 'critical';
   readonly subjectKind: string;
   readonly subject: string;
@@ -63,6 +73,34 @@ export async function raiseAlert(
 /** Whether an alert with this key was raised before. */
 export async function isRaised(trx: Transact, deduplicationKey: string): Promise<boolean> {
   return await hasAlert(trx, deduplicationKey);
+}
+
+/** Alerts of some kinds that nobody has acknowledged. */
+export async function openAlerts(
+  db: Kysely<Database>,
+  kinds: readonly AlertKind[],
+): Promise<{ id: string; subject: string; deduplication_key: string }[]> {
+  return await openAlertsOf(db, kinds);
+}
+
+/** What an alert was about is over: it is acknowledged in the name of the system, and the audit trail says why. */
+export async function clearAlert(
+  trx: Transact,
+  context: Pick<Context, 'clock'>,
+  id: string,
+  why: string,
+): Promise<void> {
+  const row = await lockAlert(trx, id);
+  if (row === undefined || row.acknowledged_at !== null) return;
+  await markAcknowledged(trx, id, 'fixpoint (it is over)', context.clock.now());
+  await appendAudit(trx, context, {
+    actor: system,
+    event: 'alert.acknowledged',
+    subjectKind: 'alert',
+    subject: id,
+    reason: why,
+    after: { kind: row.kind, subject_kind: row.subject_kind, subject: row.subject },
+  });
 }
 
 /** A page of alerts, newest first; `open`: only those that nobody has acknowledged. */

@@ -25,6 +25,15 @@ export async function hasAlert(trx: Transact, deduplicationKey: string): Promise
   return row !== undefined;
 }
 
+export async function openAlertsOf(db: Kysely<Database>, kinds: readonly string[]) {
+  return db
+    .selectFrom('alert')
+    .select(['id', 'subject', 'deduplication_key'])
+    .where('acknowledged_at', 'is', null)
+    .where('kind', 'in', [...kinds])
+    .execute();
+}
+
 export async function alertPage(
   db: Kysely<Database>,
   filter: { readonly open: boolean; readonly limit: number; readonly after: Cursor | null },
