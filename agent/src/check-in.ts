@@ -69,7 +69,16 @@ export async function runAgent(parts: AgentParts): Promise<void> {
   const orders = createOrderTaker(parts, { cancelled, superseded });
   const standing = createStanding(clock);
   const turns = createTurns();
-  const simulations = createSimulations(parts, turns, () => distributionPoint(new Set()));
+  const simulations = createSimulations(
+    {
+      ...parts,
+      files: parts.source.files,
+      stateDir: parts.taskParts.stateDir,
+      host: async () => (await collector.collect()).inventory.host,
+      distributionPoint: () => distributionPoint(new Set()),
+    },
+    turns,
+  );
   const distribution = createDistribution({
     ...parts,
     serverUrl: enrolment.server_url,

@@ -2,13 +2,14 @@ import { mkdirSync, rmSync, statfsSync } from 'node:fs';
 import { join } from 'node:path';
 import { refusalByPolicy } from '@fixpoint/core/host-policy/evaluate.ts';
 import type { Obstacle, ObstacleKind } from '@fixpoint/core/plan/plan.ts';
+import type { HostFacts } from '@fixpoint/core/inventory/inventory.ts';
 import type { TaskFailure } from '@fixpoint/core/task/states.ts';
 import type { SignedOrder } from '@fixpoint/contract/order.ts';
 import { describeProblems, parseJson } from '@fixpoint/contract/parse.ts';
 import { Type } from '@fixpoint/contract/schema.ts';
 import { SimulationRequest, type SimulationResult } from '@fixpoint/contract/simulation.ts';
-import type { AgentParts } from './check-in.ts';
-import { toIso } from './clock.ts';
+import { toIso, type Clock } from './clock.ts';
+import type { PackageFiles } from './collect/package-source.ts';
 import { reportableOutput } from './execute/apt-output.ts';
 import type {
   DistributionPoint,
@@ -19,11 +20,14 @@ import type {
 } from './execute/executor.ts';
 import { messageOf } from './failure.ts';
 import { sha256Hex, verifySignature } from './identity.ts';
+import type { Log } from './log.ts';
 import { unitsRunning } from './mapped-units.ts';
 import { readHostPolicy } from './policy.ts';
 import { runCommand } from './run-command.ts';
 import { isSafeName, isSafeVersion } from './trust.ts';
 import { rollbackSupport } from './task/rollback-support.ts';
+import type { Session } from './session.ts';
+import type { Enrolment } from './state-dir.ts';
 import type { Turns } from './turns.ts';
 
 /**
@@ -35,19 +39,28 @@ export interface Simulations {
   answer(asked: readonly SignedOrder[]): void;
 }
 
+/** What answering needs of the agent. */
+export interface SimulationParts {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly enrolment: Pick<Enrolment, 'asset_id' | 'server_key'>;
+  readonly session: Pick<Session, 'call'>;
+  readonly files: Pick<PackageFiles, 'ownersOf'>;
+  readonly stateDir: string;
+  host(): Promise<Pick<HostFacts, 'arch' | 'machine'>>;
+  executorAt(dir: string, name: string): Executor;
+  distributionPoint(): Promise<DistributionPoint>;
+}
+
 const commandSeconds = 600;
 /** What must stay free besides what is loaded and unpacked. */
 const spareBytes = 64 * 1024 * 1024;
-/** The lists of the repositories are not read again for every question of the same hour. */
+/** The lists of the repositories are not read again for every question of a plan. */
 const freshSeconds = 600;
 const rememberedMaximum = 1_000;
 const skewSeconds = 300;
 
-export function createSimulations(
-  parts: AgentParts,
-  turns: Turns,
-  distributionPoint: () => Promise<DistributionPoint>,
-): Simulations {
+export function createSimulations(parts: SimulationParts, turns: Turns): Simulations {
   const { clock, enrolment, log, session } = parts;
   const known = new Set<string>();
   let refreshedAt = Number.NEGATIVE_INFINITY;
@@ -86,14 +99,14 @@ export function createSimulations(
   }
 
   async function simulate(request: SimulationRequest): Promise<SimulationResult> {
-    const dir = join(parts.taskParts.stateDir, 'simulations', request.simulation_id);
+    const dir = join(parts.stateDir, 'simulations', request.simulation_id);
     mkdirSync(dir, { recursive: true, mode: 0o700 });
     const executor = parts.executorAt(dir, `simulation-${request.simulation_id}`);
     const changes: OrderedChanges = { packages: request.packages, added: [], removed: [] };
     const obstacles: Obstacle[] = [];
     const remarks: Obstacle[] = [];
     try {
-      const dp = await distributionPoint();
+      const dp = await parts.distributionPoint();
       executor.prepare(dp, null);
       if (clock.elapsedSeconds() - refreshedAt > freshSeconds) {
         const refreshed = await run(executor, 'refresh', changes);
@@ -112,8 +125,8 @@ export function createSimulations(
       const simulated: Simulated = solved.exited
         ? executor.simulated(solved.output)
         : { changed: [], removed: [], downloadBytes: null, diskBytes: null };
-      const inventory = (await parts.collector.collect()).inventory;
-      const answer = describe(request, simulated, state, inventory.host.arch);
+      const host = await parts.host();
+      const answer = describe(request, simulated, state, host.arch);
       const touched = [...answer.upgraded, ...answer.added, ...answer.removed];
       const { policy } = readHostPolicy();
       const forbidden =
@@ -139,7 +152,7 @@ export function createSimulations(
         });
       }
       const earlier = [...answer.upgraded, ...answer.removed.map((p) => ({ ...p, from: p.version }))];
-      const support = await rollbackSupport(earlier, executor, parts.taskParts.stateDir);
+      const support = await rollbackSupport(earlier, executor, parts.stateDir);
       const rollback = { ...support, reasons: [...support.reasons] };
       const names = new Set(touched.map((p) => p.name));
       return {
@@ -151,8 +164,8 @@ export function createSimulations(
         download_bytes: sizes.downloadBytes,
         disk_bytes: sizes.diskBytes,
         disk_free_bytes: free,
-        restarts: (await unitsRunning(names, parts.source.files)).slice(0, 1_000),
-        reboot: wantsReboot(touched, inventory.host.machine),
+        restarts: (await unitsRunning(names, parts.files)).slice(0, 1_000),
+        reboot: wantsReboot(touched, host.machine),
         rollback,
         obstacles: obstacles.slice(0, 100),
         remarks: remarks.slice(0, 100),
