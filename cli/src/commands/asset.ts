@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { Type } from 'typebox';
 import { Asset, AssetDetail } from '@fixpoint/contract/asset.ts';
+import { policyWords } from '@fixpoint/core/host-policy/words.ts';
 import { ask } from '../http-client.ts';
 import { registerForAssets } from './criticality.ts';
 import {
@@ -115,6 +116,11 @@ function describe({ asset, host, packages, candidates, residue }: AssetDetail): 
         : host.reboot_required
           ? `yes (${host.reboot_required_by.join(', ') || 'no package named'})`
           : 'no',
+    ],
+    ['time zone', host?.time_zone ?? null],
+    [
+      'policy',
+      host === null ? null : host.policy === undefined ? 'none' : policyWords(host.policy).join('; '),
     ],
   ]);
   if (residue.length > 0) {
