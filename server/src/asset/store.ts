@@ -58,6 +58,7 @@ export async function assetState(
 ): Promise<
   Pick<AssetRow, 'uid' | 'mode' | 'retired_at' | 'digests' | 'agent_version' | 'problems'> & {
     has_open_task: boolean;
+    has_open_question: boolean;
   }
 > {
   return await db
@@ -72,6 +73,8 @@ export async function assetState(
       sql<boolean>`exists (select 1 from task where task.asset_id = asset.id and task.ended_at is null)`.as(
         'has_open_task',
       ),
+      sql<boolean>`exists (select 1 from simulation where simulation.asset_id = asset.id
+        and simulation.answered_at is null and simulation.given_up is null)`.as('has_open_question'),
     ])
     .where('id', '=', id)
     .executeTakeFirstOrThrow();

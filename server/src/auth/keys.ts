@@ -104,9 +104,18 @@ export async function loadKeys(
   };
 }
 
-/** Signs the JSON text of an order as contract/src/agent.ts says: over `fixpoint-order-v1\n` + payload. */
+/** Signs the JSON text of an order as contract/src/order.ts says: over `fixpoint-order-v1\n` + payload. */
 export function signOrder(keys: ServerKeys, payload: string): SignedOrder {
-  const signature = sign(null, Buffer.from(`fixpoint-order-v1\n${payload}`, 'utf8'), keys.order.privateKey);
+  return signed(keys, 'fixpoint-order-v1', payload);
+}
+
+/** The same of a question to a package manager, as contract/src/simulation.ts says: neither can stand for the other. */
+export function signSimulation(keys: ServerKeys, payload: string): SignedOrder {
+  return signed(keys, 'fixpoint-simulation-v1', payload);
+}
+
+function signed(keys: ServerKeys, domain: string, payload: string): SignedOrder {
+  const signature = sign(null, Buffer.from(`${domain}\n${payload}`, 'utf8'), keys.order.privateKey);
   return { key_id: keys.order.id, payload, signature: signature.toString('base64url') };
 }
 

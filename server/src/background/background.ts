@@ -4,6 +4,8 @@ import type { Context } from '../context.ts';
 import { tick } from '../deployment/commands.ts';
 import { startFeedSyncs } from '../feed-sync/due.ts';
 import { syncParts } from '../feed-sync/parts.ts';
+import { settlePlans } from '../plan/settle.ts';
+import { startScheduledJobs } from '../schedule/due.ts';
 import { startSchedules } from './schedules.ts';
 
 export interface Background {
@@ -27,10 +29,11 @@ export async function startBackground(
   try {
     const schedules = await startSchedules(context);
     const syncs = startFeedSyncs(syncParts(context));
+    const jobs = startScheduledJobs(context);
     return {
       async stop() {
         await loop.stop();
-        await Promise.all([syncs.stop(), schedules.stop()]);
+        await Promise.all([syncs.stop(), jobs.stop(), schedules.stop()]);
       },
     };
   } catch (error) {
@@ -49,7 +52,10 @@ function startTicks(context: Context, milliseconds: number): Background {
     let wait = milliseconds;
     try {
       if (failing) listeningSince = context.clock.now();
-      await inTurn(context, () => tick(context, listeningSince));
+      await inTurn(context, async () => {
+        await tick(context, listeningSince);
+        await settlePlans(context);
+      });
       failing = false;
     } catch (error) {
       failing = true;

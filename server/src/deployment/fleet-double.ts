@@ -9,7 +9,9 @@ import { debianTracker } from '../feed/debian-tracker/debian-tracker.ts';
 import { madeUpFile } from '../feed/recorded.ts';
 import { importFeed } from '../knowledge/import.ts';
 import { routes as notify } from '../notify/routes.ts';
+import { routes as patchDenial } from '../patch-denial/routes.ts';
 import { routes as patchJob } from '../patch-job/routes.ts';
+import { routes as plan } from '../plan/routes.ts';
 import { createTag } from '../tag/commands.ts';
 import { testApp, type TestApp } from '../test-app.ts';
 import { AgentDouble, debianCandidate, debianPackage, type HostDouble } from './agent-double.ts';
@@ -67,7 +69,7 @@ export interface Fleet extends TestApp {
 }
 
 export async function testFleet(config: Partial<Config> = {}, more: readonly Room[] = []): Promise<Fleet> {
-  const test = await testApp([auth, audit, asset, notify, patchJob, deployment, logRoutes, ...more], {
+  const test = await testApp([auth, audit, asset, notify, patchDenial, patchJob, plan, deployment, logRoutes, ...more], {
     config,
   });
   const { db } = test.database;

@@ -1,9 +1,11 @@
 import { Type, type Static } from 'typebox';
 import { Compile } from 'typebox/compile';
 import { Value } from 'typebox/value';
-import { Candidate, ReportedMitigation, Residue } from '@fixpoint/contract/inventory.ts';
+import { Candidate, HostPolicySchema, ReportedMitigation, Residue } from '@fixpoint/contract/inventory.ts';
 import { Plan, type PatchJob, type PlannedTask } from '@fixpoint/contract/patch-job.ts';
 import type { InstalledPackage } from '@fixpoint/core/inventory/inventory.ts';
+import { productOf } from '@fixpoint/core/knowledge/ecosystem.ts';
+import { patchId } from '@fixpoint/core/knowledge/patch.ts';
 import { mitigationPatchId } from '@fixpoint/core/mitigation/mitigation.ts';
 import { splitPatches } from '@fixpoint/core/patch-job/definition.ts';
 import { makePlan } from '@fixpoint/core/plan/make-plan.ts';
@@ -12,7 +14,8 @@ import type { Context, Transact } from '../context.ts';
 import { findingsOfAssets } from '../finding/commands.ts';
 import { mitigationsById } from '../mitigation/commands.ts';
 import { patchFacts } from '../patch/commands.ts';
-import { targetOfDefinition } from '../patch-job/commands.ts';
+import { deniedPatterns } from '../patch-denial/commands.ts';
+import type { JobReading } from '../patch-job/target.ts';
 import { answer, refuse, type Answer } from '../refusal.ts';
 import { installedPackage, softwareOf } from '../software/commands.ts';
 import { assetFacts, assetsWithOpenTask } from './reads.ts';
@@ -20,6 +23,7 @@ import { assetFacts, assetsWithOpenTask } from './reads.ts';
 const CandidateList = Compile(Type.Array(Candidate));
 const ResidueList = Compile(Type.Array(Residue));
 const MitigationList = Compile(Type.Array(ReportedMitigation));
+const HostPolicyShape = Compile(HostPolicySchema);
 const NameList = Compile(Type.Array(Type.String()));
 
 /** What of an asset is still there although it was replaced. It came in through this schema; else it throws. */
@@ -46,24 +50,30 @@ export interface PlanWithAssets {
 }
 
 /**
- * Makes the plan of a job from what is known right now. Writes nothing. To make a deployment of it, lock the assets first
- * (`lockTarget`), so that no other deployment begins a task on one of them in between. `tagged`: the assets in its tags.
+ * Makes the plan of a job from what is known right now. Writes nothing. To make a deployment of it, lock the assets first, so that
+ * no other deployment begins a task on one of them in between. `reading`: what the read model said to the job. `willAsk`: the
+ * assets are to be asked what comes along.
  */
 export async function planJob(
   trx: Transact,
   context: Pick<Context, 'clock'>,
   job: PatchJob,
-  tagged: readonly number[],
+  reading: JobReading,
+  willAsk = false,
 ): Promise<Answer<PlanWithAssets>> {
-  const target = await targetOfDefinition(trx, job.definition, tagged);
-  if (!target.ok) return target;
-  const wanted = splitPatches(job.definition.patches);
-  const { patches, sources, ...known } = await patchesOfJob(trx, wanted.packages);
+  const { definition } = job;
+  const wanted = splitPatches(definition.patches);
+  const everythingNewer = definition.criteria?.everything_newer === true;
+  const byCriteria = (reading.criteria ?? []).map((one) => ({ ...one, id: patchId(one) }));
+  const { patches, sources, ...known } = await patchesOfJob(
+    trx,
+    wanted.packages,
+    byCriteria.map((one) => one.package),
+  );
   const mitigations = mitigationsById(wanted.mitigations);
-  const vulnerabilities = [
-    ...known.vulnerabilities,
-    ...mitigations.flatMap((one) => one.mitigates.map((m) => m.vulnerability)),
-  ];
+  const vulnerabilities = everythingNewer
+    ? null
+    : [...known.vulnerabilities, ...mitigations.flatMap((one) => one.mitigates.map((m) => m.vulnerability))];
   const unknown = [
     ...wanted.packages.filter((id) => !patches.some((patch) => patch.id === id)),
     ...wanted.mitigations.filter((id) => !mitigations.some((one) => one.id === id)).map(mitigationPatchId),
@@ -78,23 +88,35 @@ export async function planJob(
   }
   const assets: PlanAsset[] = [];
   const assetIdOf = new Map<string, number>();
-  const { assetIds, excluded } = target.value;
+  const { assetIds, leftOut } = reading;
   for (let i = 0; i < assetIds.length; i += assetsAtOnce) {
     const ids = assetIds.slice(i, i + assetsAtOnce);
-    for (const [id, asset] of await planAssets(trx, ids, excluded, vulnerabilities, sources)) {
+    const read = await planAssets(trx, ids, leftOut, vulnerabilities, everythingNewer ? 'all' : sources);
+    for (const [id, asset] of read) {
       assets.push(asset);
       assetIdOf.set(asset.uid, id);
     }
   }
-  const made = makePlan(job, patches, assets, context.clock.now().getTime(), {
-    action: job.definition.undo_mitigations === true ? 'undo' : 'apply',
-    mitigations,
-  });
+  const made = makePlan(
+    job,
+    patches,
+    assets,
+    context.clock.now().getTime(),
+    { action: definition.undo_mitigations === true ? 'undo' : 'apply', mitigations },
+    {
+      touch: definition,
+      denied: await deniedPatterns(trx),
+      notes: reading.notes,
+      willAsk,
+      ...(definition.criteria === undefined ? {} : { criteria: { patches: byCriteria, everythingNewer } }),
+    },
+  );
   return answer({ plan: Value.Parse(Plan, made), assetIdOf });
 }
 
-async function patchesOfJob(trx: Transact, ids: readonly string[]) {
-  const facts = await patchFacts(trx, { ids });
+/** `more`: source packages of other patches that are wanted. */
+async function patchesOfJob(trx: Transact, ids: readonly string[], more: readonly string[]) {
+  const facts = ids.length === 0 ? [] : await patchFacts(trx, { ids });
   const patches: PlanPatch[] = facts.map(({ id, ecosystem, release, package: name, version }) => ({
     id,
     ecosystem,
@@ -104,8 +126,8 @@ async function patchesOfJob(trx: Transact, ids: readonly string[]) {
   }));
   // a repository may offer something newer than the patch, which fixes more: all that is known of the package counts
   const vulnerabilities = new Set<string>();
-  const sources = [...new Set(patches.map((patch) => patch.package))];
-  for (const one of await patchFacts(trx, { packages: sources })) {
+  const sources = [...new Set([...patches.map((patch) => patch.package), ...more])];
+  for (const one of sources.length === 0 ? [] : await patchFacts(trx, { packages: sources })) {
     for (const vulnerability of one.fixes) vulnerabilities.add(vulnerability);
   }
   return {
@@ -115,25 +137,30 @@ async function patchesOfJob(trx: Transact, ids: readonly string[]) {
   };
 }
 
-async function planAssets(
+/** `sources`: of which candidates are read. `vulnerabilities`: of which findings are; null: all. */
+export async function planAssets(
   trx: Transact,
   ids: readonly number[],
-  excluded: ReadonlySet<number>,
-  vulnerabilities: readonly string[],
-  sources: readonly string[],
+  leftOut: ReadonlyMap<number, string>,
+  vulnerabilities: readonly string[] | null,
+  sources: readonly string[] | 'all',
 ): Promise<Map<number, PlanAsset>> {
   const rows = await assetFacts(trx, ids, sources);
   const software = await installedOf(trx, rows);
-  const findings = await findingsOfAssets(trx, ids, { vulnerabilities });
+  const findings =
+    vulnerabilities !== null && vulnerabilities.length === 0
+      ? new Map<number, never[]>()
+      : await findingsOfAssets(trx, ids, vulnerabilities === null ? {} : { vulnerabilities });
   const busy = await assetsWithOpenTask(trx, ids);
   const assets = new Map<number, PlanAsset>();
   for (const row of rows) {
+    const policy = row.policy === null ? undefined : HostPolicyShape.Parse(row.policy);
     assets.set(row.id, {
       uid: row.uid,
       hostname: row.hostname,
       mode: row.mode === 'manage' ? 'manage' : 'assess',
       retired: row.retired_at !== null,
-      excludedByJob: excluded.has(row.id),
+      excludedByJob: leftOut.get(row.id) ?? null,
       taskUnderWay: busy.has(row.id),
       // check-ins are written in batches, so the inventory can be there first
       lastSeenAt: (row.last_seen_at ?? row.inventory_at)?.toISOString() ?? null,
@@ -141,18 +168,20 @@ async function planAssets(
         row.digests === null
           ? null
           : {
-              product: { ecosystem: row.os, release: row.os_release },
+              product: productOf(row.os, row.os_release),
               packages: software.get(row.id) ?? [],
               candidates: CandidateList.Parse(row.offered),
               held: row.held === null ? [] : NameList.Parse(row.held),
               machine: row.machine === 'container' ? 'container' : 'physical_or_virtual',
               mitigations: storedMitigations(row.mitigations),
+              ...(policy === undefined ? {} : { policy }),
             },
       findings: findings.get(row.id) ?? [],
     });
   }
   return assets;
 }
+
 /** The packages of assets; each distinct software is read once. */
 export async function installedOf(
   trx: Transact,

@@ -1,61 +1,61 @@
-import type { Deployment, Plan } from '@fixpoint/contract/patch-job.ts';
+import type { Deployment, PatchJob, Plan } from '@fixpoint/contract/patch-job.ts';
 import type { Actor } from '@fixpoint/core/audit/events.ts';
-import type { ServerContext } from '../app.ts';
+import type { PlanAsset } from '@fixpoint/core/plan/plan.ts';
+import { misfitsOf } from '@fixpoint/core/plan/still-fits.ts';
 import { appendAudits } from '../audit/commands.ts';
 import type { Context, Transact } from '../context.ts';
 import { findingsOfAssets } from '../finding/commands.ts';
-import { getJob, jobToStart, targetOfDefinition } from '../patch-job/commands.ts';
+import { deniedPatterns } from '../patch-denial/commands.ts';
+import { getJob, jobToStart } from '../patch-job/commands.ts';
+import type { JobReading } from '../patch-job/target.ts';
+import { planToStart, planWasStarted } from '../plan/frozen.ts';
 import { answer, refuse, type Answer } from '../refusal.ts';
-import { assetsOfTags } from '../tag/members.ts';
-import { concernedBy, planJob } from './plan.ts';
+import { concernedBy, planAssets, planJob, type PlanWithAssets } from './plan.ts';
+import { assetIdsOf } from './reads.ts';
 import { insertDeployment, insertTasks, lockAssets } from './store.ts';
 import { findingOf } from './verification.ts';
 import { deploymentView } from './view.ts';
 
-/**
- * The assets in the tags that a job is for: the read model is asked before the transaction that plans, since it needs a connection
- * of its own. The definition of a job does not change.
- */
-export async function taggedByJob(
-  context: Pick<ServerContext, 'db' | 'posture'>,
-  jobId: string,
-): Promise<Answer<number[]>> {
-  const job = await getJob(context.db, jobId);
-  return job.ok ? await assetsOfTags(context, job.value.definition.target.tags) : job;
-}
-
-/** The plan that a start would freeze now. Nothing is stored. */
+/** The plan that a start would freeze now. Nothing is stored, and no asset is asked. `reading`: of `readingOfJob`. */
 export async function previewJob(
   trx: Transact,
   context: Pick<Context, 'clock'>,
   jobId: string,
-  tagged: readonly number[],
+  reading: JobReading,
 ): Promise<Answer<Plan>> {
   const job = await getJob(trx, jobId);
   if (!job.ok) return job;
-  const planned = await planJob(trx, context, job.value, tagged);
+  const planned = await planJob(trx, context, job.value, reading);
   return planned.ok ? answer(planned.value.plan) : planned;
 }
 
+export interface StartOf {
+  /** Only when the plan still is the one that was previewed. */
+  readonly plan_digest?: string | undefined;
+  /** Exactly this plan, whose assets were asked. */
+  readonly plan_id?: string | undefined;
+  readonly reason?: string | undefined;
+}
+
 /**
- * Makes a deployment of a job: freezes the plan, its tasks and the findings as they are before, in one transaction. With
- * `planDigest` only when the plan still is the one that was previewed.
+ * Makes a deployment of a job: freezes the plan, its tasks and the findings as they are before, in one transaction. With `plan_id` it
+ * is the plan that was frozen before, if it still fits what is there. `reading`: of `readingOfJob`, asked before the transaction.
  */
 export async function startDeployment(
   trx: Transact,
   context: Pick<Context, 'clock' | 'random'>,
   actor: Actor,
   jobId: string,
-  request: { readonly plan_digest?: string | undefined; readonly reason?: string | undefined },
-  tagged: readonly number[],
+  request: StartOf,
+  reading: JobReading,
 ): Promise<Answer<Deployment>> {
   const job = await jobToStart(trx, jobId);
   if (!job.ok) return job;
-  const target = await targetOfDefinition(trx, job.value.definition, tagged);
-  if (!target.ok) return target;
-  // no other deployment may give one of these assets a task while the plan says that they are free
-  await lockAssets(trx, target.value.assetIds);
-  const planned = await planJob(trx, context, job.value, tagged);
+  const planId = request.plan_id ?? null;
+  const planned =
+    planId === null
+      ? await plannedNow(trx, context, job.value, reading)
+      : await plannedBefore(trx, context, jobId, planId);
   if (!planned.ok) return planned;
   const { plan, assetIdOf } = planned.value;
   if (request.plan_digest !== undefined && request.plan_digest !== plan.digest) {
@@ -78,7 +78,8 @@ export async function startDeployment(
   }
   const id = context.random.uuid();
   const at = context.clock.now();
-  await insertDeployment(trx, { id, jobId, plan, createdBy: actor.name, at });
+  await insertDeployment(trx, { id, jobId, plan, planId, createdBy: actor.name, at });
+  if (planId !== null) await planWasStarted(trx, planId);
   await insertPlannedTasks(trx, context, id, plan, assetIdOf);
   const vulnerabilities = [...new Set(plan.tasks.flatMap(concernedBy))].sort();
   const reason = request.reason ?? null;
@@ -92,6 +93,7 @@ export async function startDeployment(
       after: {
         job: jobId,
         plan_digest: plan.digest,
+        ...(planId === null ? {} : { plan: planId }),
         tasks: plan.tasks.length,
         excluded: plan.excluded.length,
         vulnerabilities,
@@ -107,6 +109,54 @@ export async function startDeployment(
     },
   ]);
   return deploymentView(trx, id);
+}
+
+async function plannedNow(
+  trx: Transact,
+  context: Pick<Context, 'clock'>,
+  job: PatchJob,
+  reading: JobReading,
+): Promise<Answer<PlanWithAssets>> {
+  // no other deployment may give one of these assets a task while the plan says that they are free
+  await lockAssets(trx, reading.assetIds);
+  return await planJob(trx, context, job, reading);
+}
+
+const misfitsShown = 5;
+const assetsAtOnce = 500;
+
+/** A plan that was frozen before, with its assets locked and found to be as they were. */
+async function plannedBefore(
+  trx: Transact,
+  context: Pick<Context, 'clock'>,
+  jobId: string,
+  planId: string,
+): Promise<Answer<PlanWithAssets>> {
+  const frozen = await planToStart(trx, context, jobId, planId);
+  if (!frozen.ok) return frozen;
+  const plan = frozen.value;
+  const assetIdOf = await assetIdsOf(
+    trx,
+    plan.tasks.map((task) => task.asset_id),
+  );
+  const ids = [...assetIdOf.values()].sort((a, b) => a - b);
+  await lockAssets(trx, ids);
+  const assets = new Map<string, PlanAsset>();
+  for (let i = 0; i < ids.length; i += assetsAtOnce) {
+    const read = await planAssets(trx, ids.slice(i, i + assetsAtOnce), new Map(), [], []);
+    for (const asset of read.values()) assets.set(asset.uid, asset);
+  }
+  const misfits = misfitsOf(plan, assets, await deniedPatterns(trx));
+  if (misfits.length > 0) {
+    const more = misfits.length - misfitsShown;
+    return refuse(
+      409,
+      'plan_changed',
+      `the plan does not fit any more: ${misfits.slice(0, misfitsShown).join('; ')}${more > 0 ? `; and ${String(more)} more` : ''}`,
+      'make a new plan (fixpoint plan make JOB), read it, and start that',
+    );
+  }
+  return answer({ plan, assetIdOf });
 }
 
 async function insertPlannedTasks(

@@ -1,17 +1,20 @@
 import { PatchJobDefinition, type PatchJob } from '@fixpoint/contract/patch-job.ts';
 import type { Actor } from '@fixpoint/core/audit/events.ts';
 import { mitigationPatchId } from '@fixpoint/core/mitigation/mitigation.ts';
-import { definitionProblems, splitPatches } from '@fixpoint/core/patch-job/definition.ts';
+import { splitPatches } from '@fixpoint/core/patch-job/definition.ts';
+import { definitionProblems } from '@fixpoint/core/patch-job/problems.ts';
 import { Value } from 'typebox/value';
-import { assetsByReference } from '../asset/commands.ts';
+import type { ServerContext } from '../app.ts';
 import { appendAudit } from '../audit/commands.ts';
+import { checkCalendars } from '../calendar/known.ts';
 import type { Context, Transact } from '../context.ts';
 import { readCursor, writeCursor } from '../cursor.ts';
 import { mitigationsById } from '../mitigation/commands.ts';
 import { patchFacts } from '../patch/commands.ts';
 import { answer, refuse, type Answer } from '../refusal.ts';
-import { knownTags } from '../tag/members.ts';
-import { findJob, insertJob, jobPage, lockJob, setArchived, type JobRow } from './store.ts';
+import { writeFirstRun } from '../schedule/first-run.ts';
+import { findJob, insertJob, jobPage, jobsWithCalendar, lockJob, setArchived, type JobRow } from './store.ts';
+import { checkSelection, readForJob, type JobReading } from './target.ts';
 
 /** Stores a patch job after checking everything that it refers to. */
 export async function createJob(
@@ -20,14 +23,17 @@ export async function createJob(
   actor: Actor,
   definition: PatchJobDefinition,
 ): Promise<Answer<PatchJob>> {
-  const problems = definitionProblems(definition);
+  const problems = definitionProblems(definition, context.clock.now().getTime());
   if (problems.length > 0) {
-    return refuse(
-      422,
-      'job_invalid',
-      problems.map((problem) => `${problem.path}: ${problem.message}`).join('; '),
-      'correct the definition and send it again',
-    );
+    return {
+      ...refuse(
+        422,
+        'job_invalid',
+        problems.map((problem) => `${problem.path}: ${problem.message}`).join('; '),
+        'correct the definition and send it again',
+      ),
+      problems,
+    };
   }
   const wanted = splitPatches(definition.patches);
   const known = new Set((await patchFacts(trx, { ids: wanted.packages })).map((patch) => patch.id));
@@ -53,11 +59,14 @@ export async function createJob(
       'create the job with units: restart',
     );
   }
-  const target = await targetOfDefinition(trx, definition, []);
-  if (!target.ok) return target;
+  const selection = await checkSelection(trx, definition);
+  if (!selection.ok) return selection;
+  const calendars = await checkCalendars(trx, definition.calendars ?? []);
+  if (!calendars.ok) return calendars;
   const id = context.random.uuid();
   const at = context.clock.now();
   await insertJob(trx, { id, name: definition.name, definition, createdBy: actor.name, at });
+  await writeFirstRun(trx, context, id, definition);
   await appendAudit(trx, context, {
     actor,
     event: 'job.created',
@@ -86,6 +95,15 @@ export async function listJobs(
 export async function getJob(db: Context['db'], id: string): Promise<Answer<PatchJob>> {
   const row = await findJob(db, id);
   return row === undefined ? unknownJob(id) : answer(jobView(row));
+}
+
+/** What the read model says to a job now; to be asked before the transaction that plans it. The definition of a job does not change. */
+export async function readingOfJob(
+  context: Pick<ServerContext, 'db' | 'clock' | 'posture'>,
+  id: string,
+): Promise<Answer<JobReading>> {
+  const job = await getJob(context.db, id);
+  return job.ok ? await readForJob(context, job.value.definition) : job;
 }
 
 /** A job that a deployment may be made of, kept from being archived until the transaction ends. */
@@ -121,32 +139,18 @@ export async function archiveJob(
   return answer(jobView(row));
 }
 
-export interface Target {
-  readonly assetIds: readonly number[];
-  readonly excluded: ReadonlySet<number>;
+/** False also when there is no such job. */
+export async function isArchived(db: Context['db'], id: string): Promise<boolean> {
+  const row = await findJob(db, id);
+  return row !== undefined && row.archived_at !== null;
 }
 
-/**
- * The assets that a definition's target stands for right now. Unknown tags and assets are refused. `tagged`: those in its tags
- * (`assetsOfTags`), which is asked before the transaction begins.
- */
-export async function targetOfDefinition(
-  trx: Transact,
-  definition: PatchJobDefinition,
-  tagged: readonly number[],
-): Promise<Answer<Target>> {
-  const { tags, assets, exclude } = definition.target;
-  const known = await knownTags(trx, tags);
-  if (!known.ok) return known;
-  const named = await assetsByReference(trx, assets);
-  if (!named.ok) return named;
-  const excluded = await assetsByReference(trx, exclude);
-  if (!excluded.ok) return excluded;
-  const ids = new Set([...tagged, ...named.value.map((asset) => asset.id)]);
-  return answer({
-    assetIds: [...ids].sort((a, b) => a - b),
-    excluded: new Set(excluded.value.map((asset) => asset.id)),
-  });
+/** Jobs that name a calendar and can still be started, or still run. */
+export async function jobsOfCalendar(
+  db: Context['db'],
+  calendar: string,
+): Promise<{ id: string; name: string }[]> {
+  return await jobsWithCalendar(db, calendar);
 }
 
 function unknownJob(id: string) {

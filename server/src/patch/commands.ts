@@ -7,7 +7,7 @@ import {
   supersedence,
   type PatchIdentity,
 } from '@fixpoint/core/knowledge/patch.ts';
-import { lookUp } from '@fixpoint/core/match/match.ts';
+import { offeredVersions } from '@fixpoint/core/match/offered.ts';
 import { fixedByUpdate, updateToDeploy } from '@fixpoint/core/match/windows-updates.ts';
 import type { Context, Transact } from '../context.ts';
 import {
@@ -22,10 +22,8 @@ import { patchesOfEcosystem, patchesOfPackages, patchRows, savePatches, type Pat
 /** What the patches are called that these candidates of a host amount to. */
 export function patchesOfCandidates(product: Product, candidates: readonly Candidate[]): PatchIdentity[] {
   const byId = new Map<string, PatchIdentity>();
-  for (const candidate of candidates) {
-    const target = lookUp(product.ecosystem, candidate);
-    if (target === null) continue;
-    const patch = { ...product, package: target.package, version: target.version };
+  for (const offered of offeredVersions(product.ecosystem, candidates)) {
+    const patch = { ...product, package: offered.package, version: offered.version };
     byId.set(patchId(patch), patch);
   }
   return [...byId.values()];
