@@ -47,7 +47,7 @@ export function offerStanding(times: OfferTimes, now: number): OfferStanding {
   if (use.opensAt <= now) return { kind: 'open', use };
   const offerAt = use.opensAt - (times.prestageMinutes ?? 0) * 60_000;
   if (offerAt <= now && !frozen) return { kind: 'staging', use };
-  return { kind: 'closed', because, offerAt: Math.max(offerAt, endOfBlackout(times, now)) };
+  return { kind: 'closed', because, offerAt: afterBlackouts(times, Math.max(offerAt, now)) };
 }
 
 function isInWindow({ windows, assetZone }: OfferTimes, now: number): boolean {
@@ -66,12 +66,13 @@ function nextUse(times: OfferTimes, now: number): Interval | null {
   return null;
 }
 
-/** `now` when there is no blackout now. */
-function endOfBlackout({ blackouts }: OfferTimes, now: number): number {
-  return Math.max(
-    now,
-    ...blackouts.filter((one) => one.opensAt <= now && now < one.closesAt).map((one) => one.closesAt),
-  );
+/** The first moment from `at` on that is in no blackout. */
+function afterBlackouts({ blackouts }: OfferTimes, at: number): number {
+  let free = at;
+  for (const one of blackouts.toSorted((a, b) => a.opensAt - b.opensAt)) {
+    if (one.opensAt <= free && free < one.closesAt) free = one.closesAt;
+  }
+  return free;
 }
 
 /**
