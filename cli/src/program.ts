@@ -79,6 +79,14 @@ const nouns: Readonly<Record<string, Noun>> = {
     summary: 'knowledge files for scans without a server, made from feeds',
     load: () => import('./commands/knowledge.ts'),
   },
+  distribution: {
+    summary: 'where packages come from: what is kept, and points near the hosts',
+    load: () => import('./commands/distribution.ts'),
+  },
+  'distribution-point': {
+    summary: 'run a distribution point near the hosts, on this machine',
+    load: () => import('./commands/distribution-point.ts'),
+  },
   token: { summary: 'credentials for tools', load: () => import('./commands/token.ts') },
   person: { summary: 'accounts of people', load: () => import('./commands/person.ts') },
   completion: {

@@ -10,26 +10,18 @@ import {
   utimesSync,
   writeFileSync,
 } from 'node:fs';
-import { request as httpRequest, type IncomingMessage, type ServerResponse } from 'node:http';
+import { request as httpRequest } from 'node:http';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
+import { serving } from './http-double.ts';
 import { afterTest, cleanUp, distributionPoint, upstreamServer } from './point-double.ts';
 
 afterEach(cleanUp);
 
 const content = Buffer.from('a package, as far as HTTP is concerned. '.repeat(50_000));
 const pool = 'pool/main/o/openssl/openssl_3.0.22_amd64.deb';
-const serving =
-  (body: Buffer, headers: Record<string, string> = {}) =>
-  (request: IncomingMessage, response: ServerResponse): void => {
-    if (request.headers['if-none-match'] === headers.etag && headers.etag !== undefined) {
-      response.writeHead(304).end();
-      return;
-    }
-    response.writeHead(200, { 'content-length': String(body.length), ...headers }).end(body);
-  };
 const filesIn = (folder: string): string[] =>
   readdirSync(folder, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
@@ -202,6 +194,7 @@ describe('the cache', () => {
     expect(
       (await point.get(url, { 'if-modified-since': 'Mon, 02 Mar 2026 10:00:00 GMT' })).body.toString(),
     ).toBe('two');
+    await point.kept(1);
     upstream.answer = (_, response) => response.writeHead(503).end();
     const stale = await point.get(url);
     expect([stale.status, stale.headers.warning, stale.body.toString()]).toEqual([

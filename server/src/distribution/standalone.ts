@@ -6,7 +6,9 @@ import { setTimeout } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { HeartbeatResponse, type HeartbeatRequest } from '@fixpoint/contract/distribution.ts';
 import { publicKeyOf } from '../auth/keys.ts';
+import { systemClock } from '../clock.ts';
 import type { Clock } from '../context.ts';
+import { makeLogger } from '../log.ts';
 import { openDistribution, type Distribution, type Rechecked } from './distribution.ts';
 import { openFolderIndex } from './file-index.ts';
 import { isProxyRequest, proxyHandler, refuseConnect, type Client } from './proxy.ts';
@@ -180,6 +182,13 @@ export async function startPoint(options: StandaloneOptions): Promise<RunningPoi
       });
     },
   };
+}
+
+/** A point with this machine's clock, and with its log on standard error. */
+export async function runPoint(
+  options: Omit<StandaloneOptions, 'clock' | 'log'> & { readonly logLevel: string },
+): Promise<RunningPoint> {
+  return await startPoint({ ...options, clock: systemClock, log: makeLogger(options.logLevel) });
 }
 
 async function recheck(
