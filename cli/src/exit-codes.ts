@@ -10,7 +10,7 @@ export const exitCodes = {
   unreachable: 4,
   /** No credentials, or credentials that the server does not take. */
   authentication: 5,
-  /** A watched deployment ended, and not every task succeeded. */
+  /** A watched deployment ended, and not every task succeeded; or a followed task ended otherwise. */
   deploymentFailed: 6,
   /** The input cannot be judged: no dpkg status, an unknown release, a damaged file. */
   inputUnusable: 7,

@@ -73,6 +73,9 @@ const styleOfState: Readonly<Record<string, Style>> = {
   unreachable: 'yellow',
   restart_pending: 'yellow',
   reboot_pending: 'yellow',
+  rebooting: 'yellow',
+  rolling_back: 'yellow',
+  waiting_for_window: 'cyan',
   cancelled: 'dim',
   skipped: 'dim',
 };
@@ -82,7 +85,11 @@ export function taskLine(task: TaskView): string {
   const state = task.state.replaceAll('_', ' ').padEnd(18);
   const style = styleOfState[task.state];
   const why = task.reason === null ? '' : harmless(`${task.reason.code}: ${task.reason.message}`);
-  return `${style === undefined ? state : styled(style, state)} ${harmless(task.hostname)}${why === '' ? '' : `  ${why}`}`;
+  const stuck =
+    task.stuck === undefined
+      ? ''
+      : `  ${styled('red', 'STUCK')} ${harmless(`${task.stuck.code}: ${task.stuck.message} ${task.stuck.what_to_do}`)}`;
+  return `${style === undefined ? state : styled(style, state)} ${harmless(task.hostname)}${stuck}${why === '' ? '' : `  ${why}`}`;
 }
 
 const linesShown = 30;

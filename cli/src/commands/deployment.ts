@@ -38,7 +38,12 @@ const taskColumns: readonly Column<Task>[] = [
   { title: 'SINCE', of: (t) => relative(t.updated_at) },
   {
     title: 'WHY',
-    of: (t) => (t.reason === null ? '-' : `${t.reason.code}: ${t.reason.message}`),
+    of: (t) =>
+      t.stuck !== undefined
+        ? `stuck, ${t.stuck.code}: ${t.stuck.message}`
+        : t.reason === null
+          ? '-'
+          : `${t.reason.code}: ${t.reason.message}`,
     yields: 2,
     least: 16,
   },
