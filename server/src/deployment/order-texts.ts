@@ -94,7 +94,7 @@ export function installOrderOf(
     units: definition.units,
     ...(keep === null ? {} : { keep }),
     ...(definition.actions === undefined ? {} : { actions: definition.actions }),
-    ...(definition.health === undefined ? {} : { health: definition.health }),
+    ...healthOf(definition),
     install_timeout_seconds: definition.install_timeout_seconds,
   });
   return { order, expiresAt };
@@ -133,6 +133,12 @@ const wireOf = (one: Interval): OpenInterval => ({
   opens_at: new Date(one.opensAt).toISOString(),
   closes_at: new Date(one.closesAt).toISOString(),
 });
+
+/** Around a reboot of the job's own, services are compared even when nobody asked for it. */
+function healthOf({ health, reboot }: PatchJobDefinition): Pick<InstallOrder, 'health'> {
+  if (health !== undefined) return { health };
+  return reboot === undefined || reboot.mode === 'suppress' ? {} : { health: { probes: [] } };
+}
 
 /** The permission to reboot. `closesAt`: the end of the present window, or null. */
 export function rebootOrderOf(
@@ -175,7 +181,7 @@ export function rollbackOrderOf(
     packages: task.planned.packages,
     method: keepOf(definition)?.method ?? 'packages',
     units: definition.units,
-    ...(definition.health === undefined ? {} : { health: definition.health }),
+    ...healthOf(definition),
     install_timeout_seconds: definition.install_timeout_seconds,
   });
 }

@@ -12,11 +12,12 @@ import type { Context, Transact } from '../context.ts';
 import { findingsOfAssets, type AssetFinding } from '../finding/commands.ts';
 import { isProductKnown, productOf } from '../knowledge/commands.ts';
 import type { NewAlert } from '../notify/commands.ts';
+import { getJob } from '../patch-job/commands.ts';
 import { sourceVersionOf } from '../software/commands.ts';
 import type { Aftermath } from './aftermath.ts';
 import { deploymentActor, moveTask } from './move.ts';
 import { concernedBy, installedOf, storedMitigations, storedResidue } from './plan.ts';
-import { assetFacts } from './reads.ts';
+import { assetFacts, deploymentHead } from './reads.ts';
 import type { TaskRow } from './records.ts';
 import { rollBackAfterFailure } from './rollback.ts';
 import { appendTaskEvent, updateTask } from './store.ts';
@@ -59,6 +60,9 @@ export async function judgeTask(
   if (asset === undefined) throw new Error(`task ${given.id} is of an asset that is not there`);
   // A retired asset has no findings, which proves nothing. The next tick ends its task.
   if (asset.retired_at !== null) return { task: given, audit: [], alerts: [] };
+  if (given.state === 'reboot_pending' && (await isRebootToCome(trx, given, asset.reboot_required_by))) {
+    return { task: given, audit: [], alerts: [] };
+  }
   const installed = (await installedOf(trx, [asset])).get(asset.id) ?? [];
   const concerned = concernedBy(given.planned);
   const findings =
@@ -70,7 +74,10 @@ export async function judgeTask(
     expectedGone: given.planned.fixes,
     after: findings.map(findingOf),
     installed,
-    expectedVersions: given.planned.packages,
+    expectedVersions: [
+      ...given.planned.packages,
+      ...(given.planned.added ?? []).map(({ name, arch, version }) => ({ name, arch, to: version })),
+    ],
     residue: await resolvedResidue(trx, asset),
     ...expectedMitigations(given.planned, asset.mitigations),
     unjudged: await unjudgedBecause(trx, asset, given.planned),
@@ -127,6 +134,20 @@ export async function judgeTask(
     audit: [...audit, ...undone.audit],
     alerts: [...alerts, ...undone.alerts],
   };
+}
+
+/**
+ * Whether the job reboots by itself and the host still says that one of the packages wants it: then the task goes on to its reboot,
+ * even where every vulnerability is gone already. Of a job that leaves reboots to people, only what is vulnerable counts.
+ */
+async function isRebootToCome(trx: Transact, task: TaskRow, requiredBy: unknown): Promise<boolean> {
+  const names = new Set(Array.isArray(requiredBy) ? requiredBy : []);
+  const { packages, added = [] } = task.planned;
+  if (![...packages, ...added].some((p) => names.has(p.name))) return false;
+  const head = await deploymentHead(trx, task.deploymentId);
+  const job = head === undefined ? null : await getJob(trx, head.jobId);
+  const mode = job?.ok === true ? job.value.definition.reboot?.mode : undefined;
+  return mode === 'force' || mode === 'prompt';
 }
 
 function expectedMitigations(
