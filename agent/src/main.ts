@@ -6,7 +6,7 @@ import { runAgent } from './check-in.ts';
 import { systemClock } from './clock.ts';
 import { choosePackageSource } from './collect/choose-source.ts';
 import { enroll } from './enroll.ts';
-import { createAptExecutor } from './execute/apt.ts';
+import { createExecutor } from './execute/choose.ts';
 import type { Executor } from './execute/executor.ts';
 import { thisRebootHost } from './reboot-host.ts';
 import { answerReboot } from './reboot-talk.ts';
@@ -17,6 +17,7 @@ import { createHttpClient } from './http-client.ts';
 import { createInventoryCollector } from './inventory.ts';
 import { createInventoryReporter, openAcknowledgedPackages } from './inventory-report.ts';
 import { createLog } from './log.ts';
+import { managerTraits, type Manager } from './package-tools.ts';
 import { describePolicyFile } from './policy-command.ts';
 import { systemRandom } from './random.ts';
 import { openRefusals } from './refusals.ts';
@@ -203,7 +204,7 @@ async function runCommandLine(argv: readonly string[]): Promise<number> {
       log,
       session,
       source,
-      executorAt,
+      executorAt: (dir, name) => executorAt(source.manager, dir, name),
       collector: createInventoryCollector(stateDir, touched, systemClock, source),
       reporter: createInventoryReporter(session, openAcknowledgedPackages(stateDir)),
       tasks: openTaskList(stateDir, systemClock),
@@ -216,6 +217,7 @@ async function runCommandLine(argv: readonly string[]): Promise<number> {
         machine: thisRebootHost,
         createExecutor: (task) =>
           executorAt(
+            source.manager,
             task.dir,
             `${task.order.task_id}.${String(task.order.generation)}`,
             keptDirOf(stateDir, task.order),
@@ -237,8 +239,12 @@ async function runCommandLine(argv: readonly string[]): Promise<number> {
 }
 
 /** @param dir root's alone; @param name of the folder of downloads; @param kept where packages are kept to be put back */
-function executorAt(dir: string, name: string, kept = dir): Executor {
-  return createAptExecutor(dir, join(packageCache, name), join(kept, 'packages'));
+function executorAt(manager: Manager, dir: string, name: string, kept = dir): Executor {
+  return createExecutor(manager, {
+    taskDir: dir,
+    downloadsDir: join(packageCache, name),
+    keptPackagesDir: join(kept, 'packages'),
+  });
 }
 
 /** apt fetches as a user of its own, who must be able to reach it. */
@@ -293,12 +299,24 @@ function statusCommand(argv: readonly string[]): number {
   print(
     `asset   ${enrolment.asset_id}\nserver  ${enrolment.server_url} (key ${enrolment.server_key.key_id})\nmode    ${enrolment.mode}\n`,
   );
+  if (enrolment.mode === 'manage') print(managerLine());
   for (const task of tasks) {
     print(
       `task    ${task.task_id} generation ${String(task.generation)}: ${task.ended ? 'ended, ' : ''}${String(task.state)}\n`,
     );
   }
   return 0;
+}
+
+/** With which package manager orders are carried out here, and when nobody has tried that. */
+function managerLine(): string {
+  const { manager, takesOrders } = choosePackageSource();
+  if (!takesOrders) return `orders  none: ${manager} is only read\n`;
+  const held =
+    managerTraits[manager].held === 'real'
+      ? ''
+      : ' (held to recorded outputs only, never tried on a real one)';
+  return `orders  by ${manager}${held}\n`;
 }
 
 function policyCommand(argv: readonly string[]): number {

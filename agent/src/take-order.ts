@@ -3,6 +3,7 @@ import type { AgentParts } from './check-in.ts';
 import { toIso } from './clock.ts';
 import { sha256Hex } from './identity.ts';
 import type { CollectedInventory } from './inventory.ts';
+import { managerTraits } from './package-tools.ts';
 import { readHostPolicy } from './policy.ts';
 import { keptVersions } from './task/kept.ts';
 import type { Task } from './task/task.ts';
@@ -36,6 +37,7 @@ export function createOrderTaker(
         now: clock.now(),
         lastSequence: tasks.lastSequence(),
         installed: collected.inventory.packages,
+        scheme: managerTraits[parts.source.manager].scheme,
         policy: readHostPolicy().policy,
         awaitsReboot: (taskId, generation) => waitsForReboot(taskId, generation) !== undefined,
         kept: (taskId, generation) => keptVersions(taskParts.stateDir, taskId, generation),

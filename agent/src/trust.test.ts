@@ -42,6 +42,7 @@ const facts: TrustFacts = {
   now,
   lastSequence: 6,
   installed: [{ name: 'curl', arch: 'amd64', version: '7.88-1', source: 'curl', source_version: '7.88-1' }],
+  scheme: 'dpkg',
   policy: null,
   awaitsReboot: () => false,
   kept: () => null,

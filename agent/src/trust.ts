@@ -3,7 +3,7 @@ import { refusalByPolicy } from '@fixpoint/core/host-policy/evaluate.ts';
 import type { HostPolicy } from '@fixpoint/core/host-policy/policy.ts';
 import type { InstalledPackage } from '@fixpoint/core/inventory/inventory.ts';
 import { orderProblems } from '@fixpoint/core/mitigation/grammar.ts';
-import { compareVersions } from '@fixpoint/core/version/version.ts';
+import { compareVersions, type VersionScheme } from '@fixpoint/core/version/version.ts';
 import { type AgentMode, type ServerKey } from '@fixpoint/contract/agent.ts';
 import { Order, type InstallOrder, type RollbackOrder, type SignedOrder } from '@fixpoint/contract/order.ts';
 import { describeProblems, parseJson } from '@fixpoint/contract/parse.ts';
@@ -21,6 +21,8 @@ export interface TrustFacts {
   /** The highest sequence that this host has obeyed; 0 before the first. */
   readonly lastSequence: number;
   readonly installed: readonly InstalledPackage[];
+  /** How versions of this host's packages are compared. */
+  readonly scheme: VersionScheme;
   /** What the owner of the host allows; null when there is no policy file. */
   readonly policy: HostPolicy | null;
   /** Whether a task of this host waits for a reboot in this generation. */
@@ -114,7 +116,7 @@ export function decideOrder(signed: SignedOrder, facts: TrustFacts): TrustDecisi
     case 'roll_back':
       return decideRollback(order, facts) ?? { ok: true, order };
     case 'install':
-      return decidePackages(order, facts.installed) ?? { ok: true, order };
+      return decidePackages(order, facts.installed, facts.scheme) ?? { ok: true, order };
   }
 }
 
@@ -168,10 +170,19 @@ function decideRollback(order: RollbackOrder, facts: TrustFacts): TrustDecision 
 export function decidePackages(
   order: InstallOrder,
   installed: readonly InstalledPackage[],
+  scheme: VersionScheme,
 ): TrustDecision | null {
-  const versions = new Map(installed.map((p) => [`${p.name}:${p.arch}`, p.version]));
+  // Of a package that is there in several versions, as kernels are, the newest counts.
+  const versions = new Map<string, string>();
+  for (const p of installed) {
+    const key = `${p.name}:${p.arch}`;
+    const other = versions.get(key);
+    if (other === undefined || compareVersions(scheme, p.version, other) === 'greater') {
+      versions.set(key, p.version);
+    }
+  }
   for (const { name, arch, from, to } of order.packages) {
-    const direction = compareVersions('dpkg', to, from);
+    const direction = compareVersions(scheme, to, from);
     if (direction !== 'greater') {
       return {
         ok: false,

@@ -33,6 +33,8 @@ export interface RpmPackage {
   readonly configuration?: readonly string[];
   /** Further lines of the spec's head. */
   readonly head?: readonly string[];
+  /** Scripts of the package: `%post`, and what follows it. */
+  readonly scripts?: readonly string[];
 }
 
 function spec(p: RpmPackage): string {
@@ -63,6 +65,7 @@ function spec(p: RpmPackage): string {
     'package of the Fixpoint lab',
     '%install',
     ...install,
+    ...(p.scripts ?? []),
     '%files',
     ...list,
     '',
@@ -78,6 +81,10 @@ export interface RpmScript {
   readonly programs: Readonly<Record<string, string>>;
   /** For `sh -e`, inside. What it writes to /srv/out is given back. */
   readonly script: string;
+  /** Folders of this machine that must be there inside under the same path. */
+  readonly mounts?: readonly string[];
+  /** How long it may take; 300 unless given. */
+  readonly timeoutSeconds?: number;
 }
 
 const setUp = `
@@ -95,6 +102,13 @@ cp -r inside/. layer/root/
 rm -rf layer/root/root/.rpmdb layer/root/var/lib/rpm layer/root/root/rpmbuild
 mkdir -p layer/root/etc/rpm layer/root/srv/out layer/root/srv/repository
 echo '%_dbpath /var/lib/rpm' > layer/root/etc/rpm/macros
+shift
+for folder in "$@"; do
+  # As a rule it shows through the layer; on a file system of its own it does not.
+  [ -n "$(ls -A "layer/root$folder" 2>/dev/null)" ] && continue
+  mkdir -p "layer/root$folder"
+  mount --bind "$folder" "layer/root$folder"
+done
 chroot layer/root sh -e /srv/build.sh > build.log 2>&1 || { cat build.log >&2; exit 1; }
 status=0
 chroot layer/root sh -e /srv/script.sh || status=$?
@@ -147,8 +161,9 @@ export async function runInRpmRoot(
         setUp,
         'sh',
         folder,
+        ...(given.mounts ?? []),
       ],
-      { timeoutSeconds: 300 },
+      { timeoutSeconds: given.timeoutSeconds ?? 300 },
     );
     const out = new Map<string, string>();
     for (const name of await readdir(`${folder}/out`)) {

@@ -1,11 +1,12 @@
 import { compareText } from '@fixpoint/core/knowledge/compare-text.ts';
 import type { Candidate, InstalledKernel, InstalledPackage } from '@fixpoint/core/inventory/inventory.ts';
+import { managerTraits, type Manager } from '../package-tools.ts';
 import type { Diversion } from './dpkg-files.ts';
 import type { LoggedUpgrade } from './maps.ts';
 
 /** What the agent asks of a package manager about this host. One file for each family: `deb.ts`, `rpm.ts`, `apk.ts`. */
 export interface PackageSource {
-  readonly manager: 'apt' | 'dnf' | 'yum' | 'zypper' | 'apk';
+  readonly manager: Manager;
   /** Whether orders can be carried out here; else the host can only be assessed. */
   readonly takesOrders: boolean;
   /** Changes when packages, or what the repositories offer, may have changed. Cheap. */
@@ -33,12 +34,21 @@ export interface CollectProblem {
   readonly message: string;
 }
 
-/** A host that may be told to install packages, and whose package manager this agent only reads, says so. */
+/** A host that may be told to install packages, says when this agent only reads its package manager, or was never tried on a real one. */
 export function ordersProblem(
   source: Pick<PackageSource, 'manager' | 'takesOrders'>,
   mode: 'assess' | 'manage',
 ): CollectProblem[] {
-  if (source.takesOrders || mode !== 'manage') return [];
+  if (mode !== 'manage') return [];
+  if (source.takesOrders) {
+    if (managerTraits[source.manager].held === 'real') return [];
+    return [
+      {
+        code: 'orders_held_to_recordings',
+        message: `orders for this package manager (${source.manager}) are held to recorded outputs only: they were never tried on a real one`,
+      },
+    ];
+  }
   return [
     {
       code: 'orders_not_supported',

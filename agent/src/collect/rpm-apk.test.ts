@@ -280,5 +280,9 @@ describe('the family of a host', () => {
     expect(ordersProblem(dnf, 'manage')).toMatchObject([{ code: 'orders_not_supported' }]);
     expect(ordersProblem(dnf, 'assess')).toEqual([]);
     expect(ordersProblem({ manager: 'apt', takesOrders: true }, 'manage')).toEqual([]);
+    expect(ordersProblem({ manager: 'dnf', takesOrders: true }, 'manage')).toEqual([]);
+    const yum = { manager: 'yum', takesOrders: true } as const;
+    expect(ordersProblem(yum, 'manage')).toMatchObject([{ code: 'orders_held_to_recordings' }]);
+    expect(ordersProblem(yum, 'assess')).toEqual([]);
   });
 });

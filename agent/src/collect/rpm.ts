@@ -29,7 +29,7 @@ export function createRpmSourceOf(manager: 'dnf' | 'yum' | 'zypper', root = '/')
   const paths = manager === 'zypper' ? zypperStampPaths : dnfStampPaths;
   return {
     manager,
-    takesOrders: false,
+    takesOrders: true,
     stamp: () =>
       [
         rpmDatabaseStamp(root),

@@ -2,7 +2,7 @@ import { chownSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { OrderedPackage } from '@fixpoint/contract/order.ts';
 import { readDpkgStatus } from '../collect/dpkg.ts';
-import { parseMd5sums } from '../collect/dpkg-files.ts';
+import { parseMd5sums, readFileList, readMd5sums } from '../collect/dpkg-files.ts';
 import { AgentFailure, codeOf } from '../failure.ts';
 import { runCommand } from '../run-command.ts';
 import { readTextIfThere, writeFileAtomically } from '../state-dir.ts';
@@ -52,7 +52,7 @@ export function createAptExecutor(taskDir: string, archivesDir: string, keptPack
   return {
     manager: 'apt',
 
-    prepare({ url, user, password }, bandwidthBytesPerSecond) {
+    prepare({ url, user, password, direct }, bandwidthBytesPerSecond) {
       mkdirSync(join(archivesDir, 'partial'), { recursive: true, mode: 0o755 });
       mkdirSync(fetchedDir, { recursive: true, mode: 0o755 });
       const fetcher = aptUser();
@@ -63,7 +63,7 @@ export function createAptExecutor(taskDir: string, archivesDir: string, keptPack
       writeFileAtomically(
         configuration,
         aptConfiguration(
-          `${proxy.protocol}//${proxy.username}:${proxy.password}@${proxy.host}`,
+          direct === true ? null : `${proxy.protocol}//${proxy.username}:${proxy.password}@${proxy.host}`,
           archivesDir,
           bandwidthBytesPerSecond,
         ),
@@ -171,6 +171,23 @@ export function createAptExecutor(taskDir: string, archivesDir: string, keptPack
       return shipped;
     },
 
+    installedFiles(packages) {
+      const wanted = new Set(packages.map((p) => `${p.name}:${p.arch}`));
+      return Promise.resolve(
+        readDpkgStatus('/')
+          .packages.filter((p) => wanted.has(`${p.name}:${p.arch}`))
+          .map(({ name, arch, version, source, source_version }) => ({
+            name,
+            arch,
+            version,
+            source,
+            source_version,
+            files: readFileList({ name, arch }),
+            sums: readMd5sums({ name, arch }),
+          })),
+      );
+    },
+
     async readAutomatic(packages) {
       const answer = await runCommand(['apt-mark', 'showauto', ...packages.map((p) => aptName(p))], {
         timeoutSeconds: 60,
@@ -240,14 +257,19 @@ function archives(dir: string): string[] {
 }
 
 /** apt.conf(5). Given with -c, it is read last, so it outranks the host's own: and it keeps the secrets out of `ps`. */
-function aptConfiguration(proxy: string, archivesDir: string, bandwidth: number | null): string {
+function aptConfiguration(proxy: string | null, archivesDir: string, bandwidth: number | null): string {
   return `${[
-    '#clear Acquire::http::Proxy;',
-    '#clear Acquire::http::Proxy-Auto-Detect;',
-    '#clear Acquire::http::ProxyAutoDetect;',
-    `Acquire::http::Proxy "${proxy}";`,
-    // TLS to a repository cannot go through the distribution point; it is then the host's own way.
-    'Acquire::https::Proxy "DIRECT";',
+    // Without a proxy the host's own configuration says how its repositories are reached.
+    ...(proxy === null
+      ? []
+      : [
+          '#clear Acquire::http::Proxy;',
+          '#clear Acquire::http::Proxy-Auto-Detect;',
+          '#clear Acquire::http::ProxyAutoDetect;',
+          `Acquire::http::Proxy "${proxy}";`,
+          // TLS to a repository cannot go through the distribution point; it is then the host's own way.
+          'Acquire::https::Proxy "DIRECT";',
+        ]),
     'Acquire::Retries "2";',
     // apt counts in KiB per second
     ...(bandwidth === null

@@ -1,5 +1,6 @@
 import type { AddedPackage, OrderedPackage, RemovedPackage } from '@fixpoint/contract/order.ts';
 import type { TaskFailure } from '@fixpoint/core/task/states.ts';
+import type { Manager } from '../package-tools.ts';
 import type { Keeping } from './keeping.ts';
 
 /** What the agent asks of a package manager. One file a manager (`apt.ts`, `dnf.ts`); the steps of a task are in `task/`. */
@@ -44,6 +45,10 @@ export interface DistributionPoint {
   readonly url: string;
   readonly user: string;
   readonly password: string;
+  /** Of one near the host; absent: the server's own. */
+  readonly name?: string;
+  /** True: not through it, but on the host's own way to its repositories. */
+  readonly direct?: boolean;
 }
 
 /** What a package that was downloaded says of its own files. */
@@ -51,6 +56,18 @@ export interface ShippedFiles {
   readonly name: string;
   readonly arch: string;
   /** Path → digest (hex): MD5 of dpkg, SHA-256 of rpm. */
+  readonly sums: ReadonlyMap<string, string>;
+}
+
+/** An installed package and its files, as the package manager's database has them. */
+export interface InstalledFiles {
+  readonly name: string;
+  readonly arch: string;
+  readonly version: string;
+  readonly source: string;
+  readonly source_version: string;
+  readonly files: readonly string[];
+  /** Path → digest (hex): MD5 of dpkg, SHA-256 (older packages: MD5) of rpm, SHA-1 of apk. */
   readonly sums: ReadonlyMap<string, string>;
 }
 
@@ -82,7 +99,7 @@ export interface Simulated {
 }
 
 export interface Executor {
-  readonly manager: 'apt' | 'dnf' | 'yum' | 'zypper' | 'apk' | 'pacman' | 'windows';
+  readonly manager: Manager;
   /** Writes the configuration of the next command; called before each, since credentials expire. */
   prepare(distributionPoint: DistributionPoint, bandwidthBytesPerSecond: number | null): void;
   command(step: ExecutorStep, changes: OrderedChanges): ExecutorCommand;
@@ -97,6 +114,8 @@ export interface Executor {
   /** Bytes of the packages in the download folder. */
   downloadedBytes(): number;
   shippedFiles(packages: readonly OrderedPackage[]): Promise<ShippedFiles[]>;
+  /** Of these packages, those that are installed. */
+  installedFiles(packages: readonly OrderedPackage[]): Promise<InstalledFiles[]>;
   /** Packages that are there because others need them: a mark that an installation by name takes away. */
   readAutomatic(packages: readonly OrderedPackage[]): Promise<string[]>;
   markAutomatic(names: readonly string[]): Promise<void>;

@@ -1,7 +1,5 @@
 import type { InstallOrder } from '@fixpoint/contract/order.ts';
 import type { TaskFailure } from '@fixpoint/core/task/states.ts';
-import { readDpkgStatus } from '../collect/dpkg.ts';
-import { readFileList, readMd5sums } from '../collect/dpkg-files.ts';
 import type { DetachedResult } from '../execute/detached.ts';
 import type { Executor } from '../execute/executor.ts';
 import { messageOf } from '../failure.ts';
@@ -37,7 +35,7 @@ export async function install(task: InstallTask, executor: Executor, context: Ta
     context.wake();
     context.stopAt.pass('install');
   }
-  const dp = await context.distributionPointNow();
+  const dp = await context.distributionPointNow(task);
   executor.prepare(dp ?? noDistributionPoint, null);
   for (;;) {
     const before = await lookAt(order, executor);
@@ -53,6 +51,13 @@ export async function install(task: InstallTask, executor: Executor, context: Ta
         : false;
     const after = await lookAt(order, executor);
     if (after.wrong.length === 0) {
+      const scripts = repaired ? null : failedScripts(executor, result, task);
+      if (scripts !== null) {
+        throw new TaskFailed('maintainer_script_failed', scripts, {
+          ...detailOf(result, dp),
+          versions: after.versions,
+        });
+      }
       context.stopAt.pass('install:done');
       await restoreMarks(task, executor, context.log);
       const detail = detailOf(result, dp);
@@ -90,6 +95,13 @@ function wasInterrupted(result: DetachedResult): boolean {
   if (result.kind !== 'exited') return result.kind === 'lost';
   // A shell tells of a signal by 128 and its number.
   return result.exitCode > 128 || /Sub-process \S+ received signal \d+/u.test(result.output);
+}
+
+/** rpm goes on after scripts that fail: every version is right then, and the package is not as it should be. */
+function failedScripts(executor: Executor, result: DetachedResult | null, task: InstallTask): string | null {
+  if (result?.kind !== 'exited') return null;
+  const judged = executor.judge('install', result.exitCode, result.output, changesOf(task));
+  return !judged.ok && judged.failure === 'maintainer_script_failed' ? judged.message : null;
 }
 
 function judgeInstall(
@@ -153,13 +165,15 @@ export async function repair(task: Task, executor: Executor, context: TaskContex
   return unfinished.length === 0;
 }
 
-/** Keeps what is needed to tell later whether the old code is really gone. Must come before dpkg changes anything. */
+/** Keeps what is needed to tell later whether the old code is really gone. Must come before anything changes. */
 async function rememberTouched(
   order: InstallOrder,
   executor: Executor,
   touched: TouchedPackages,
 ): Promise<void> {
-  const installed = new Map(readDpkgStatus('/').packages.map((p) => [`${p.name}:${p.arch}`, p]));
+  const installed = new Map(
+    (await executor.installedFiles(order.packages)).map((p) => [`${p.name}:${p.arch}`, p]),
+  );
   const shipped = new Map<string, ReadonlyMap<string, string>>(
     (await executor.shippedFiles(order.packages)).map((s) => [`${s.name}:${s.arch}`, s.sums]),
   );
@@ -175,8 +189,8 @@ async function rememberTouched(
         from: now.version,
         from_source_version: now.source_version,
         to: p.to,
-        files_before: readFileList(p),
-        sums_before: Object.fromEntries(readMd5sums(p)),
+        files_before: [...now.files],
+        sums_before: Object.fromEntries(now.sums),
         sums_shipped: Object.fromEntries(shipped.get(key) ?? []),
       },
     ];
