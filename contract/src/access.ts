@@ -16,6 +16,8 @@ export const permissions = [
   'knowledge.write',
   'job.write',
   'deployment.act',
+  /** Calendars of times in which nothing is done. */
+  'calendar.write',
   'alert.write',
   /** Reports of one's own, for oneself or for all to see. */
   'report.write',
@@ -42,6 +44,7 @@ export const permissionsOfRole: Readonly<Record<Role, readonly Permission[]>> = 
     'tag.write',
     'job.write',
     'deployment.act',
+    'calendar.write',
     'alert.write',
     'report.write',
   ],

@@ -66,6 +66,8 @@ export const PatchWindow = Type.Object(
 );
 
 export const JobSchedule = Type.Object({ zone, starts: Recurrence }, closed);
+export type JobSchedule = Static<typeof JobSchedule>;
+export type PatchWindow = Static<typeof PatchWindow>;
 
 /** A time in which something may be done: from `opens_at` up to, and without, `closes_at`. */
 export const OpenInterval = Type.Object(

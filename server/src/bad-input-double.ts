@@ -150,6 +150,34 @@ export const bodies: Readonly<Record<string, () => object>> = {
     concurrency: 1,
   }),
   'POST /api/v1/jobs/:id/start': () => ({ plan_digest: digest, reason: 'now' }),
+  'POST /api/v1/calendars': () => ({
+    name: 'freeze',
+    description: 'no changes',
+    everywhere: false,
+    zone: 'Europe/Berlin',
+    entries: [{ from: '2026-12-20T00:00:00.000Z', until: '2027-01-04T00:00:00.000Z', title: 'Year end' }],
+  }),
+  'PUT /api/v1/calendars/:name': () => ({
+    description: 'no changes',
+    everywhere: false,
+    zone: 'Europe/Berlin',
+    ics: 'BEGIN:VCALENDAR\r\nEND:VCALENDAR\r\n',
+  }),
+  'POST /api/v1/schedule/preview': () => ({
+    schedule: { zone: 'Europe/Berlin', starts: { kind: 'weekly', days: ['sat'], at: '22:00' } },
+    windows: [
+      {
+        name: 'night',
+        zone: 'asset',
+        opens: { kind: 'rrule', rule: 'FREQ=DAILY;INTERVAL=2', local: '2026-03-02T22:00' },
+        duration_minutes: 240,
+        minimum_remaining_minutes: 30,
+      },
+    ],
+    calendars: ['freeze'],
+    asset_zone: 'Europe/Berlin',
+    count: 10,
+  }),
   'PUT /api/v1/feeds/:id/setting': () => ({
     enabled: false,
     url: 'https://mirror.example.org/feed',

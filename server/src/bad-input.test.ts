@@ -60,6 +60,7 @@ describe('the list of routes', () => {
       'DELETE /api/v1/tokens/:id',
       'DELETE /api/v1/enrolment-tokens/:id',
       'DELETE /api/v1/tags/:name',
+      'DELETE /api/v1/calendars/:name',
       'DELETE /api/v1/criticality-rules/:id',
       'DELETE /api/v1/reports/:id',
       'POST /api/v1/jobs/:id/preview',
@@ -200,6 +201,7 @@ describe('a body', () => {
     'POST /agent/v1/inventory /host/reboot_required true',
     // What deleting it would do.
     'POST /api/v1/tags/preview /definition null',
+    'POST /api/v1/calendars /everywhere true',
   ]);
 
   it('with an absurd value in any place is refused, at every route', async () => {

@@ -28,3 +28,13 @@ function runsAfter({ zone, starts }: JobSchedule, after: number): number[] {
   }
   return [];
 }
+
+/** How many runs there are in (after, upTo], and the last of them. */
+export function runsUpTo(
+  { zone, starts }: JobSchedule,
+  after: number,
+  upTo: number,
+): { readonly count: number; readonly last: number | null } {
+  const runs = occurrences(starts, zone, after + 1, upTo + 1);
+  return { count: runs.length, last: runs.at(-1) ?? null };
+}

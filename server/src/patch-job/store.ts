@@ -1,4 +1,4 @@
-import type { Kysely, Selectable } from 'kysely';
+import { sql, type Kysely, type Selectable } from 'kysely';
 import type { Transact } from '../context.ts';
 import type { Cursor } from '../cursor.ts';
 import type { Database, PatchJobTable } from '../database/tables.ts';
@@ -80,4 +80,30 @@ export async function lockJob(trx: Transact, id: string): Promise<void> {
 
 export async function setArchived(trx: Transact, id: string, at: Date): Promise<void> {
   await trx.updateTable('patch_job').set({ archived_at: at }).where('id', '=', id).execute();
+}
+
+/** Jobs whose definition names a calendar, and that are not archived or still have a deployment under way; by name. */
+export async function jobsWithCalendar(
+  db: Kysely<Database>,
+  calendar: string,
+): Promise<{ id: string; name: string }[]> {
+  return await db
+    .selectFrom('patch_job')
+    .select(['id', 'name'])
+    .where(sql<boolean>`definition->'calendars' ? ${calendar}`)
+    .where((e) =>
+      e.or([
+        e('archived_at', 'is', null),
+        e.exists(
+          e
+            .selectFrom('deployment')
+            .select('deployment.id')
+            .whereRef('deployment.job_id', '=', 'patch_job.id')
+            .where('deployment.ended_at', 'is', null),
+        ),
+      ]),
+    )
+    .orderBy('name')
+    .orderBy('id')
+    .execute();
 }
