@@ -1,4 +1,5 @@
 import { readlinkSync } from 'node:fs';
+import { join } from 'node:path';
 import { minutesOfDay } from '@fixpoint/core/host-policy/hours.ts';
 import { weekdays } from '@fixpoint/core/window/window.ts';
 import { readTextIfThere } from './state-dir.ts';
@@ -7,8 +8,13 @@ import { readTextIfThere } from './state-dir.ts';
 
 /** IANA name of the zone that the host is set to (`Europe/Berlin`); null when it cannot be told. */
 export function readTimeZone(root = '/'): string | null {
-  const name = fromLink(`${root}etc/localtime`) ?? readTextIfThere(`${root}etc/timezone`)?.trim() ?? null;
-  return name !== null && isTimeZone(name) ? name : null;
+  // a link may lead to a copy without a name, and a copy says nothing of where it came from
+  const told = readTextIfThere(join(root, 'etc/timezone'))
+    ?.split('\n')
+    .map((line) => line.replace(/#.*$/u, '').trim())
+    .find((line) => line !== '');
+  const names = [fromLink(join(root, 'etc/localtime')), told];
+  return names.find((name) => typeof name === 'string' && isTimeZone(name)) ?? null;
 }
 
 function fromLink(path: string): string | null {
@@ -20,7 +26,8 @@ function fromLink(path: string): string | null {
 }
 
 function isTimeZone(name: string): boolean {
-  if (name.length > 64) return false;
+  // an offset such as +01:00 is known to Intl as well
+  if (name.length > 64 || !/^[A-Za-z]/u.test(name)) return false;
   try {
     return new Intl.DateTimeFormat('en-GB', { timeZone: name }).resolvedOptions().timeZone !== '';
   } catch {
