@@ -43,7 +43,13 @@ for (const { step, changes } of drive.steps) {
     const files: string[] = [];
     for (const path of rpmFilesBelow(keeping.fetchedDir)) {
       const p = await keeping.identify(path);
-      if (p === null || !(await keeping.isBuildInstalled(p, path))) continue;
+      // As the step of a task finds it: under the name that it is kept by.
+      if (
+        p === null ||
+        !path.endsWith(`/${keeping.fileName(p)}`) ||
+        !(await keeping.isBuildInstalled(p, path))
+      )
+        continue;
       copyFileSync(path, join(kept, keeping.fileName(p)));
       files.push(keeping.fileName(p));
     }

@@ -1,5 +1,5 @@
 import { compareVersions } from '@fixpoint/core/version/version.ts';
-import { parseNevra, writeEvr } from '@fixpoint/core/inventory/rpm-query.ts';
+import { writeEvr } from '@fixpoint/core/inventory/rpm-query.ts';
 import type { ExecutorStep, Judgement, OrderedChanges, Simulated } from './executor.ts';
 import { classifyRpmFailure, differenceOfRpm, failed, failedScripts } from './rpm-output.ts';
 import { stepTitles } from './step-titles.ts';
@@ -150,6 +150,11 @@ export const sizesQuery =
     '\\t',
   ) + '\\n';
 
+/** The same for the repoquery of yum-utils, which has other names for sizes. */
+export const sizesQueryOfYum = sizesQuery
+  .replace('%{downloadsize}', '%{packagesize}')
+  .replace('%{installsize}', '%{installedsize}');
+
 export function parseSizes(text: string): PackageSize[] {
   return text.split('\n').flatMap((line) => {
     const [name, arch, epoch, version, release, download, installed] = line.split('\t');
@@ -162,14 +167,4 @@ export function parseSizes(text: string): PackageSize[] {
       },
     ];
   });
-}
-
-/** Packages that `dnf repoquery` names one a line. */
-export function parseOfferedNevras(text: string): ReadonlySet<string> {
-  return new Set(
-    text.split('\n').flatMap((line) => {
-      const p = parseNevra(line);
-      return p === null ? [] : [nevraOf(p)];
-    }),
-  );
 }

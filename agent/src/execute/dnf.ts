@@ -6,14 +6,15 @@ import {
   judgeDnf,
   nevraOf,
   parseDnfTransaction,
-  parseOfferedNevras,
   parseSizes,
   sizesQuery,
+  sizesQueryOfYum,
+  type PackageSize,
 } from './dnf-output.ts';
 import type { Executor, ExecutorCommand, OrderedChanges } from './executor.ts';
 import { keyOf } from './keeping.ts';
 import { proxyEnvironment } from './proxy-environment.ts';
-import { createRpmKeeping, rpmFileName } from './rpm-keeping.ts';
+import { createRpmKeeping, loadAndName, rpmFileName } from './rpm-keeping.ts';
 import {
   bytesOfRpms,
   readInstalledFiles,
@@ -107,6 +108,18 @@ export function createDnfExecutor(
     ];
   }
 
+  /** Of what the repositories offer, as they were last read. */
+  async function readSizes(nevras: readonly string[]): Promise<ReadonlyMap<string, PackageSize>> {
+    if (nevras.length === 0) return new Map();
+    const answer = await runCommand(
+      manager === 'dnf'
+        ? ['dnf', '--quiet', '--cacheonly', 'repoquery', '--available', '--qf', sizesQuery, ...nevras]
+        : ['repoquery', '--quiet', '--cache', '--qf', sizesQueryOfYum, ...nevras],
+      { timeoutSeconds: 120 },
+    );
+    return new Map(parseSizes(answer.stdout).map((one) => [one.nevra, one]));
+  }
+
   return {
     manager,
 
@@ -168,8 +181,11 @@ export function createDnfExecutor(
             ...changes.packages.map((p) => nevraOf({ ...p, version: p.from })),
             ...changes.removed.map(nevraOf),
           ];
-          if (manager === 'dnf') return command(waiting(...words), true);
-          return command(['/bin/sh', '-c', linkFromCache, 'fixpoint-yum', fetchedDir, ...words], true);
+          const load =
+            manager === 'dnf'
+              ? waiting(...words)
+              : (['/bin/sh', '-c', linkFromCache, 'fixpoint-yum', fetchedDir, ...words] as const);
+          return command(['/bin/sh', '-c', loadAndName, 'fixpoint-keep', fetchedDir, ...load], true);
         }
         case 'install':
           return command(
@@ -191,19 +207,7 @@ export function createDnfExecutor(
     async sizes(simulated) {
       const coming = simulated.changed.map((p) => nevraOf({ ...p, arch: p.arch ?? 'noarch', version: p.to }));
       if (coming.length === 0) return { downloadBytes: 0, diskBytes: 0 };
-      const offered = await runCommand(
-        [
-          manager === 'dnf' ? 'dnf' : 'repoquery',
-          '--quiet',
-          '--cacheonly',
-          ...(manager === 'dnf' ? ['repoquery'] : []),
-          '--qf',
-          sizesQuery,
-          ...coming,
-        ],
-        { timeoutSeconds: 120 },
-      );
-      const sizes = new Map(parseSizes(offered.stdout).map((one) => [one.nevra, one]));
+      const sizes = await readSizes(coming);
       const leaving = [
         ...simulated.changed.flatMap((p) => (p.from === null ? [] : [{ ...p, version: p.from }])),
         ...simulated.removed.flatMap((p) => (p.version === null ? [] : [{ ...p, version: p.version }])),
@@ -238,31 +242,13 @@ export function createDnfExecutor(
       keptPackagesDir,
       cacheDirs: ['/var/cache/dnf', '/var/cache/yum', '/var/cache/libdnf5'],
       async offered(packages) {
-        const wanted = packages.map(nevraOf);
-        const answer = await runCommand(
-          manager === 'dnf'
-            ? [
-                'dnf',
-                '--quiet',
-                '--cacheonly',
-                'repoquery',
-                '--available',
-                '--qf',
-                '%{name}-%{epoch}:%{version}-%{release}.%{arch}\\n',
-                ...wanted,
-              ]
-            : [
-                'repoquery',
-                '--quiet',
-                '--cache',
-                '--qf',
-                '%{name}-%{epoch}:%{version}-%{release}.%{arch}',
-                ...wanted,
-              ],
-          { timeoutSeconds: 120 },
+        const sizes = await readSizes(packages.map(nevraOf));
+        return new Map(
+          packages.flatMap((p): [string, number][] => {
+            const size = sizes.get(nevraOf(p));
+            return size === undefined ? [] : [[keyOf(p), size.downloadBytes]];
+          }),
         );
-        const offered = parseOfferedNevras(answer.stdout);
-        return new Set(packages.filter((p) => offered.has(nevraOf(p))).map(keyOf));
       },
       held: () => readDnfHeld('/'),
       lock: (name) => [manager, '--assumeyes', 'versionlock', 'add', name],

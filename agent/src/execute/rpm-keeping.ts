@@ -14,14 +14,38 @@ export function rpmFileName(p: PackageId): string {
   return `${p.name}-${p.version.replaceAll(':', '%3a')}.${p.arch}.rpm`;
 }
 
+/** As repositories name it, nearly always. */
+function usualFileName(p: PackageId): string {
+  return `${p.name}-${p.version.replace(/^\d+:/u, '')}.${p.arch}.rpm`;
+}
+
+/**
+ * A folder, then a command that loads into it: gives each package there the name of {@link rpmFileName} as well. Packages lie in
+ * the folder itself or in \`cache\` below it, where zypper takes away what it has installed.
+ */
+export const loadAndName = `
+dir=$1; shift
+"$@"; code=$?
+find "$dir/cache" -name '*.rpm' -exec ln -f {} "$dir" ';' 2>/dev/null
+for file in "$dir"/*.rpm; do
+  [ -e "$file" ] || continue
+  rest=$(rpm -qp --nosignature --queryformat '%{VERSION}-%{RELEASE}.%{ARCH}.rpm' "$file" 2>/dev/null) || continue
+  name=$(rpm -qp --nosignature --queryformat '%{NAME}' "$file" 2>/dev/null)
+  epoch=$(rpm -qp --nosignature --queryformat '%|EPOCH?{%{EPOCH}}:{0}|' "$file" 2>/dev/null)
+  [ "$epoch" = 0 ] && to="$dir/$name-$rest" || to="$dir/$name-$epoch%3a$rest"
+  [ "$file" = "$to" ] || ln -f "$file" "$to"
+done
+exit $code
+`;
+
 export interface OfManager {
   readonly fetchedDir: string;
   readonly downloadsDir: string;
   readonly keptPackagesDir: string;
   /** Folders where the manager may have kept packages of earlier. */
   readonly cacheDirs: readonly string[];
-  /** Of these exact versions, those that the repositories offer, by `name:arch`. */
-  readonly offered: (packages: readonly PackageId[]) => Promise<ReadonlySet<string>>;
+  /** Of these exact versions, those that the repositories offer, by `name:arch`, with their bytes as far as that is told. */
+  readonly offered: (packages: readonly PackageId[]) => Promise<ReadonlyMap<string, number>>;
   readonly held: () => readonly string[];
   readonly lock: (name: string) => readonly [string, ...string[]];
 }
@@ -33,16 +57,17 @@ export function createRpmKeeping(of: OfManager): Keeping {
     leftoverSuffixes: ['.rpmnew', '.rpmsave', '.rpmorig'],
 
     async offered(packages) {
-      const keys = packages.length === 0 ? new Set<string>() : await of.offered(packages);
+      const found = packages.length === 0 ? new Map<string, number>() : await of.offered(packages);
       // The digests of the index are dnf's and zypper's own matter: both check what they fetch by them, and by its signature.
-      return new Map([...keys].map((key) => [key, { sha256: [], bytes: 0 }]));
+      return new Map([...found].map(([key, bytes]) => [key, { sha256: [], bytes }]));
     },
 
     cachedPaths: (p) => {
-      const usual = `${p.name}-${p.version.replace(/^\d+:/u, '')}.${p.arch}.rpm`;
-      return of.cacheDirs.flatMap(rpmFilesBelow).filter((path) => path.endsWith(`/${usual}`));
+      const usual = `/${usualFileName(p)}`;
+      return of.cacheDirs.flatMap(rpmFilesBelow).filter((path) => path.endsWith(usual));
     },
 
+    stagedPath: (p) => join(of.downloadsDir, usualFileName(p)),
     identify: identifyRpm,
 
     async isBuildInstalled(p, path) {

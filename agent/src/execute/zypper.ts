@@ -6,7 +6,7 @@ import { readTextIfThere, writeFileAtomically } from '../state-dir.ts';
 import type { Executor, ExecutorCommand, OrderedChanges } from './executor.ts';
 import { keyOf } from './keeping.ts';
 import { proxyEnvironment } from './proxy-environment.ts';
-import { createRpmKeeping, rpmFileName } from './rpm-keeping.ts';
+import { createRpmKeeping, loadAndName, rpmFileName } from './rpm-keeping.ts';
 import {
   bytesOfRpms,
   readInstalledFiles,
@@ -31,14 +31,6 @@ import {
 const autoInstalled = '/var/lib/zypp/AutoInstalled';
 const zyppConfiguration = '/etc/zypp/zypp.conf';
 
-/** zypper takes a package from its cache once it is installed; a link keeps it for repairs, and for what it says of its files. */
-const linkBeside = `
-dir=$1; shift
-"$@"; code=$?
-find "$dir/cache" -name '*.rpm' -exec ln -f {} "$dir" ';'
-exit $code
-`;
-
 /**
  * @param taskDir root's alone: holds the configuration of a limited download
  * @param downloadsDir root's alone, without blanks
@@ -57,7 +49,7 @@ export function createZypperExecutor(
   const zypper = ['zypper', '--non-interactive', '--no-color', '--no-abbrev'] as const;
   const cache = (dir: string): string[] => ['--pkg-cache-dir', join(dir, 'cache')];
   const linked = (dir: string, words: readonly string[]): readonly [string, ...string[]] => [
-    ...(['/bin/sh', '-c', linkBeside, 'fixpoint-zypper', dir] as const),
+    ...(['/bin/sh', '-c', loadAndName, 'fixpoint-zypper', dir] as const),
     ...words,
   ];
   const install = (options: readonly string[], { packages, added, removed }: OrderedChanges): string[] => [
@@ -187,7 +179,9 @@ export function createZypperExecutor(
           { timeoutSeconds: 120 },
         );
         const offered = parseZypperOffered(answer.stdout);
-        return new Set(packages.filter((p) => offered.has(`${keyOf(p)}:${p.version}`)).map(keyOf));
+        return new Map(
+          packages.filter((p) => offered.has(`${keyOf(p)}:${p.version}`)).map((p) => [keyOf(p), 0]),
+        );
       },
       held: () => readZypperHeld('/'),
       lock: (name) => ['zypper', '--non-interactive', 'addlock', name],

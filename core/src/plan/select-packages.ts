@@ -46,7 +46,10 @@ export function packagesOfPatch(patch: PlanPatch, inventory: AssetInventory): Pa
   }
   const { ecosystem } = patch;
   const scheme = schemeOf(ecosystem);
-  const installed = inventory.packages.filter((p) => lookUp(ecosystem, p)?.package === patch.package);
+  const installed = newestOfEach(
+    ecosystem,
+    inventory.packages.filter((p) => lookUp(ecosystem, p)?.package === patch.package),
+  );
   if (installed.length === 0) {
     return { ok: false, reason: 'not_installed', message: `no package of ${patch.package} is installed` };
   }
@@ -162,7 +165,7 @@ export function everythingNewer(inventory: AssetInventory): NewerOfSource[] {
     string,
     { packages: PlannedPackage[]; added: AddedPackage[]; versions: Set<string>; bytes: number }
   >();
-  for (const p of inventory.packages) {
+  for (const p of newestOfEach(ecosystem, inventory.packages)) {
     if (held.includes(p.name)) continue;
     let best: Candidate | null = null;
     for (const candidate of byKey.get(`${p.name}:${p.arch}`) ?? []) {
@@ -202,6 +205,20 @@ export function everythingNewer(inventory: AssetInventory): NewerOfSource[] {
         downloadBytes: bytes,
       };
     });
+}
+
+/** Kernels of RPM stand beside each other under one name: a new one comes beside the newest, once. */
+function newestOfEach(ecosystem: string, packages: readonly InstalledPackage[]): readonly InstalledPackage[] {
+  const scheme = schemeOf(ecosystem);
+  if (scheme !== 'rpm') return packages;
+  const newest = new Map<string, InstalledPackage>();
+  for (const p of packages) {
+    const other = newest.get(`${p.name}:${p.arch}`);
+    if (other === undefined || compareVersions(scheme, p.version, other.version) === 'greater') {
+      newest.set(`${p.name}:${p.arch}`, p);
+    }
+  }
+  return [...newest.values()];
 }
 
 /** The version that vulnerabilities are judged by: the source's, but for kernels, whose signed source counts otherwise. */
