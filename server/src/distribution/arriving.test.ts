@@ -84,6 +84,20 @@ describe('a download that breaks off', () => {
     });
   });
 
+  test('is gone on with also where the repository knows no ranges: what is here is passed over', async () => {
+    const upstream = await upstreamServer();
+    const point = await barePoint(upstream.url, temporaryFolder());
+    let times = 0;
+    upstream.answer = (_, response) => {
+      times += 1;
+      response.writeHead(200, { 'content-length': String(content.length), ...modified });
+      if (times === 1) response.write(content.subarray(0, 700_000), () => response.destroy());
+      else response.end(content);
+    };
+    expect((await point.get(`${upstream.url}${pool}`)).body.equals(content)).toBe(true);
+    expect(upstream.asked).toHaveLength(2);
+  });
+
   test('is given up after so many attempts, and gone on with after a restart', async () => {
     const upstream = await upstreamServer();
     const folder = temporaryFolder();

@@ -123,8 +123,9 @@ export async function startDownload(
       throw new DownloadError('not_kept', 'the disk is full, and nobody waits for it any more');
   }
 
-  /** Takes a body to its end; true when it broke off. */
-  async function takeBody(body: IncomingMessage): Promise<boolean> {
+  /** Takes a body to its end, without its first bytes, which are here already; true when it broke off. */
+  async function takeBody(body: IncomingMessage, skip: number): Promise<boolean> {
+    let left = skip;
     const pieces = body[Symbol.asyncIterator]();
     for (;;) {
       const next = await within(pieces.next(), parts).catch((error: unknown) => {
@@ -136,17 +137,20 @@ export async function startDownload(
       if (next.done === true) return !body.complete;
       // without an encoding, a stream gives bytes
       const chunk: Buffer = next.value;
-      await take(chunk);
+      const known = Math.min(left, chunk.length);
+      left -= known;
+      if (known < chunk.length) await take(chunk.subarray(known));
     }
   }
 
   async function takeAll(): Promise<void> {
-    let body = answer.body;
+    let { body } = answer;
+    let skip = 0;
     for (let attempt = 1; ; attempt++) {
       if (answer.bytes !== null && answer.bytes > parts.maximumBytes) {
         throw new DownloadError('too_large', `${String(answer.bytes)} bytes are more than is taken`);
       }
-      const brokeOff = await takeBody(body);
+      const brokeOff = await takeBody(body, skip);
       const whole = answer.bytes === null ? !brokeOff : answer.bytes === shared.written();
       if (whole) return;
       const came = `${String(shared.written())} of ${String(answer.bytes)} bytes came`;
@@ -158,11 +162,15 @@ export async function startDownload(
         await parts.time.sleep(250 * 2 ** (attempt - 1));
         const rest = await parts.again(shared.written());
         if (rest.kind === 'file') {
-          if (rest.from !== shared.written() || (rest.bytes !== null && rest.bytes !== answer.bytes)) {
+          // a repository that sends no parts sends all of it again
+          skip = shared.written() - rest.from;
+          const isSame =
+            rest.bytes === answer.bytes && (rest.from > 0 || rangeValidator(rest) === rangeValidator(answer));
+          if (!isSame || (rest.from > 0 && skip !== 0)) {
             rest.body.destroy();
             throw new DownloadError('changed', 'the file is another one than when its download began');
           }
-          if (rest.from > 0) parts.resumed();
+          parts.resumed();
           ({ body } = rest);
           break;
         }
