@@ -5,9 +5,10 @@ import type { InstallOrder } from '@fixpoint/contract/order.ts';
 import { systemClock, type Clock } from '../clock.ts';
 import { policyFromText, type HostPolicyFile } from '../policy.ts';
 import type { TaskContext } from './context.ts';
+import { testContext } from './test-context.ts';
 import { acceptTask, isInstallTask, openTask, type InstallTask } from './task.ts';
 
-/** For tests of single steps: a real task in a folder of its own, and a context in which nothing but what a step needs is there. */
+/** For tests of single steps: a real task in a folder of its own, with the real time, processes and policy. */
 
 export interface StepTest {
   readonly dir: string;
@@ -46,9 +47,6 @@ export function createStepTest(policy: string, order: Partial<InstallOrder>): St
   };
   let task = asInstallTask(acceptTask(dir, whole, JSON.stringify(whole), clock));
   const output: string[] = [];
-  const notHere = (): never => {
-    throw new Error('not part of this test');
-  };
   const test: StepTest = {
     dir,
     output,
@@ -64,34 +62,13 @@ export function createStepTest(policy: string, order: Partial<InstallOrder>): St
       state.dead = true;
     },
     context: {
+      ...testContext(dir, systemClock.now()),
       clock,
-      log: () => undefined,
-      stopAt: { pass: () => undefined },
-      get collector() {
-        return notHere();
-      },
-      touched: { list: () => [], add: () => undefined },
-      stateDir: dir,
-      ownUnit: null,
-      get machine() {
-        return notHere();
-      },
-      createExecutor: notHere,
-      distributionPoint: notHere,
-      distributionPointNow: notHere,
-      serverWasOut: notHere,
-      tryReport: notHere,
-      reportInventory: notHere,
-      wake: () => undefined,
-      isCancelled: () => false,
-      askedServer: () => Promise.resolve({ held: false, clockSkewSeconds: 0 }),
       pause: (seconds) => clock.sleep(seconds),
       output: (_, step, text) => {
         output.push(`${step} ${text}`);
       },
-      mayRebootNow: () => null,
       policy: () => test.policy,
-      restartAgent: () => undefined,
     },
   };
   return test;
