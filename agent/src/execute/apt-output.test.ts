@@ -80,6 +80,8 @@ describe('failures, from recorded output', () => {
     ['lock-held-dpkg', 'lock_held'],
     ['lock-lists', 'lock_held'],
     ['download-disk-full', 'disk_full'],
+    ['unpack-disk-full', 'disk_full'],
+    ['download-404', 'version_not_available'],
     ['update-unreachable-strict', 'repository_unreachable'],
     ['download-unreachable', 'repository_unreachable'],
     ['download-forbidden', 'repository_unreachable'],
@@ -103,8 +105,28 @@ describe('failures, from recorded output', () => {
       ok: false,
       failure: 'maintainer_script_failed',
       message:
-        'Installing failed: installed lab-broken package post-installation script subprocess returned error exit status 3',
+        'Installing failed: installed lab-broken package post-installation script subprocess returned error exit status 3 (it said: cannot go on)',
     });
+  });
+
+  test.each([
+    ['dependency', 'lab-needs : Depends: lab-none (>= 9) but it is not installable'],
+    [
+      'unpack-disk-full',
+      "'/usr/share/lab/filler.dpkg-new': failed to write (No space left on device) (unpacking lab-filler_2_all.deb)",
+    ],
+    ['download-unreachable', 'http://deb.debian.org/debian-security/pool/updates/main/t/tzdata/'],
+    [
+      'update-unreachable-strict',
+      'E: Failed to fetch http://deb.debian.org/debian/dists/bookworm/InRelease  Could not connect',
+    ],
+    ['update-signature', 'GPG error: http://deb.debian.org/debian bookworm InRelease'],
+    ['hash-mismatch', 'E: Failed to fetch '],
+    ['download-404', 'http://127.0.0.1:18943/./lab-404_2_all.deb  404'],
+    ['lock-held', 'held by process 29503 (python3)'],
+    ['held', 'Held packages were changed'],
+  ])('%s says the concrete thing', (name, text) => {
+    expect(classifyFailure(recorded(name)).line).toContain(text);
   });
 
   test('output of no known kind is a failure all the same', () => {

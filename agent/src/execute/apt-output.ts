@@ -104,7 +104,8 @@ const signs: readonly (readonly [RegExp, TaskFailure])[] = [
     /Could not (?:connect|resolve)|Unable to connect|Temporary failure resolving|Connection (?:refused|timed out|failed)|Network is unreachable|No route to host|40[37] {2}|50[234] {2}|Some index files failed/u,
     'repository_unreachable',
   ],
-  [/404 {2}Not Found/u, 'version_not_available'],
+  // The words after it are the server's own.
+  [/\b404 {2}\S/u, 'version_not_available'],
   [/Failed to fetch|Unable to fetch some archives|failed to download/u, 'download_failed'],
   [
     /dpkg was interrupted|Unmet dependencies|error processing|returned an error code|not fully installed/u,
@@ -116,12 +117,44 @@ const signs: readonly (readonly [RegExp, TaskFailure])[] = [
 export function classifyFailure(output: string): { readonly failure: TaskFailure; readonly line: string } {
   const lines = output.split('\n');
   for (const [sign, failure] of signs) {
-    const line = lines.find((l) => sign.test(l));
-    if (line !== undefined) return { failure, line: line.trim() };
+    const matching = lines.filter((l) => sign.test(l));
+    const line =
+      matching.find((l) => /^[EW]: (?:Failed to fetch|GPG error|The repository)/u.test(l)) ?? matching[0];
+    if (line !== undefined)
+      return { failure, line: withoutSecrets(`${line.trim()}${beside(failure, line, lines)}`, []) };
   }
   const last =
     lines.findLast((l) => /^(?:E:|dpkg: error)/u.test(l)) ?? lines.findLast((l) => l.trim() !== '');
   return { failure: 'package_manager_broken', line: last?.trim() ?? 'it wrote nothing' };
+}
+
+/** What other lines add: which packages conflict, what a script said, which package could not be written. */
+function beside(failure: TaskFailure, line: string, lines: readonly string[]): string {
+  const at = lines.indexOf(line);
+  if (failure === 'dependency_conflict') {
+    const head = lines.findIndex((l) => /unmet dependencies:?|dependency problems prevent/u.test(l));
+    const rest = head < 0 ? [] : lines.slice(head + 1);
+    const end = rest.findIndex((l) => !l.startsWith(' '));
+    const named = (end < 0 ? rest : rest.slice(0, end)).map((l) => l.trim()).slice(0, 5);
+    return named.length === 0 ? '' : ` (${named.join('; ')})`;
+  }
+  if (failure === 'maintainer_script_failed') {
+    const error = lines.findLastIndex((l, index) => index <= at && l.startsWith('dpkg: error processing'));
+    const said = lines
+      .slice(Math.max(0, error - 3), Math.max(0, error))
+      .map((l) => l.trim())
+      .filter(
+        (l) =>
+          l !== '' &&
+          !/^(?:Setting up|Unpacking|Preparing to unpack|\(Reading database|Removing|Get:)/u.test(l),
+      );
+    return said.length === 0 ? '' : ` (it said: ${said.join(' ').slice(0, 300)})`;
+  }
+  if (failure === 'disk_full') {
+    const archive = /^dpkg: error processing archive (\S+)/u.exec(lines[at - 1] ?? '')?.[1];
+    return archive === undefined ? '' : ` (unpacking ${archive.replace(/^.*\//u, '')})`;
+  }
+  return '';
 }
 
 const outputMaximum = 16_000;

@@ -1,7 +1,14 @@
 import { join } from 'node:path';
 import { reportableOutput } from '../execute/apt-output.ts';
 import { hasRun, runDetached, type DetachedResult } from '../execute/detached.ts';
-import type { DistributionPoint, Executor, ExecutorStep, OrderedChanges } from '../execute/executor.ts';
+import { explainOnHost, thisHost } from '../execute/host-facts.ts';
+import type {
+  DistributionPoint,
+  Executor,
+  ExecutorStep,
+  Judgement,
+  OrderedChanges,
+} from '../execute/executor.ts';
 import type { EventDetail, TaskContext } from './context.ts';
 import type { JournalStep } from './journal.ts';
 import type { Task } from './task.ts';
@@ -61,6 +68,19 @@ export function detached(
       context.stopAt.pass(`${step}:running`);
     },
   );
+}
+
+/** What the executor says of a command's end, with what this host adds: who holds the lock, which file system is full. */
+export function judgeOnHost(
+  executor: Executor,
+  step: ExecutorStep,
+  result: Extract<DetachedResult, { kind: 'exited' }>,
+  changes: OrderedChanges,
+): Judgement {
+  const judged = executor.judge(step, result.exitCode, result.output, changes);
+  if (judged.ok) return judged;
+  const facts = explainOnHost(judged.failure, result.output, thisHost);
+  return facts === null ? judged : { ...judged, message: `${judged.message} ${facts}` };
 }
 
 /** How a command ended, as it may leave the host. */

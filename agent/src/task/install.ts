@@ -6,7 +6,15 @@ import { messageOf } from '../failure.ts';
 import type { TouchedPackage, TouchedPackages } from '../file-residue.ts';
 import type { Log } from '../log.ts';
 import { readBootId } from '../process.ts';
-import { attemptsMaximum, changesOf, detached, detailOf, hasBegun, noDistributionPoint } from './command.ts';
+import {
+  attemptsMaximum,
+  changesOf,
+  detached,
+  detailOf,
+  hasBegun,
+  noDistributionPoint,
+  judgeOnHost,
+} from './command.ts';
 import { TaskDropped, TaskFailed, type TaskContext } from './context.ts';
 import { lookAt } from './look.ts';
 import type { InstallTask, Task } from './task.ts';
@@ -100,7 +108,7 @@ function wasInterrupted(result: DetachedResult): boolean {
 /** rpm goes on after scripts that fail: every version is right then, and the package is not as it should be. */
 function failedScripts(executor: Executor, result: DetachedResult | null, task: InstallTask): string | null {
   if (result?.kind !== 'exited') return null;
-  const judged = executor.judge('install', result.exitCode, result.output, changesOf(task));
+  const judged = judgeOnHost(executor, 'install', result, changesOf(task));
   return !judged.ok && judged.failure === 'maintainer_script_failed' ? judged.message : null;
 }
 
@@ -116,7 +124,7 @@ function judgeInstall(
     };
   }
   if (result?.kind === 'exited') {
-    const judged = executor.judge('install', result.exitCode, result.output, changesOf(task));
+    const judged = judgeOnHost(executor, 'install', result, changesOf(task));
     if (!judged.ok) return judged;
     return {
       failure: 'package_manager_broken',

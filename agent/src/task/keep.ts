@@ -7,7 +7,7 @@ import { keyOf, type Keeping, type OfferedFile, type PackageId } from '../execut
 import { copyDurably, sha256OfFile } from '../file-digest.ts';
 import { messageOf } from '../failure.ts';
 import { forgetSnapshot, takeSnapshot } from '../snapshot.ts';
-import { attemptsMaximum, detached, detailOf } from './command.ts';
+import { attemptsMaximum, detached, detailOf, judgeOnHost } from './command.ts';
 import { TaskDropped, TaskFailed, type EventDetail, type TaskContext } from './context.ts';
 import { keepFile } from './kept-files.ts';
 import {
@@ -330,7 +330,7 @@ async function loadEarlier(
         detail,
       };
     }
-    const judged = executor.judge('keep', result.exitCode, result.output, changes);
+    const judged = judgeOnHost(executor, 'keep', result, changes);
     if (judged.ok) return null;
     const byNetwork = judged.failure === 'repository_unreachable' || judged.failure === 'download_failed';
     if (byNetwork && (await context.serverWasOut(since))) {

@@ -2,7 +2,14 @@ import { taskFailures, type ReportedTaskState, type TaskFailure } from '@fixpoin
 import { avoidedBy, blame, blameMessage } from '../distribution.ts';
 import type { Executor, Judgement } from '../execute/executor.ts';
 import { notYet } from './begin.ts';
-import { attemptsMaximum, changesOf, detached, detailOf, preparationSeconds } from './command.ts';
+import {
+  attemptsMaximum,
+  changesOf,
+  detached,
+  detailOf,
+  preparationSeconds,
+  judgeOnHost,
+} from './command.ts';
 import { TaskDropped, TaskFailed, type EventDetail, type TaskContext } from './context.ts';
 import type { JournalStep } from './journal.ts';
 import { lookAt } from './look.ts';
@@ -157,7 +164,7 @@ async function stepOnce(
         detail,
       };
     }
-    const judged = executor.judge(step, result.exitCode, result.output, changesOf(task));
+    const judged = judgeOnHost(executor, step, result, changesOf(task));
     if (judged.ok) return judged;
     // Another point is tried once; what came through none of them is a failure of the task.
     const told = blame(dp, judged.failure, result.output);

@@ -5,7 +5,7 @@ import { keyOf } from '../execute/keeping.ts';
 import type { DetachedResult } from '../execute/detached.ts';
 import { messageOf } from '../failure.ts';
 import { readBootId } from '../process.ts';
-import { attemptsMaximum, detached, detailOf, hasBegun, noDistributionPoint } from './command.ts';
+import { attemptsMaximum, detached, detailOf, hasBegun, noDistributionPoint, judgeOnHost } from './command.ts';
 import { TaskFailed, type EventDetail, type TaskContext } from './context.ts';
 import { repair } from './install.ts';
 import { isAsKept, putFileBack, saveBeside } from './kept-files.ts';
@@ -184,7 +184,7 @@ function reasonOf(
     return `Putting back took longer than ${String(task.order.install_timeout_seconds)} s and was ended.`;
   }
   if (result?.kind === 'exited') {
-    const judged = executor.judge('roll_back', result.exitCode, result.output, changes);
+    const judged = judgeOnHost(executor, 'roll_back', result, changes);
     return judged.ok
       ? 'The package manager reported success without putting the earlier versions back.'
       : judged.message;

@@ -41,7 +41,8 @@ const failures: Readonly<Record<TaskFailure, Explanation>> = {
   },
   lock_held: {
     message: 'Another program held the lock of the package manager for too long.',
-    whatToDo: 'Find the program (often unattended-upgrades or a person at the host), then retry.',
+    whatToDo:
+      'Let the program that the task names end (often unattended-upgrades, or a person at the host), then retry.',
   },
   repository_unreachable: {
     message: 'The host could not reach its repositories.',
