@@ -14,6 +14,8 @@ const planned: readonly Column<Planned>[] = [
     of: (t) =>
       [
         ...t.packages.map((p) => `${p.name} ${p.from} → ${p.to}`),
+        ...(t.added ?? []).map((p) => `new: ${p.name} ${p.version}`),
+        ...(t.removed ?? []).map((p) => `removed: ${p.name} ${p.version}`),
         ...(t.mitigations ?? []).map((m) => `${m.action} ${m.mitigation.id}`),
       ].join(', '),
     yields: 1,
@@ -30,7 +32,21 @@ const planned: readonly Column<Planned>[] = [
     yields: 2,
     least: 8,
   },
+  { title: 'ENTAILS', of: entails, yields: 3, least: 12 },
 ];
+
+/** What else the asset itself says that it comes to; nothing when it was not asked. */
+function entails({ prediction }: Planned): string {
+  if (prediction === undefined) return '-';
+  const { restarts, reboot, disk_bytes: disk, rollback } = prediction;
+  const parts = [
+    ...(reboot ? ['reboot'] : []),
+    ...(restarts.length > 0 ? [`restarts ${restarts.join(', ')}`] : []),
+    ...(Math.abs(disk) >= 1e5 ? [`${(disk / 1e6).toFixed(1)} MB more on disk`] : []),
+    ...(rollback.possible ? [] : ['no rollback']),
+  ];
+  return parts.join('; ');
+}
 
 const excluded: readonly Column<Excluded>[] = [
   { title: 'ASSET', of: (e) => e.hostname },

@@ -61,6 +61,15 @@ const nouns: Readonly<Record<string, Noun>> = {
     load: () => import('./commands/mitigation.ts'),
   },
   job: { summary: 'what is wanted to be deployed, and where', load: () => import('./commands/job.ts') },
+  plan: {
+    summary: 'what a job would really do, asked of its assets',
+    load: () => import('./commands/plan.ts'),
+  },
+  denial: { summary: 'patches that nothing deploys', load: () => import('./commands/denial.ts') },
+  calendar: {
+    summary: 'times in which nothing is done, whatever the windows of a job say',
+    load: () => import('./commands/calendar.ts'),
+  },
   deployment: { summary: 'runs of patch jobs', load: () => import('./commands/deployment.ts') },
   task: { summary: "one asset's part of a deployment", load: () => import('./commands/task.ts') },
   criticality: {

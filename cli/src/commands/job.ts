@@ -10,19 +10,20 @@ import {
   forServer,
   printList,
   serverOf,
-  wholeNumber,
   type ListOptions,
   type ServerOptions,
 } from '../list.ts';
 import { print, printJson } from '../output/stream.ts';
 import { facts, type Column } from '../output/table.ts';
 import { absolute, relative } from '../output/time.ts';
+import { definitionOf, type DefinitionOptions } from '../job-definition.ts';
+import { registerRuns } from '../job-runs.ts';
 import { planText } from '../plan-text.ts';
 import { watchDeployment } from '../watch.ts';
 
 const columns: readonly Column<PatchJob>[] = [
   { title: 'NAME', of: (j) => j.definition.name },
-  { title: 'PATCHES', of: (j) => j.definition.patches.join(', '), yields: 2, least: 20 },
+  { title: 'PATCHES', of: (j) => patchWords(j.definition), yields: 2, least: 20 },
   { title: 'TARGET', of: (j) => targetWords(j.definition), yields: 1, least: 12 },
   { title: 'DEPLOYMENTS', of: (j) => String(j.deployments), align: 'right', yields: 4, least: 11 },
   { title: 'CREATED', of: (j) => `${relative(j.created_at)} by ${j.created_by}`, yields: 3, least: 14 },
@@ -30,21 +31,30 @@ const columns: readonly Column<PatchJob>[] = [
 ];
 
 function targetWords({ target }: PatchJobDefinition): string {
-  const named = [...target.tags.map((tag) => `tag:${tag}`), ...target.assets];
-  return named.join(', ') + (target.exclude.length > 0 ? ` without ${target.exclude.join(', ')}` : '');
+  const { query, exclude_query: excludeQuery } = target;
+  const named = [
+    ...target.tags.map((tag) => `tag:${tag}`),
+    ...(target.ranges ?? []),
+    ...(query === undefined ? [] : [`(${query})`]),
+    ...target.assets,
+  ];
+  const all = (target.tags_all ?? []).map((tag) => `tag:${tag}`).join(' and ');
+  const without = [
+    ...target.exclude,
+    ...(target.exclude_tags ?? []).map((tag) => `tag:${tag}`),
+    ...(excludeQuery === undefined ? [] : [`(${excludeQuery})`]),
+  ];
+  const words = named.length === 0 ? all : `${named.join(', ')}${all === '' ? '' : `, in ${all}`}`;
+  return words + (without.length > 0 ? ` without ${without.join(', ')}` : '');
 }
 
-interface CreateOptions extends ServerOptions {
-  readonly patch?: string[];
-  readonly mitigation?: string[];
-  readonly undo?: boolean;
-  readonly target: string[];
-  readonly exclude?: string[];
-  readonly name?: string;
-  readonly leaveUnits?: boolean;
-  readonly installTimeout: string;
-  readonly expireAfter: string;
-  readonly concurrency: string;
+/** What a job deploys, in a line. */
+function patchWords({ patches, criteria }: PatchJobDefinition): string {
+  const newer = criteria?.everything_newer === true ? ', and everything newer' : '';
+  return [...patches, ...(criteria === undefined ? [] : [`(${criteria.query})${newer}`])].join(', ');
+}
+
+interface CreateOptions extends ServerOptions, DefinitionOptions {
   readonly preview?: boolean;
   readonly start?: boolean;
   readonly watch?: boolean;
@@ -58,16 +68,40 @@ const collect = (value: string, before: string[] = []): string[] => [
 
 export function register(noun: Command): void {
   forServer(noun.command('create').description('say what is to be deployed where'))
+    .option('--file <file>', 'all of it as JSON (docs/patch-jobs.md); - is the standard input')
     .option('--patch <patch>', 'such as debian:12/openssl@3.0.17-1~deb12u3; may be repeated', collect)
     .option('--mitigation <id>', 'such as sshd-login-grace-time; may be repeated', collect)
     .option('--undo', 'take the mitigations back instead of applying them')
-    .requiredOption('--target <target>', 'tag:NAME, or an asset by id or hostname; may be repeated', collect)
-    .option('--exclude <asset>', 'an asset of the target that gets nothing; may be repeated', collect)
+    .option('--criteria <query>', "every patch that closes a vulnerability of the query: 'exploited'")
+    .option('--everything-newer', 'with --criteria: whatever else the repositories of an asset offer, too')
+    .option('--exclude-package <name>', 'or pattern: never touched; may be repeated', collect)
+    .option(
+      '--pin <package=version>',
+      'taken to exactly this version or left alone; may be repeated',
+      collect,
+    )
+    .option('--target <target>', 'tag:NAME, or an asset by id or hostname; may be repeated', collect)
+    .option('--all-tags <tag>', 'only assets that are in all of these; may be repeated', collect)
+    .option('--target-query <query>', "assets of the query: 'os = debian and attribute.role = web'")
+    .option('--range <addresses>', '10.0.0.0/8, 10.0.0.1-10.0.0.9, 2001:db8::/32; may be repeated', collect)
+    .option(
+      '--exclude <target>',
+      'tag:NAME or an asset of the target that gets nothing; may be repeated',
+      collect,
+    )
+    .option('--exclude-query <query>', 'assets of the query get nothing')
     .option('--name <text>', 'default: made from the patches')
     .option('--leave-units', 'do not restart units that still run replaced files')
-    .option('--install-timeout <seconds>', 'for the package manager on each asset', '1800')
-    .option('--expire-after <seconds>', 'how long an asset may stay away before its task expires', '86400')
-    .option('--concurrency <n>', 'assets at once', '100')
+    .option('--reboot <mode>', 'suppress (default), force or prompt; the rest of the rule by --file')
+    .option('--rollback <when>', 'off (default), verification_failure, health_failure or any_failure')
+    .option('--rollback-required', 'leave assets out on which a rollback would not be possible')
+    .option('--allow-removals', 'also where packages are removed by it')
+    .option('--install-timeout <seconds>', 'for the package manager on each asset (default: 1800)')
+    .option(
+      '--expire-after <seconds>',
+      'how long an asset may stay away before its task expires (default: 86400)',
+    )
+    .option('--concurrency <n>', 'assets at once (default: 100)')
     .option('--preview', 'then show what each asset would get, and start nothing')
     .option('--start', 'then start it, exactly as planned now')
     .option('--watch', 'with --start: stay until it has ended')
@@ -100,9 +134,14 @@ export function register(noun: Command): void {
       else print(planText(plan));
     });
 
+  registerRuns(noun, jobOf);
+
   forServer(noun.command('start').description('a deployment of the job'))
     .argument('<job>', 'id, or name when unique')
-    .option('--plan <digest>', 'refuse when the plan is no longer this one, as preview showed it')
+    .option(
+      '--plan <plan>',
+      'exactly this plan by its id (fixpoint plan make), or refuse when it is no longer the one of this digest',
+    )
     .option('--reason <text>', 'why, for the audit trail')
     .option('--watch', 'stay until it has ended')
     .action(
@@ -128,33 +167,8 @@ async function create(options: CreateOptions): Promise<void> {
       'Preview first, then start the job.',
     );
   }
-  if (patchesOf(options).length === 0) {
-    throw new Failure(
-      exitCodes.usage,
-      'usage',
-      'nothing is to be deployed',
-      'Name a --patch or a --mitigation; fixpoint patch list and fixpoint mitigation list show them.',
-    );
-  }
+  const definition = definitionOf(options);
   const to = serverOf(options);
-  const tagged = options.target.filter((target) => target.startsWith('tag:'));
-  const definition: PatchJobDefinition = {
-    name: options.name ?? defaultName(options),
-    trigger: 'manual',
-    patches: patchesOf(options),
-    target: {
-      tags: tagged.map((target) => target.slice('tag:'.length)),
-      assets: options.target
-        .filter((target) => !target.startsWith('tag:'))
-        .map((target) => target.replace(/^asset:/u, '')),
-      exclude: options.exclude ?? [],
-    },
-    ...(options.undo === true ? { undo_mitigations: true } : {}),
-    units: options.leaveUnits === true ? 'leave' : 'restart',
-    install_timeout_seconds: wholeNumber(options.installTimeout, '--install-timeout'),
-    expire_after_seconds: wholeNumber(options.expireAfter, '--expire-after'),
-    concurrency: wholeNumber(options.concurrency, '--concurrency'),
-  };
   const job = await ask(to, '/api/v1/jobs', PatchJob, { method: 'POST', json: definition });
   if (options.preview === true) {
     const plan = await preview(to, job);
@@ -179,17 +193,6 @@ async function create(options: CreateOptions): Promise<void> {
   }
 }
 
-/** Patches and mitigations alike, as a job names them. */
-function patchesOf({ patch = [], mitigation = [] }: CreateOptions): string[] {
-  return [...patch, ...mitigation.map((id) => `mitigation:${id.replace(/^mitigation:/u, '')}`)];
-}
-
-function defaultName(options: CreateOptions): string {
-  const { target, undo } = options;
-  const names = patchesOf(options).map((id) => /(?:\/|^mitigation:)([^@]+)/u.exec(id)?.[1] ?? id);
-  return `${undo === true ? 'undo ' : ''}${names.join(', ')} on ${target.join(', ')}`.slice(0, 100);
-}
-
 function preview(to: Connection, job: PatchJob): Promise<Plan> {
   return ask(to, `/api/v1/jobs/${job.id}/preview`, Plan, { method: 'POST', json: {} });
 }
@@ -197,13 +200,13 @@ function preview(to: Connection, job: PatchJob): Promise<Plan> {
 async function start(
   to: Connection,
   job: PatchJob,
-  digest: string | undefined,
+  plan: string | undefined,
   options: { readonly json?: boolean; readonly reason?: string; readonly watch?: boolean },
 ): Promise<void> {
   const deployment = await ask(to, `/api/v1/jobs/${job.id}/start`, Deployment, {
     method: 'POST',
     json: {
-      ...(digest === undefined ? {} : { plan_digest: digest }),
+      ...(plan === undefined ? {} : uuid.test(plan) ? { plan_id: plan } : { plan_digest: plan }),
       ...(options.reason === undefined ? {} : { reason: options.reason }),
     },
   });
@@ -220,7 +223,7 @@ async function start(
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/iu;
 
 /** A job by id, or by its name when only one has it. */
-async function jobOf(to: Connection, reference: string): Promise<PatchJob> {
+export async function jobOf(to: Connection, reference: string): Promise<PatchJob> {
   if (uuid.test(reference)) return ask(to, `/api/v1/jobs/${reference}`, PatchJob);
   const { items } = await fetchList(to, '/api/v1/jobs', PatchJob, {}, { all: true });
   const named = items.filter((job) => job.definition.name === reference);
@@ -240,7 +243,7 @@ async function jobOf(to: Connection, reference: string): Promise<PatchJob> {
 
 function describe(job: PatchJob): string {
   const { definition: d } = job;
-  return `${d.name}: ${d.undo_mitigations === true ? 'undo ' : ''}${d.patches.join(', ')} on ${targetWords(d)}.\n\n${facts(
+  return `${d.name}: ${d.undo_mitigations === true ? 'undo ' : ''}${patchWords(d)} on ${targetWords(d)}.\n\n${facts(
     [
       ['id', job.id],
       ['trigger', d.trigger],
@@ -250,6 +253,10 @@ function describe(job: PatchJob): string {
           ? 'restarted when they still run replaced files'
           : 'left as they are, and reported',
       ],
+      ['never touched', d.exclude_packages?.join(', ') ?? null],
+      ['pinned', d.pins?.map((pin) => `${pin.package} ${pin.version}`).join(', ') ?? null],
+      ['reboot', d.reboot?.mode ?? 'suppress'],
+      ['rollback', d.rollback?.on ?? 'off'],
       ['assets at once', String(d.concurrency)],
       ['install time limit', `${String(d.install_timeout_seconds)} s`],
       ['expires after', `${String(d.expire_after_seconds)} s`],

@@ -77,3 +77,78 @@ describe('when it starts and when it may be done', () => {
     expect(paths({ missed_window: 'next_chance' })).toEqual(['/missed_window']);
   });
 });
+
+describe('every other part', () => {
+  const target = (changes: Partial<PatchJobDefinition['target']>): Partial<PatchJobDefinition> => ({
+    target: { tags: ['web'], assets: [], exclude: [], ...changes },
+  });
+  test.each<[string, Partial<PatchJobDefinition>, string[]]>([
+    ['neither patches nor criteria', { patches: [] }, ['/patches']],
+    ['criteria alone', { patches: [], criteria: { query: 'exploited' } }, []],
+    ['blank criteria', { criteria: { query: ' ' } }, ['/criteria/query']],
+    [
+      'undo with criteria',
+      {
+        patches: ['mitigation:sshd-login-grace-time'],
+        undo_mitigations: true,
+        criteria: { query: 'exploited' },
+      },
+      ['/criteria'],
+    ],
+    [
+      'a lone star',
+      { exclude_packages: ['*', 'a b', 'lib*'] },
+      ['/exclude_packages/0', '/exclude_packages/1'],
+    ],
+    ['excluded twice', { exclude_packages: ['a', 'a'] }, ['/exclude_packages']],
+    [
+      'pins',
+      {
+        exclude_packages: ['curl'],
+        pins: [
+          { package: 'lib*', version: '1' },
+          { package: 'nginx', version: '1 2' },
+          { package: 'curl', version: '1' },
+          { package: 'curl', version: '2' },
+        ],
+      },
+      ['/pins', '/pins/0/package', '/pins/1/version', '/pins/2', '/pins/3'],
+    ],
+    ['all tags are a target', target({ tags: [], tags_all: ['a'] }), []],
+    ['a query is a target', target({ tags: [], query: 'hostname = *' }), []],
+    ['a blank query', target({ query: ' ', exclude_query: '' }), ['/target/query', '/target/exclude_query']],
+    [
+      'ranges',
+      target({ ranges: ['10.0.0.0/8', '10.0.0.300', '10.0.0.9-10.0.0.1'] }),
+      ['/target/ranges/1', '/target/ranges/2'],
+    ],
+    ['in and out', target({ exclude_tags: ['web'] }), ['/target/exclude_tags']],
+    [
+      'deferrals without a prompt',
+      { reboot: { mode: 'force', deferrals_maximum: 1 } },
+      ['/reboot/deferrals_maximum'],
+    ],
+    [
+      'a tag limited twice',
+      {
+        reboot: {
+          mode: 'force',
+          limits: [
+            { tag: 'a', at_once: 1 },
+            { tag: 'a', at_once: 2 },
+          ],
+        },
+      },
+      ['/reboot/limits'],
+    ],
+    ['rollback off, and required', { rollback: { on: 'off', required: true } }, ['/rollback/required']],
+    ['health that nobody checks', { rollback: { on: 'health_failure' } }, ['/rollback/on']],
+    [
+      'no URL',
+      { health: { probes: [{ kind: 'http', url: 'http://', timeout_seconds: 1 }] } },
+      ['/health/probes/0/url'],
+    ],
+  ])('%s', (_, changes, paths) => {
+    expect(definitionProblems({ ...definition, ...changes }).map((p) => p.path)).toEqual(paths);
+  });
+});
