@@ -146,6 +146,11 @@ export class AgentDouble {
       payload: Object(body),
       ...(bearer === null ? {} : { headers: { authorization: `Bearer ${bearer}` } }),
     });
+    if (response.statusCode === 401 && bearer === this.session && bearer !== '') {
+      // time went by; agents open another one
+      await this.openSession();
+      return this.post(url, this.session, body, status);
+    }
     if (!status.includes(response.statusCode)) {
       throw new Error(`${url} answered ${String(response.statusCode)}: ${response.body}`);
     }

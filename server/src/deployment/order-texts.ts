@@ -17,6 +17,8 @@ const hour = 3_600_000;
 /** An order is good for longer than the window that it is for, so that both sides agree that it was the window that ended. */
 const beyondWindowMilliseconds = 60_000;
 const intervalsMaximum = 200;
+/** A host whose clock is behind takes a window that opened just now for one that is still to come: it is told of its beginning. */
+export const lookBackMilliseconds = 300_000;
 /** A permission that did not reach its host in time is given anew. */
 const rebootGoodForMilliseconds = hour / 2;
 /** As for the offer of an installation, but never less. */
@@ -46,7 +48,7 @@ function headOf(task: TaskRow, number: OrderNumber, expiresAt: Date) {
 export function keepOf({
   rollback,
 }: PatchJobDefinition): { method: 'packages' | 'snapshot'; required: boolean } | null {
-  if (rollback === undefined || (rollback.on === 'off' && rollback.method === undefined)) return null;
+  if (rollback === undefined || rollback.on === 'off') return null;
   return { method: rollback.method ?? 'packages', required: rollback.required ?? false };
 }
 
@@ -110,8 +112,7 @@ function intervalsOf(
   now: number,
   expiresAt: number,
 ): OpenInterval[] | null {
-  // a host whose clock is behind takes a window that opened just now for one that is still to come
-  const from = now - hour;
+  const from = now - lookBackMilliseconds;
   const { windows, blackouts, assetZone } = times;
   const until = windows === undefined ? expiresAt : Math.max(expiresAt, endAfter(times, use));
   const all = windowIntervals(windows, blackouts, assetZone, from, until).filter((one) => one.closesAt > now);
@@ -162,7 +163,9 @@ export function rebootOrderOf(
     deferrals_maximum: reboot.deferrals_maximum ?? (reboot.mode === 'prompt' ? 3 : 0),
     deferral_minutes: reboot.deferral_minutes ?? 60,
     when_nobody: reboot.when_nobody ?? 'reboot',
-    ...(grant.closesAt === null ? {} : { windows: [wireOf({ opensAt: now - hour, closesAt })] }),
+    ...(grant.closesAt === null
+      ? {}
+      : { windows: [wireOf({ opensAt: now - lookBackMilliseconds, closesAt })] }),
   });
 }
 

@@ -10,6 +10,7 @@ import { minimumRemainingSeconds } from '@fixpoint/core/window/intervals.ts';
 import type { Kysely } from 'kysely';
 import { blackoutsFor } from '../calendar/commands.ts';
 import type { Database } from '../database/tables.ts';
+import { lookBackMilliseconds } from './order-texts.ts';
 
 /** When the tasks of one job may be offered, as far as its windows and the calendars decide it. */
 export interface JobTimes {
@@ -23,12 +24,12 @@ export interface JobTimes {
   readonly isFrozen: boolean;
 }
 
-/** Reads the calendars that a job heeds. `since`: blackouts are known from then on; absent: from now. */
+/** Reads the calendars that a job heeds. `since`: blackouts are known from then on; absent: from a moment ago. */
 export async function timesOfJob(
   db: Kysely<Database>,
   definition: PatchJobDefinition,
   at: Date,
-  since: Date = at,
+  since: Date = new Date(at.getTime() - lookBackMilliseconds),
 ): Promise<JobTimes> {
   const now = at.getTime();
   const names = definition.calendars ?? [];
