@@ -58,9 +58,9 @@ function isLasting(name: string, found: ReadonlyMap<string, string>): boolean {
   // They come and go with people who log in.
   if (/^(?:user|user-runtime-dir)@/u.test(name)) return false;
   if (found.get('Type') === 'oneshot') return false;
-  // Started by a socket, timer or path when there is something to do.
-  if ((found.get('TriggeredBy') ?? '') !== '') return false;
   const file = found.get('UnitFileState') ?? '';
+  // Started by a socket, timer or path when there is something to do; what is also enabled by itself (docker) is there to stay.
+  if ((found.get('TriggeredBy') ?? '') !== '' && !file.startsWith('enabled')) return false;
   // Started over D-Bus when somebody asks, and ended when nobody does; such as systemd-hostnamed.
   if (found.get('Type') === 'dbus' && file === 'static') return false;
   return file !== 'transient';

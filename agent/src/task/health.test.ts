@@ -1,5 +1,5 @@
 import * as http from 'node:http';
-import { rmSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { parseUnitHealth, type UnitHealth } from '../collect/unit-health.ts';
@@ -87,53 +87,22 @@ describe('units compared', () => {
   });
 });
 
-test('systemctl show, as systemd 252 wrote it (shortened)', () => {
-  const text = `Id=cron.service
-LoadState=loaded
-ActiveState=active
-SubState=running
-NRestarts=0
-Type=simple
-UnitFileState=enabled
-TriggeredBy=
-ActiveEnterTimestampMonotonic=10000000
-
-Type=dbus
-NRestarts=0
-Id=systemd-hostnamed.service
-LoadState=loaded
-ActiveState=active
-SubState=running
-UnitFileState=static
-ActiveEnterTimestampMonotonic=190000000
-
-Type=oneshot
-Id=apt-daily.service
-LoadState=loaded
-ActiveState=inactive
-SubState=dead
-TriggeredBy=apt-daily.timer
-UnitFileState=static
-
-Id=nothing.service
-LoadState=not-found
-ActiveState=inactive
-
-Id=loop.service
-LoadState=loaded
-ActiveState=activating
-SubState=auto-restart
-NRestarts=4
-Type=simple
-UnitFileState=disabled
-ActiveEnterTimestampMonotonic=199000000
-`;
-  expect(parseUnitHealth(text, 200)).toEqual([
-    unit('cron.service'),
-    unit('systemd-hostnamed.service', { lasting: false, young: true }),
-    unit('apt-daily.service', { active: 'inactive', sub: 'dead', lasting: false }),
-    unit('loop.service', { ...waitsToStart, restarts: 4, young: true }),
-  ]);
+test('systemctl show, as systemd 252 wrote it on a host of the lab', () => {
+  const text = readFileSync(
+    new URL('../collect/recorded/systemctl-show-services.txt', import.meta.url),
+    'utf8',
+  );
+  const units = new Map(parseUnitHealth(text, 39_487.87).map((one) => [one.name, one]));
+  expect(units.size).toBe(19);
+  expect(units.get('nginx.service')).toEqual(unit('nginx.service', { young: true }));
+  expect(units.get('systemd-networkd.service')?.lasting).toBe(true);
+  expect(units.get('systemd-hostnamed.service')).toMatchObject({ active: 'active', lasting: false });
+  expect(units.get('broken.service')).toMatchObject({ ...failed, restarts: 0 });
+  // Five times within a few seconds, then systemd gave up.
+  expect(units.get('loop.service')).toMatchObject({ ...failed, restarts: 5, young: true });
+  expect(parseUnitHealth(text, 40_000).find((one) => one.name === 'nginx.service')?.young).toBe(false);
+  expect(parseUnitHealth('Id=nothing.service\nLoadState=not-found\nActiveState=inactive\n', 1)).toEqual([]);
+  expect(parseUnitHealth('', 1)).toEqual([]);
 });
 
 let server: http.Server;
