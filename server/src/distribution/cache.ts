@@ -51,6 +51,8 @@ export interface FileCache {
   /** Takes a complete, written file in under its hash. */
   adopt(name: string, sha256: string): Promise<void>;
   remove(sha256: string): Promise<void>;
+  /** Where a file with this hash is, if it is there. Not checked: {@link open} is. */
+  path(sha256: string): string;
   /** Hashes of the files that are being served now. */
   inUse(): string[];
   /** Removes files that nobody names any more and that were there before; answers how many. */
@@ -160,6 +162,7 @@ export async function openFileCache(folder: string, now: Date): Promise<FileCach
       await dropPartial(name);
     },
     remove,
+    path: pathOf,
     inUse: () => [...used.keys()],
     async sweep(isNamed, before) {
       let removed = 0;

@@ -122,7 +122,7 @@ export const routes: Room = (app, context) => {
       },
     },
     async () => ({
-      repositories: prefixes,
+      repositories: [...prefixes],
       limit_bytes: config.distributionLimitBytes,
       ...(await (await distribution()).status()),
       prestage: prestaging.status(),

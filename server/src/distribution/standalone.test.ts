@@ -4,90 +4,18 @@ import { join } from 'node:path';
 import { Value } from 'typebox/value';
 import { afterEach, describe, expect, test } from 'vitest';
 import { CheckInResponse } from '@fixpoint/contract/agent.ts';
-import { DistributionPoint, TicketResponse } from '@fixpoint/contract/distribution.ts';
 import type { AgentDouble } from '../deployment/agent-double.ts';
 import { publicKeyOf } from '../auth/keys.ts';
-import { makeLogger } from '../log.ts';
-import { getThrough, serving, temporaryFolder } from './http-double.ts';
-import { afterTest, cleanUp, distributionPoint, upstreamServer, type Point } from './point-double.ts';
+import { getThrough, serving } from './http-double.ts';
+import { ask, basic, nearPoint, often, pointIn, ticketOf, until, type Body } from './near-double.ts';
+import { cleanUp, distributionPoint, upstreamServer, type Point } from './point-double.ts';
 import { nearest } from './points.ts';
-import { startPoint, type RunningPoint } from './standalone.ts';
 import { isTicket, issueTicket } from './ticket.ts';
 
 afterEach(cleanUp);
 
 const content = Buffer.from('a package that crosses the line once. '.repeat(20_000));
 const pool = 'pool/main/o/openssl/openssl_3.0.22_amd64.deb';
-
-type Body = Record<string, unknown>;
-
-/** What an administrator asks of the server. */
-async function ask(point: Point, method: 'GET' | 'POST' | 'PATCH' | 'DELETE', url: string, body?: unknown) {
-  const headers = await point.fleet.bearer('administrator');
-  const response = await point.fleet.app.inject({
-    method,
-    url,
-    headers,
-    ...(body === undefined ? {} : { payload: Object(body) }),
-  });
-  const answer: Body = Object(response.json());
-  return { status: response.statusCode, body: answer };
-}
-
-interface Near {
-  readonly id: string;
-  readonly secret: string;
-  readonly folder: string;
-  readonly running: RunningPoint;
-  start(): Promise<RunningPoint>;
-}
-
-/** Registers a point for 10.0.0.0/8 and starts it. */
-async function nearPoint(server: Point, changes: Body = {}): Promise<Near> {
-  const created = await ask(server, 'POST', '/api/v1/distribution-points', {
-    name: 'berlin',
-    url: 'http://10.0.0.2:8421',
-    ranges: ['10.0.0.0/8'],
-    ...changes,
-  });
-  if (created.status !== 201) throw new Error(JSON.stringify(created.body));
-  const folder = temporaryFolder();
-  const secret = String(created.body.secret);
-  const start = async (): Promise<RunningPoint> => {
-    const running = await startPoint({
-      server: new URL(`http://127.0.0.1:${String(server.port)}`),
-      secret,
-      host: '127.0.0.1',
-      port: 0,
-      dataFolder: folder,
-      limitBytes: 1e9,
-      bytesPerSecond: null,
-      clientBytesPerSecond: null,
-      version: 'test',
-      clock: server.fleet.clock,
-      log: makeLogger('silent'),
-    });
-    afterTest(() => running.stop());
-    return running;
-  };
-  return { id: String(Object(created.body.point).id), secret, folder, running: await start(), start };
-}
-
-async function pointIn(server: Point, id: string): Promise<DistributionPoint> {
-  const { body } = await ask(server, 'GET', '/api/v1/distribution-points');
-  const items: DistributionPoint[] = Object(body.items);
-  const found = items.find((one) => one.id === id);
-  if (found === undefined) throw new Error('it is not there');
-  return Value.Parse(DistributionPoint, found);
-}
-
-async function until(what: string, condition: () => Promise<boolean>): Promise<void> {
-  for (let i = 0; i < 200; i++) {
-    if (await condition()) return;
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-  throw new Error(`${what} did not come`);
-}
 
 const toldPoint = async (agent: AgentDouble) =>
   Value.Parse(
@@ -99,16 +27,6 @@ const toldPoint = async (agent: AgentDouble) =>
       tasks: [],
     }),
   ).distribution_point;
-
-async function ticketOf(agent: AgentDouble, point = 'berlin'): Promise<string> {
-  const answer = await agent.post('/agent/v1/distribution-ticket', agent.session, { point });
-  return Value.Parse(TicketResponse, answer).ticket;
-}
-
-const basic = (user: string, password: string) => ({
-  'proxy-authorization': `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`,
-});
-const often = { checkInSeconds: 0.3 };
 
 describe('a point near the hosts', () => {
   test('is handed to the hosts in its ranges that have something to load; each file crosses the line once', async () => {

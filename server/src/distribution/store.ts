@@ -176,3 +176,46 @@ export async function addressesOf(db: Kysely<Database>, assetId: number): Promis
     where id = ${assetId} and jsonb_typeof(host->'addresses') = 'array'`.execute(db);
   return rows.map((row) => row.address);
 }
+
+/** States in which a host may still have to load what its task installs. */
+const stillToLoad = ['queued', 'offered', 'downloading', 'waiting_for_window', 'unreachable'];
+const packagesMaximum = 20_000;
+const assetsMaximum = 50_000;
+
+/** What tasks of deployments that are under way are still to install, of these assets or (null) of all. */
+export async function wantedPackages(
+  db: Kysely<Database>,
+  assetIds: readonly number[] | null,
+): Promise<{ name: string; arch: string; version: string }[]> {
+  const { rows } = await sql<{ name: string; arch: string; version: string }>`
+    select distinct p->>'name' as name, p->>'arch' as arch, p->>'version' as version
+    from task t
+    join deployment d on d.id = t.deployment_id
+    cross join lateral (
+      select jsonb_build_object('name', o->'name', 'arch', o->'arch', 'version', o->'to') as p
+      from jsonb_array_elements(t.planned->'packages') o
+      union all
+      select a from jsonb_array_elements(coalesce(t.planned->'added', '[]')) a
+    ) as wanted
+    where t.ended_at is null and d.state in ('running', 'paused') and t.state = any(${stillToLoad}::text[])
+      ${assetIds === null ? sql`` : sql`and t.asset_id = any(${assetIds}::integer[])`}
+    order by 1, 2, 3 limit ${packagesMaximum}`.execute(db);
+  return rows;
+}
+
+/** The assets of these tasks, with the addresses that they report. */
+export async function openTaskAssets(
+  db: Kysely<Database>,
+): Promise<{ assetId: number; addresses: string[] }[]> {
+  const { rows } = await sql<{ id: number; addresses: unknown }>`
+    select a.id, a.host->'addresses' as addresses from asset a
+    where exists (
+      select from task t join deployment d on d.id = t.deployment_id
+      where t.asset_id = a.id and t.ended_at is null and d.state in ('running', 'paused')
+        and t.state = any(${stillToLoad}::text[]))
+    limit ${assetsMaximum}`.execute(db);
+  return rows.map(({ id, addresses }) => ({
+    assetId: id,
+    addresses: Array.isArray(addresses) ? addresses.filter((one) => typeof one === 'string') : [],
+  }));
+}
