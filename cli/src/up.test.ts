@@ -128,6 +128,7 @@ describe('the nouns', () => {
     ['finding'],
     ['patch'],
     ['job'],
+    ['calendar'],
     ['deployment'],
     ['alert'],
     ['audit'],
@@ -136,6 +137,59 @@ describe('the nouns', () => {
   ])('%s list answers, and its --json is a list', (noun) => {
     expect(run([noun, 'list']).status).toBe(0);
     expect(Array.isArray(json([noun, 'list']))).toBe(true);
+  });
+
+  test('calendars: imported, added, replaced, shown, exported, deleted', () => {
+    const file = join(import.meta.dirname, '../../core/src/window/samples/google.ics');
+    const imported = run(['calendar', 'import', file, '--name', 'Change freeze', '--everywhere']);
+    expect([imported.status, imported.stderr]).toEqual([0, '']);
+    expect(imported.stdout).toMatch(/heeded by +every job/u);
+    expect(imported.stdout).toMatch(/events +3; not counted: 1 marked as free time, 1 cancelled/u);
+    const again = run(['calendar', 'import', file, '--name', 'Change freeze']);
+    expect([again.status, again.stderr]).toEqual([3, expect.stringMatching(/calendar_name_taken/)]);
+    const entry = '2040-12-20..2041-01-04T06:00=Year end = quiet';
+    const added = run(['calendar', 'add', 'own', '--zone', 'Europe/Berlin', '--entry', entry]);
+    expect([added.status, added.stdout]).toEqual([0, expect.stringMatching(/Nothing is kept free/)]);
+    const out = join(data, 'own.ics');
+    expect(run(['calendar', 'export', 'own', out]).status).toBe(0);
+    expect(readFileSync(out, 'utf8')).toMatch(
+      /DTSTART:20401219T230000Z\r\nDTEND:20410104T050000Z\r\nSUMMARY:Year end = quiet/u,
+    );
+    expect(run(['calendar', 'export', 'Change freeze']).stdout).toBe(readFileSync(file, 'utf8'));
+    // who replaces it says nothing of who heeds it
+    expect(run(['calendar', 'import', out, '--name', 'Change freeze', '--replace']).stdout).toMatch(
+      /heeded by +every job/u,
+    );
+    expect(run(['calendar', 'list']).stdout).toMatch(/own .*\n?.*nothing within 400 days/u);
+    const wrong = run(['calendar', 'add', 'x', '--entry', 'tomorrow..later']);
+    expect([wrong.status, wrong.stderr]).toEqual([2, expect.stringMatching(/FROM\.\.UNTIL=TITLE/)]);
+    for (const name of ['own', 'Change freeze']) expect(run(['calendar', 'delete', name]).status).toBe(0);
+    expect(json(['calendar', 'list'])).toEqual([]);
+  });
+
+  test('a scheduled job shows its next runs in its own zone', () => {
+    const definition = {
+      name: 'grace on Saturdays',
+      trigger: 'schedule',
+      schedule: { zone: 'Pacific/Kiritimati', starts: { kind: 'weekly', days: ['sat'], at: '22:00' } },
+      patches: ['mitigation:sshd-login-grace-time'],
+      target: { tags: [], query: 'os = debian', assets: [], exclude: [] },
+      units: 'restart',
+      install_timeout_seconds: 600,
+      expire_after_seconds: 3600,
+      concurrency: 1,
+    };
+    const created = run(['job', 'create', '--file', '-'], JSON.stringify(definition));
+    expect([created.status, created.stderr]).toEqual([0, '']);
+    const runs = run(['job', 'runs', 'grace on Saturdays'], '', { TZ: 'UTC' });
+    expect(runs.stdout).toMatch(/IN Pacific\/Kiritimati +HERE \(UTC\) +FROM NOW/u);
+    expect(runs.stdout.match(/Sat \d{4}-\d\d-\d\d 22:00 +Sat \d{4}-\d\d-\d\d 08:00 +in \d/gu)).toHaveLength(
+      10,
+    );
+    const { past, next }: { past: unknown[]; next: string[] } = JSON.parse(
+      run(['job', 'runs', 'grace on Saturdays', '--json']).stdout,
+    );
+    expect([past.length, next.length]).toEqual([0, 10]);
   });
 
   test('feeds: imported by hand, packed, taken again, and enabled; what is old is said', () => {

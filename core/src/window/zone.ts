@@ -64,3 +64,16 @@ function momentOf(local: Temporal.PlainDateTime, zone: string): number | null {
     ? null
     : after.epochMilliseconds;
 }
+
+/**
+ * The moment (milliseconds since 1970 UTC) of a local date and time such as `2026-12-20T00:00` in an IANA zone; null when the text
+ * is none, or on a day that the zone left out.
+ */
+export function momentOfText(text: string, zone: string): number | null {
+  if (!/^\d{4}-\d{2}-\d{2}(?:T\d{2}:\d{2}(?::\d{2})?)?$/u.test(text)) return null;
+  try {
+    return momentOf(Temporal.PlainDateTime.from(text, { overflow: 'reject' }), zone);
+  } catch {
+    return null;
+  }
+}
