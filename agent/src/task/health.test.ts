@@ -88,10 +88,7 @@ describe('units compared', () => {
 });
 
 test('systemctl show, as systemd 252 wrote it on a host of the lab', () => {
-  const text = readFileSync(
-    new URL('../collect/recorded/systemctl-show-services.txt', import.meta.url),
-    'utf8',
-  );
+  const text = readFileSync(new URL('../collect/recorded/systemctl-show-units.txt', import.meta.url), 'utf8');
   const units = new Map(parseUnitHealth(text, 39_487.87).map((one) => [one.name, one]));
   expect(units.size).toBe(19);
   expect(units.get('nginx.service')).toEqual(unit('nginx.service', { young: true }));

@@ -65,7 +65,7 @@ const root: Account = { name: 'root', uid: 0, gid: 0, home: '/root' };
 
 /** As the host's own databases of users know it (`/etc/passwd`, LDAP). */
 async function readAccount(name: string): Promise<Account | null> {
-  const answer = await runCommand(['getent', 'passwd', '--', name], { timeoutSeconds: 20 });
+  const answer = await runCommand(['getent', 'passwd', name], { timeoutSeconds: 20 });
   const [found, , uid, gid, , home] = answer.stdout.trim().split(':');
   if (!answer.ok || found !== name || uid === undefined || gid === undefined) return null;
   return { name, uid: Number(uid), gid: Number(gid), home: home === undefined || home === '' ? '/' : home };
