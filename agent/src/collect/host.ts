@@ -7,6 +7,7 @@ import { parseCodename, parseOsRelease, type OsRelease } from '@fixpoint/core/in
 import { toIso } from '../clock.ts';
 import { readBootId, readProcessStat } from '../process.ts';
 import { runCommand } from '../run-command.ts';
+import { detectSnapshots } from '../snapshot.ts';
 import { readTextIfThere } from '../state-dir.ts';
 import { readTimeZone } from '../wall-clock.ts';
 import { collectCloud } from './cloud.ts';
@@ -125,7 +126,7 @@ export async function collectHost(
 ): Promise<HostFacts> {
   const bootId = readBootId();
   const required = rebootWishes.map(readTextIfThere).find((text) => text !== null) ?? null;
-  const [units, machine] = await Promise.all([collectUnits(), readMachine()]);
+  const [units, machine, snapshots] = await Promise.all([collectUnits(), readMachine(), detectSnapshots()]);
   const cloud = collectCloud();
   const timeZone = readTimeZone();
   return {
@@ -146,6 +147,7 @@ export async function collectHost(
     held: fromPackages.held.slice(0, 10_000),
     units,
     ...(cloud === null ? {} : { cloud }),
+    ...(snapshots === null ? {} : { snapshots: snapshots.kind }),
     ...(timeZone === null ? {} : { time_zone: timeZone }),
   };
 }

@@ -155,7 +155,7 @@ describe('what is kept', () => {
   });
 
   test('has its snapshot taken away first, and stays when that fails', async () => {
-    const snapshot: KeptSnapshot = { kind: 'lvm', group: 'g', volume: 'v', origin: 'root' };
+    const snapshot: KeptSnapshot = { kind: 'btrfs', path: '/s', subvolume: '@rootfs' };
     const oldest = keepSomething(0, { method: 'snapshot', snapshot });
     for (const minute of [1, 2, 3]) keepSomething(minute);
     await expect(pruneKept(stateDir, () => Promise.reject(new Error('in use')))).rejects.toThrow('in use');

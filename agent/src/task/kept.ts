@@ -59,10 +59,11 @@ export const KeptPackage = Type.Object(
 );
 export type KeptPackage = Static<typeof KeptPackage>;
 
-export const KeptSnapshot = Type.Union([
-  Type.Object({ kind: Type.Literal('btrfs'), path, subvolume: Type.String() }, closed),
-  Type.Object({ kind: Type.Literal('lvm'), group: name, volume: name, origin: name }, closed),
-]);
+/** Paths from the top level of the file system; `subvolume` without a slash at its beginning. */
+export const KeptSnapshot = Type.Object(
+  { kind: Type.Literal('btrfs'), path, subvolume: Type.String() },
+  closed,
+);
 export type KeptSnapshot = Static<typeof KeptSnapshot>;
 
 export const KeptManifest = Type.Object(
@@ -92,6 +93,8 @@ export type KeptManifest = Static<typeof KeptManifest>;
 
 /** So many tasks can be put back, the newest; each further one would hold disk for less and less likely a wish. */
 export const keptTasksMaximum = 3;
+/** A snapshot holds whatever is overwritten after it, for as long as it is there. */
+export const keptSnapshotsMaximum = 2;
 /** Packages of three large updates; the state folder is often on a small root file system. */
 export const keptBytesMaximum = 2 * 1024 ** 3;
 
@@ -208,11 +211,15 @@ export async function pruneKept(
   const open = new Set(readTasks(stateDir).flatMap((task) => (task.ended ? [] : [task.task_id])));
   let tasks = 0;
   let bytes = 0;
+  let snapshots = 0;
   for (const { dir, taskId, manifest } of listKept(stateDir)) {
     bytes += bytesOf(dir);
     tasks++;
+    if (manifest?.snapshot !== undefined) snapshots++;
     if (open.has(taskId)) continue;
-    if (manifest !== null && tasks <= keptTasksMaximum && bytes <= keptBytesMaximum) continue;
+    const isWithin =
+      tasks <= keptTasksMaximum && bytes <= keptBytesMaximum && snapshots <= keptSnapshotsMaximum;
+    if (manifest !== null && isWithin) continue;
     if (manifest?.snapshot !== undefined) await forgetSnapshot(manifest.snapshot);
     rmSync(dir, { recursive: true, force: true });
   }

@@ -5,10 +5,18 @@ import { keyOf } from '../execute/keeping.ts';
 import type { DetachedResult } from '../execute/detached.ts';
 import { messageOf } from '../failure.ts';
 import { readBootId } from '../process.ts';
-import { attemptsMaximum, detached, detailOf, hasBegun, noDistributionPoint, judgeOnHost } from './command.ts';
+import {
+  attemptsMaximum,
+  detached,
+  detailOf,
+  hasBegun,
+  noDistributionPoint,
+  judgeOnHost,
+} from './command.ts';
 import { TaskFailed, type EventDetail, type TaskContext } from './context.ts';
 import { repair } from './install.ts';
 import { isAsKept, putFileBack, saveBeside } from './kept-files.ts';
+import { lookBack } from './look-back.ts';
 import { isWhole, keptDirOf, readManifest, type KeptManifest } from './kept.ts';
 import { putBackSnapshot } from './rollback-snapshot.ts';
 import type { RollbackTask } from './task.ts';
@@ -19,8 +27,15 @@ import type { RollbackTask } from './task.ts';
  * and once more after it. What is on the host decides what is still to do.
  */
 
-/** Up to having every version and configuration file as it was; throws TaskFailed otherwise. */
-export async function putBack(task: RollbackTask, executor: Executor, context: TaskContext): Promise<void> {
+/**
+ * Up to having every version and configuration file as it was; throws TaskFailed otherwise. `waiting`: for the boot that
+ * completes it.
+ */
+export async function putBack(
+  task: RollbackTask,
+  executor: Executor,
+  context: TaskContext,
+): Promise<'done' | 'waiting'> {
   const dir = keptDirOf(context.stateDir, task.order);
   const manifest = readManifest(dir);
   if (manifest === null) {
@@ -38,8 +53,7 @@ export async function putBack(task: RollbackTask, executor: Executor, context: T
     context.stopAt.pass('put_back');
   }
   if (manifest.snapshot !== undefined) {
-    await putBackSnapshot(task, manifest.snapshot, context);
-    return;
+    return await putBackSnapshot(task, manifest.snapshot, changes, executor, context);
   }
   if (!hasBegun(task, 'roll_back', 1)) await saveChanged(executor, manifest);
   const files = manifest.files.map((file) => file.path);
@@ -71,6 +85,7 @@ export async function putBack(task: RollbackTask, executor: Executor, context: T
     data: { ...detail },
   });
   context.wake();
+  return 'done';
 }
 
 /** What is to be changed so that all is as before. */
@@ -111,30 +126,6 @@ async function refuse(
   if ((await lookBack(executor, changes)).wrong.length === 0) return;
   const tried = (await executor.keeping?.tryRollBack(changes)) ?? { ok: true };
   if (!tried.ok) fail(tried.message);
-}
-
-interface LookBack {
-  readonly versions: { name: string; arch: string; version: string }[];
-  /** What is not as before, for a person; empty when all is. */
-  readonly wrong: readonly string[];
-}
-
-async function lookBack(executor: Executor, changes: OrderedChanges): Promise<LookBack> {
-  const { versions, unfinished } = await executor.state();
-  const wrong: string[] = [];
-  const there: LookBack['versions'] = [];
-  const wanted = [...changes.packages.map((p) => ({ ...p, version: p.from })), ...changes.removed];
-  for (const { name, arch, version } of wanted) {
-    const key = `${name}:${arch}`;
-    const now = versions.get(key);
-    if (now !== undefined) there.push({ name, arch, version: now });
-    if (now !== version) wrong.push(now === undefined ? `${name} is not installed` : `${name} is at ${now}`);
-    else if (unfinished.has(key)) wrong.push(`${name} is at ${version} and not configured`);
-  }
-  for (const p of changes.added) {
-    if (versions.has(keyOf(p))) wrong.push(`${p.name} is still installed`);
-  }
-  return { versions: there, wrong };
 }
 
 /** The package manager runs detached, so that an attempt which a crash interrupted is found, not run again. */

@@ -109,7 +109,7 @@ async function begin(task: InstallTask, context: TaskContext): Promise<'begun' |
 async function runRollback(task: RollbackTask, executor: Executor, context: TaskContext): Promise<Progress> {
   if (!task.isDone('put_back')) {
     await takeBaseline(task, context);
-    await putBack(task, executor, context);
+    if ((await putBack(task, executor, context)) === 'waiting') return 'waiting';
   }
   return await finish(task, executor, context);
 }
@@ -123,13 +123,14 @@ async function finish(task: Task, executor: Executor, context: TaskContext): Pro
   }
   if (!task.isDone('health')) await compareHealth(task, context);
   const state = task.state();
-  if (state === 'restart_pending' || state === 'reboot_pending' || state === 'rebooting') {
+  if (state === 'rebooting') {
+    if ((await reboot(task, context)) === 'waiting') return 'waiting';
+  } else if (state === 'restart_pending' || state === 'reboot_pending') {
     if (isStillPending(task, await context.collector.collect())) {
       if (state === 'restart_pending' || (await reboot(task, context)) === 'waiting') return 'waiting';
-      if (isStillPending(task, await context.collector.collect('now'))) return 'waiting';
     }
-    if (state !== 'restart_pending') await compareHealth(task, context);
   }
+  if (state === 'rebooting' || state === 'reboot_pending') await compareHealth(task, context);
   await verify(task, context);
   return 'ended';
 }
