@@ -66,6 +66,12 @@ export const bodies: Readonly<Record<string, () => object>> = {
     generation: 1,
     events: [{ index: 0, at: '2026-03-02T10:00:00.000Z', state: 'downloading', detail: { exit_code: 0 } }],
   }),
+  'POST /agent/v1/task-log': () => ({
+    task_id: nobody,
+    generation: 1,
+    first: 0,
+    pieces: [{ at: '2026-03-02T10:00:00.000Z', step: 'install', text: 'Setting up openssl\n' }],
+  }),
   'POST /agent/v1/refusals': () => ({
     reason: 'expired',
     message: 'too late',
@@ -73,6 +79,7 @@ export const bodies: Readonly<Record<string, () => object>> = {
     payload_digest: digest,
     at: '2026-03-02T10:00:00.000Z',
   }),
+  'POST /api/v1/tasks/:id/actions': () => ({ action: 'cancel', reason: 'not now' }),
   'POST /api/v1/assets/:id/retire': () => ({ reason: 'gone' }),
   'PUT /api/v1/assets/:id/criticality': () => ({ criticality: 4, reason: 'the shop' }),
   'PUT /api/v1/assets/:id/attributes': () => ({ set: { role: 'web' }, remove: ['room'] }),
