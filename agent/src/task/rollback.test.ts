@@ -1,3 +1,4 @@
+// Longer than 400 lines because keeping and putting back are tried with the same pretended host.
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
