@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import type { Command } from 'commander';
+import { DeploymentAccuracy } from '@fixpoint/contract/accuracy.ts';
 import { PlanDetail, PlanSummary } from '@fixpoint/contract/plan.ts';
 import { sleep } from '../clock.ts';
 import type { Connection } from '../connection.ts';
@@ -18,7 +19,7 @@ import {
   type ServerOptions,
 } from '../list.ts';
 import { note, print, printJson, writeAll } from '../output/stream.ts';
-import { facts, type Column } from '../output/table.ts';
+import { facts, table, type Column } from '../output/table.ts';
 import { absolute, relative } from '../output/time.ts';
 import { planText } from '../plan-text.ts';
 import { jobOf } from './job.ts';
@@ -72,6 +73,15 @@ export function register(noun: Command): void {
     .option('--output <file>', 'default: named like the plan; - is standard output')
     .option('--force', 'write over a file that is there')
     .action(exportPlan);
+
+  forServer(noun.command('accuracy').description('what was predicted for a deployment, beside what happened'))
+    .argument('<deployment>', 'id')
+    .action(async (id: string, options: ServerOptions) => {
+      const path = `/api/v1/deployments/${encodeURIComponent(id)}/accuracy`;
+      const accuracy = await ask(serverOf(options), path, DeploymentAccuracy);
+      if (options.json === true) printJson(accuracy);
+      else print(accuracyText(accuracy));
+    });
 
   forServer(noun.command('discard').description('ask nobody any more, and never start it'))
     .argument('<plan>', 'id')
@@ -164,6 +174,34 @@ export function describe(plan: PlanDetail): string {
     ['made', `${absolute(plan.created_at) ?? ''} by ${plan.created_by}`],
   ]);
   return `${head}\n${planText(plan.plan)}`;
+}
+
+interface DifferenceRow {
+  readonly hostname: string;
+  readonly what: string;
+  readonly predicted: string;
+  readonly actual: string;
+}
+const differenceColumns: readonly Column<DifferenceRow>[] = [
+  { title: 'ASSET', of: (d) => d.hostname },
+  { title: 'WHAT', of: (d) => d.what },
+  { title: 'PREDICTED', of: (d) => d.predicted },
+  { title: 'HAPPENED', of: (d) => d.actual },
+];
+
+/** How many tasks went as predicted, and each difference of the others. */
+export function accuracyText({ totals, tasks }: DeploymentAccuracy): string {
+  const rows = tasks.flatMap(({ hostname, differences }) =>
+    differences.map(({ kind, subject, predicted, actual }): DifferenceRow => ({
+      hostname,
+      what: `${kind} ${subject}`.trim(),
+      predicted,
+      actual,
+    })),
+  );
+  const rest = totals.tasks - totals.compared;
+  const head = `${String(totals.as_predicted)} of ${String(totals.compared)} tasks went as predicted${rest === 0 ? '' : `; ${String(rest)} cannot be compared, as they were not asked or have not installed`}.`;
+  return rows.length === 0 ? head : `${head}\n\n${table(differenceColumns, rows)}`;
 }
 
 async function exportPlan(

@@ -316,6 +316,18 @@ export async function taskEvents(db: Kysely<Database>, taskId: string) {
   return db.selectFrom('task_event').selectAll().where('task_id', '=', taskId).orderBy('ordinal').execute();
 }
 
+/** The histories of all tasks of a deployment, each oldest first. */
+export async function stepsOfDeployment(db: Kysely<Database>, deploymentId: string) {
+  return db
+    .selectFrom('task_event')
+    .innerJoin('task', 'task.id', 'task_event.task_id')
+    .select(['task_event.task_id', 'task_event.to_state', 'task_event.detail'])
+    .where('task.deployment_id', '=', deploymentId)
+    .orderBy('task_event.task_id')
+    .orderBy('task_event.ordinal')
+    .execute();
+}
+
 /** Numbers of assets by their ids; those that there are not are missing. */
 export async function assetIdsOf(trx: Transact, uids: readonly string[]): Promise<Map<string, number>> {
   if (uids.length === 0) return new Map();

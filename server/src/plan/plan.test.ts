@@ -98,10 +98,23 @@ describe('assets are asked, and what they say is what is deployed', () => {
     expect((await start(job, { plan_id: plan })).code).toBe('plan_started');
 
     await web.carryOut(order);
-    await web.report(order, [{ index: 4, state: 'verifying', digests: web.digests() }]);
+    await web.report(order, [
+      {
+        index: 4,
+        state: 'verifying',
+        digests: web.digests(),
+        detail: { restarted_units: [], not_restarted_units: [] },
+      },
+    ]);
     await tick(fleet.context, new Date(0));
     const { body } = await fleet.call('GET', `/api/v1/deployments/${String(started.answer.id)}`);
     expect(body).toMatchObject({ deployment: { state: 'completed', tasks: { succeeded: 1 } } });
+    const accuracy = await fleet.call('GET', `/api/v1/deployments/${String(started.answer.id)}/accuracy`);
+    expect(accuracy.body).toMatchObject({
+      plan_id: plan,
+      totals: { tasks: 1, compared: 1, as_predicted: 0, differences: { restart: 1 } },
+      tasks: [{ hostname: 'web-1', differences: [{ kind: 'restart', subject: 'nginx.service' }] }],
+    });
     const story = (await fleet.audit()).map((one) => one.event).filter((one) => one.startsWith('plan.'));
     expect(story).toEqual(['plan.created', 'plan.ready']);
   });

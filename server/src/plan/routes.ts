@@ -1,4 +1,5 @@
 import { Type } from 'typebox';
+import { DeploymentAccuracy } from '@fixpoint/contract/accuracy.ts';
 import { oneOf } from '@fixpoint/contract/enum.ts';
 import { List, ListQuery } from '@fixpoint/contract/list.ts';
 import { DiscardRequest, PlanDetail, PlanRequest, PlanSummary } from '@fixpoint/contract/plan.ts';
@@ -6,6 +7,7 @@ import { SimulationResult } from '@fixpoint/contract/simulation.ts';
 import { send, type Room } from '../app.ts';
 import { readingOfJob } from '../patch-job/commands.ts';
 import { transact } from '../transact.ts';
+import { deploymentAccuracy } from './accuracy.ts';
 import { discardPlan } from './frozen.ts';
 import { makePlanOfJob } from './make.ts';
 import { reportSimulation } from './report.ts';
@@ -106,6 +108,19 @@ export const routes: Room = (app, context) => {
           discardPlan(trx, context, request.actor, request.params.id, request.body.reason ?? null),
         ),
       ),
+  );
+  app.get(
+    '/api/v1/deployments/:id/accuracy',
+    {
+      config: { permission: 'read' },
+      schema: {
+        summary: 'What the assets of a deployment predicted, beside what happened',
+        tags: ['deployment'],
+        params: ById,
+        response: { 200: DeploymentAccuracy },
+      },
+    },
+    async (request, reply) => send(reply, await deploymentAccuracy(context.db, request.params.id)),
   );
   app.post(
     '/agent/v1/simulations',
