@@ -79,6 +79,7 @@ const PURE_LIBRARIES = [
   'typebox',
   'temporal-polyfill',
   'rrule-temporal',
+  'ical.js',
 ];
 
 /** Table → the room whose store.ts alone writes it. */
