@@ -116,7 +116,7 @@ describe.skipIf(missing !== undefined)('patch jobs in full', () => {
         name: 'needs something new',
         patches: [await newestPatch(product, 'fixpoint-lab-needs')],
         target: assetsOf([one]),
-        rollback: { on: 'off', method: 'packages' },
+        rollback: { on: 'any_failure' },
       });
       const plan = await askedPlan(needs);
       expect(plan.plan.excluded).toEqual([]);
@@ -158,6 +158,7 @@ describe.skipIf(missing !== undefined)('patch jobs in full', () => {
     await told(async () => {
       const [one] = hosts;
       if (one === undefined) throw new Error('no host');
+      await one.run(['apt-get', 'remove', '--yes', '--quiet', 'fixpoint-lab-needs']);
       await vulnerableTo(product, [one], ['fixpoint-lab-ousts']);
       await one.runOrThrow(['apt-get', 'install', '--yes', '--quiet', 'fixpoint-lab-needed']);
       const definition = {

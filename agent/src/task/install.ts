@@ -31,7 +31,11 @@ export async function install(task: InstallTask, executor: Executor, context: Ta
   if (!resumed) {
     const look = await lookAt(order, executor);
     if (look.wrong.length > 0) await rememberTouched(order, executor, context.touched);
-    const automatic = await executor.readAutomatic(order.packages);
+    // What comes only because another one needs it goes when nobody does.
+    const automatic = [
+      ...(await executor.readAutomatic(order.packages)),
+      ...(order.added ?? []).map((p) => p.name),
+    ];
     if (context.isCancelled(task)) throw new TaskDropped();
     task.note('install', 'begin', {
       event: {

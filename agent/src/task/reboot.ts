@@ -26,7 +26,9 @@ export async function reboot(task: Task, context: TaskContext): Promise<'reboote
   const order = task.rebootOrder();
   if (order === null) return 'waiting';
   const since = sincePermit(task);
-  if (since.some((e) => e.step === 'reboot' && e.phase === 'done')) return 'waiting';
+  const done = since.findLast((e) => e.step === 'reboot' && e.phase === 'done');
+  // Given back, put off, or back in another boot.
+  if (done !== undefined) return done.data?.['boot_id'] === undefined ? 'waiting' : 'rebooted';
   const begun = since.findLast((e) => e.data?.['going'] === true);
   if (begun !== undefined) return await afterBegun(task, order, begun, context);
 
@@ -131,7 +133,7 @@ function putOff(
       message: `${why} until ${until} (${String(count)} of ${String(order.deferrals_maximum)}).`,
       detail: {
         waits_until: until,
-        reboot: { boot_id_before: context.machine.bootId(), deferrals: count },
+        reboot: { boot_id_before: context.machine.bootId(), deferrals: count, given_back: true },
       },
     },
     data: { deferred: true },
@@ -148,7 +150,7 @@ function giveBack(task: Task, message: string, opensAt: number | null, context: 
       message,
       detail: {
         ...(opensAt === null ? {} : { waits_until: toIso(opensAt) }),
-        ...rebootDetail(task, context),
+        reboot: { boot_id_before: context.machine.bootId(), deferrals: deferrals(task), given_back: true },
       },
     },
     data: { given_back: true },
