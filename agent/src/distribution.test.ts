@@ -125,11 +125,9 @@ describe('who is to blame', () => {
       'http://deb.example/debian/pool/o/openssl.deb',
       'http://deb.example/debian/dists/bookworm-security/InRelease',
     ]);
-    expect(
-      filesNamed(
-        '[MIRROR] bash.rpm: Interrupted by header callback: Inconsistent data (http://rpm.example/os/bash.rpm)',
-      ),
-    ).toEqual(['http://rpm.example/os/bash.rpm']);
+    const rpm = "[MIRROR] acme-1.el9.x86_64.rpm: Downloading successful, but checksum doesn't match.\n";
+    expect(filesNamed(`${rpm}${rpm}Error: GPG check FAILED\n`)).toEqual(['acme-1.el9.x86_64.rpm']);
+    expect(filesNamed('Problem opening package acme-1.el9.x86_64.rpm')).toEqual(['acme-1.el9.x86_64.rpm']);
     expect(filesNamed('E: Failed to fetch http://user:word@deb.example/x  404')).toEqual([]);
   });
 
@@ -145,6 +143,12 @@ describe('who is to blame', () => {
       files: [],
     });
     expect(blame(server, 'repository_unreachable', '')).toBeNull();
+    // the host lacks a key: nobody has forged anything
+    expect(blame(server, 'signature_invalid', 'GPG error: NO_PUBKEY 0E98404D386FA1D9')).toBeNull();
+    expect(blame(near, 'signature_invalid', "The repository 'http://x y' is not signed.")).toMatchObject({
+      problem: 'not_reached',
+    });
+    expect(blame(near, 'version_not_available', '')).toBeNull();
     expect(blame(near, 'disk_full', '')).toBeNull();
     expect(blame({ ...server, direct: true }, 'hash_mismatch', output)).toBeNull();
   });

@@ -100,12 +100,7 @@ export function createDistribution(parts: DistributionParts): Distribution {
 
 type Told = NonNullable<NonNullable<TaskEvent['detail']>['distribution']>;
 
-const poisonedFailures: ReadonlySet<TaskFailure> = new Set(['hash_mismatch', 'signature_invalid']);
-const missedFailures: ReadonlySet<TaskFailure> = new Set([
-  'repository_unreachable',
-  'download_failed',
-  'version_not_available',
-]);
+const missedFailures: ReadonlySet<TaskFailure> = new Set(['repository_unreachable', 'download_failed']);
 
 /**
  * What a failure says of the point that was loaded through, so that another one is tried; null: nothing. Of the server's own
@@ -115,10 +110,17 @@ export function blame(used: DistributionPoint, failure: TaskFailure, output: str
   if (used.direct === true) return null;
   const point = used.name ?? null;
   const files = filesNamed(output);
-  if (poisonedFailures.has(failure)) {
-    return { point, problem: failure === 'hash_mismatch' ? 'hash_mismatch' : 'signature_invalid', files };
-  }
-  return point !== null && missedFailures.has(failure) ? { point, problem: 'not_reached', files } : null;
+  if (failure === 'hash_mismatch') return { point, problem: failure, files };
+  if (failure === 'signature_invalid') {
+    if (isForged(output)) return { point, problem: failure, files };
+  } else if (!missedFailures.has(failure)) return null;
+  return point === null ? null : { point, problem: 'not_reached', files };
+}
+
+/** A key that the host lacks or that is over, and a repository that is not signed at all, are no sign of a forged file. */
+function isForged(output: string): boolean {
+  if (/BADSIG|[Ii]nvalid signature|[Bb]ad signature/u.test(output)) return true;
+  return !/NO_PUBKEY|EXPKEYSIG|REVKEYSIG|The repository '[^']*' (?:is|does) no/u.test(output);
 }
 
 /** What a person reads about it. */
@@ -132,11 +134,16 @@ export function blameMessage(told: Told): string {
   return `What came through ${name} has ${what}, and was not installed; it is tried ${instead}.`;
 }
 
-/** Addresses in the lines of a package manager that complain of a file. */
+/** Addresses in the lines of a package manager that complain of a file; of RPM packages, of which it tells no more, the names. */
 export function filesNamed(output: string): string[] {
   const found = new Set<string>();
   for (const line of output.split('\n')) {
-    if (!/fetch|GPG error|hash|checksum|sign|digest|mismatch|\[MIRROR\]|Curl error/iu.test(line)) continue;
+    if (!/fetch|GPG error|hash|checksum|sign|digest|mismatch|Problem opening|Curl error/iu.test(line))
+      continue;
+    const [, rpm] = line.includes('http://')
+      ? []
+      : (/(?:^|\s|\/)([\w.+~^-]{1,255}\.rpm)\b/u.exec(line) ?? []);
+    if (rpm !== undefined && found.size < 20) found.add(rpm);
     for (const [address] of line.matchAll(/http:\/\/[^\s'"<>()[\]]+/gu)) {
       const url = address.replace(/[.,:;]+$/u, '');
       // apt says `http://HOST/debian SUITE InRelease` of what lies at dists/SUITE/InRelease

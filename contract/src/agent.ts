@@ -167,7 +167,7 @@ export const TaskEvent = Type.Object(
               {
                 point: Type.Union([Type.String({ maxLength: 100 }), Type.Null()]),
                 problem: oneOf(['hash_mismatch', 'signature_invalid', 'not_reached'] as const),
-                /** Addresses of the files, where the package manager names them. */
+                /** Addresses of the files, or their names alone, as the package manager tells them. */
                 files: Type.Array(Type.String({ maxLength: 1_000 }), { maxItems: 20 }),
               },
               closed,

@@ -166,8 +166,8 @@ async function stepOnce(
     }
     const judged = judgeOnHost(executor, step, result, changesOf(task));
     if (judged.ok) return judged;
-    // Another point is tried once; what came through none of them is a failure of the task.
-    const told = blame(dp, judged.failure, result.output);
+    // Another point is tried once (a simulation loads nothing); what came through none of them is a failure of the task.
+    const told = step === 'simulate' ? null : blame(dp, judged.failure, result.output);
     if (told !== null && !avoidedBy(task.entries()).has(told.point)) {
       giveUpIfCancelled(task, context);
       const message = blameMessage(told);

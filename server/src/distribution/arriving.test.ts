@@ -304,7 +304,8 @@ describe('the index of a point alone', () => {
     const second = await barePoint(upstream.url, folder);
     const url = `${upstream.url}${pool}`;
     expect((await second.get(url)).body.equals(forged)).toBe(true);
-    expect(await second.distribution.recheck(url)).toBe('replaced');
+    // a package manager may tell of its name alone
+    expect(await second.distribution.recheck('openssl_3.0.22_amd64.deb')).toBe('replaced');
     expect((await second.get(url)).body.equals(content)).toBe(true);
     // with what the signed index says of it, the point notices by itself
     second.distribution.expectHash(() => 'f'.repeat(64));

@@ -77,7 +77,7 @@ export interface Distribution {
   keepContents(hashes: ReadonlySet<string>): void;
   /** By what a file must be recognised, where something says so. */
   expectHash(expected: (url: string) => string | null): void;
-  /** Drops a file that a host took for forged, and fetches it again. */
+  /** Drops a file that a host took for forged, by its address or its name alone, and fetches it again. */
   recheck(url: string): Promise<Rechecked>;
   /** Settles when nothing is on its way into the cache. */
   idle(): Promise<void>;
@@ -349,7 +349,9 @@ export async function openDistribution(
       expected = rule;
     },
     async recheck(url) {
-      const file = findFile(repositories(), url);
+      const stored = url.includes('/') ? [] : await index.containing(`/${url}`);
+      const named = stored.find((one) => one.url.endsWith(`/${url}`))?.url ?? url;
+      const file = findFile(repositories(), named);
       if (file === null || file.repository.folder !== null) return 'unknown';
       const before = await index.find(file.url.href);
       await index.remove(file.url.href);

@@ -3,7 +3,7 @@ import type { NewAuditEvent } from '../audit/commands.ts';
 import type { Context, Transact } from '../context.ts';
 import type { NewAlert } from '../notify/commands.ts';
 import { suspect } from './points.ts';
-import { pointByName, removeStored } from './store.ts';
+import { pointByName, removeStored, removeStoredNamed } from './store.ts';
 
 /**
  * A host found that what came through a distribution point is not what its package manager would take: the hash or the
@@ -25,7 +25,10 @@ export async function notePoisoned(
   if (told === undefined || told.problem === 'not_reached') return { audit: [], alerts: [] };
   const row = told.point === null ? undefined : await pointByName(trx, told.point);
   if (row !== undefined) await suspect(trx, context, row, told.files);
-  for (const url of told.files) await removeStored(trx, url);
+  for (const file of told.files) {
+    if (file.includes('/')) await removeStored(trx, file);
+    else await removeStoredNamed(trx, file);
+  }
   const name = told.point ?? 'server';
   const files = told.files.length === 0 ? 'a file that it did not name' : told.files.join(', ');
   const what =

@@ -88,6 +88,11 @@ export function databaseIndex(db: Kysely<Database>): FileIndex {
   };
 }
 
+/** Drops files of this name from the index: all that a package manager may tell of one. */
+export async function removeStoredNamed(db: Kysely<Database>, name: string): Promise<void> {
+  await sql`delete from distribution_file where right(url, ${name.length + 1}) = ${`/${name}`}`.execute(db);
+}
+
 /** Drops a file from the index, so that it is fetched again; also in the transaction of who found it forged. */
 export async function removeStored(db: Kysely<Database>, url: string): Promise<void> {
   await db.deleteFrom('distribution_file').where('url', '=', url).execute();
