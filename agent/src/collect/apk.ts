@@ -31,7 +31,7 @@ export function createApkSource(root = '/'): PackageSource {
   const files = createApkFiles(root);
   return {
     manager: 'apk',
-    takesOrders: false,
+    takesOrders: true,
     stamp: () =>
       [
         files.stamp(),

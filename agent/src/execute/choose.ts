@@ -1,7 +1,10 @@
+import { createApkExecutor } from './apk.ts';
 import { createAptExecutor } from './apt.ts';
 import type { Manager } from '../package-tools.ts';
 import { createDnfExecutor } from './dnf.ts';
 import type { Executor } from './executor.ts';
+import { createPacmanExecutor } from './pacman.ts';
+import { createWindowsExecutor } from './windows.ts';
 import { createZypperExecutor } from './zypper.ts';
 
 /** Which executor carries out orders on this host: that of the package manager which the inventory is read from. */
@@ -25,8 +28,10 @@ export function createExecutor(manager: Manager, places: ExecutorPlaces): Execut
     case 'zypper':
       return createZypperExecutor(taskDir, downloadsDir, keptPackagesDir);
     case 'apk':
+      return createApkExecutor(downloadsDir);
     case 'pacman':
+      return createPacmanExecutor(downloadsDir);
     case 'windows':
-      throw new Error(`being built: ${manager}`);
+      return createWindowsExecutor(downloadsDir);
   }
 }

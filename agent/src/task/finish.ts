@@ -200,6 +200,10 @@ function includesOwn(old: readonly Residue[], ownUnit: string | null): boolean {
   return ownUnit !== null && old.some((r) => r.process?.unit === ownUnit);
 }
 
+/** Of Debian and Ubuntu, of Red Hat's family and SUSE, of Alpine. */
+const kernelPackage =
+  /^(?:linux-image-(?:unsigned-)?\d|kernel(?:-core|-rt-core|-default|-azure)?$|linux-(?:lts|virt)$)/u;
+
 /** A kernel that was replaced under the running one, or a package of the order that asks for a reboot; until it happened. */
 function needsReboot(task: Task, { inventory: { host } }: CollectedInventory): boolean {
   const mitigations = isInstallTask(task) ? task.order.mitigations : undefined;
@@ -211,8 +215,7 @@ function needsReboot(task: Task, { inventory: { host } }: CollectedInventory): b
   if (begun !== readBootId()) return false;
   const added = isInstallTask(task) ? (task.order.added ?? []) : [];
   const names = new Set([...task.order.packages, ...added].map((p) => p.name));
-  const kernel =
-    host.machine !== 'container' && [...names].some((name) => /^linux-image-(?:unsigned-)?\d/u.test(name));
+  const kernel = host.machine !== 'container' && [...names].some((name) => kernelPackage.test(name));
   return kernel || (host.reboot_required && host.reboot_required_by.some((name) => names.has(name)));
 }
 
