@@ -217,8 +217,10 @@ async function applyRollbackEvent(
   const now = context.clock.now();
   await updateTask(trx, given.id, { eventIndex: event.index, progressAt: now });
   const task = { ...given, eventIndex: event.index };
-  if (event.digests === undefined) return task;
-  const reported = await rollbackReported(trx, task, event.digests, now);
+  const pending = event.state === 'restart_pending' || event.state === 'reboot_pending' ? event.state : null;
+  const digests = event.digests ?? null;
+  if (digests === null && pending === null) return task;
+  const reported = await rollbackReported(trx, task, { digests, pending }, now);
   if (!(await isInventoryHere(trx, task.assetId, event.digests))) return reported;
   const judged = await judgeRollback(trx, context, reported);
   add(aftermath, judged);

@@ -18,7 +18,14 @@ import { updateTask } from './store.ts';
 
 /** What came of a rollback, by the inventory that the host sent after it. */
 
-const Finished = Compile(Type.Object({ rollback: Type.Object({ generation: Type.Integer() }) }));
+const Finished = Compile(
+  Type.Object({
+    rollback: Type.Object({
+      generation: Type.Integer(),
+      pending: Type.Optional(Type.Union([Type.String(), Type.Null()])),
+    }),
+  }),
+);
 
 /** Whether the host has said that it is done putting back, so that an inventory can prove it. */
 export function isRollbackReported(task: TaskRow): boolean {
@@ -29,16 +36,22 @@ export function isRollbackReported(task: TaskRow): boolean {
   );
 }
 
-/** Notes that the host is done, and by which inventory it wants to be judged. */
+/**
+ * Notes that the host is done, and by which inventory it wants to be judged. `pending`: everything is back on disk, but what was
+ * rolled back still runs; nobody is rebooted by a rollback.
+ */
 export async function rollbackReported(
   trx: Transact,
   task: TaskRow,
-  digests: InventoryDigests,
+  given: {
+    readonly digests: InventoryDigests | null;
+    readonly pending: 'restart_pending' | 'reboot_pending' | null;
+  },
   now: Date,
 ): Promise<TaskRow> {
   const evidence = {
     ...Object(task.evidence),
-    rollback: { generation: task.generation, reported_at: now.toISOString(), digests },
+    rollback: { generation: task.generation, reported_at: now.toISOString(), ...given },
   };
   await updateTask(trx, task.id, { evidence, updatedAt: now });
   return { ...task, evidence, updatedAt: now };
@@ -84,6 +97,7 @@ export async function judgeRollback(
       ...result.evidence,
       generation: task.generation,
       undid_generation: task.undoesGeneration,
+      pending: pendingOf(task),
       why: task.reason?.message ?? null,
       outcome: result.outcome,
       judged_at: now.toISOString(),
@@ -114,11 +128,20 @@ export async function judgeRollback(
   };
 }
 
+function pendingOf(task: TaskRow): string | null {
+  return Finished.Check(task.evidence) ? (task.evidence.rollback.pending ?? null) : null;
+}
+
 function rolledBackReason(task: TaskRow, { evidence }: RollbackVerification): TaskReason {
+  const pending = pendingOf(task);
+  const runs =
+    pending === null
+      ? ''
+      : ` What was rolled back still runs until the host ${pending === 'reboot_pending' ? 'reboots' : 'restarts it'}.`;
   return {
     code: 'rolled_back',
-    message: `${evidence.sentence} ${task.reason?.message ?? ''}`.trim(),
-    what_to_do: 'What the patch fixed is open again. See why it was rolled back, then retry or plan anew.',
+    message: `${evidence.sentence}${runs} ${task.reason?.message ?? ''}`.trim(),
+    what_to_do: `${pending === 'reboot_pending' ? 'Reboot the host. ' : pending === null ? '' : 'Restart what the findings of the asset name. '}What the patch fixed is open again. See why it was rolled back, then retry or plan anew.`,
   };
 }
 

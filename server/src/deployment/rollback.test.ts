@@ -224,6 +224,30 @@ describe('what came of a rollback', () => {
     expect(await fleet.states(deployment)).toEqual({ 'web-1': 'rolled_back rolled_back' });
   });
 
+  test('everything is back on disk, but what was rolled back still runs: judged, and said', async () => {
+    const web = await fleet.enrol('web-1');
+    await fleet.start(any);
+    const order = await web.fetchOrder();
+    await failHealth(web, order);
+    const back = await web.fetchRollback();
+    web.putBack(back.packages);
+    await web.sendInventory();
+    await web.report(back, [
+      { index: 0, state: 'rolling_back' },
+      { index: 1, state: 'reboot_pending' },
+    ]);
+    const waiting = [{ task_id: order.task_id, generation: 2, state: 'reboot_pending' as const }];
+    expect(await web.checkIn(waiting), 'nobody is rebooted by a rollback').toMatchObject({ orders: [] });
+    fleet.clock.pass(90);
+    await web.checkIn(waiting);
+    await new Promise((resolve) => setTimeout(resolve, 400));
+    await tick(fleet.context, fleet.clock.now());
+    const { task } = await taskOf(order.task_id);
+    expect(task).toMatchObject({ state: 'rolled_back', reason: { code: 'rolled_back' } });
+    expect(Object(task).reason.message).toContain('still runs until the host reboots');
+    expect((await web.checkIn(waiting)).cancelled).toEqual([order.task_id]);
+  });
+
   test('the host refuses: failed, critical, and the refusal is told', async () => {
     const web = await fleet.enrol('web-1');
     const deployment = await fleet.start(any);
