@@ -132,6 +132,12 @@ describe('what the solver says becomes the task', () => {
     );
   });
 
+  test('what is installed beside the old one under its name, as kernels of RPM are, is what was asked for', () => {
+    const plan = merge(asked({ upgraded: [], added: [{ name: 'libssl3', arch: 'amd64', version: '2' }] }));
+    expect(plan.tasks[0]?.packages).toEqual([planned]);
+    expect(plan.tasks[0]?.added).toBeUndefined();
+  });
+
   test('a task without packages is not asked about', () => {
     const mitigated = { ...task, packages: [], patches: ['mitigation:x'] };
     const plan = mergeSimulations(base([mitigated]), asked(null), rules, now);

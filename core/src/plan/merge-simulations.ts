@@ -176,6 +176,7 @@ function differenceOf(task: PlannedTask, simulation: Simulation): Merged | null 
   const upgraded = new Map(simulation.upgraded.map((p) => [keyOf(p), p]));
   for (const p of task.packages) {
     const would = upgraded.get(keyOf(p));
+    if (would === undefined && isBeside(p, simulation)) continue;
     if (would === undefined) {
       return leftOut('dependency_conflict', `its package manager would not take ${p.name} to ${p.to}`);
     }
@@ -206,6 +207,11 @@ function differenceOf(task: PlannedTask, simulation: Simulation): Merged | null 
   return null;
 }
 
+/** Kernels of RPM are not upgraded: the new one is installed beside the old, under the same name. */
+function isBeside(p: PlannedPackage, simulation: Simulation): boolean {
+  return simulation.added.some((one) => keyOf(one) === keyOf(p) && one.version === p.to);
+}
+
 interface Changes {
   readonly packages: readonly PlannedPackage[];
   readonly added: readonly AddedPackage[];
@@ -227,7 +233,10 @@ function changesOf(task: PlannedTask, asset: AskedAsset['asset'], simulation: Si
     });
   return {
     packages: [...task.packages, ...along].sort(byNameAndArch),
-    added: simulation.added.map(({ name, arch, version }) => ({ name, arch, version })).sort(byNameAndArch),
+    added: simulation.added
+      .filter((p) => !asked.has(keyOf(p)))
+      .map(({ name, arch, version }) => ({ name, arch, version }))
+      .sort(byNameAndArch),
     removed: simulation.removed
       .map(({ name, arch, version }) => ({ name, arch, version }))
       .sort(byNameAndArch),

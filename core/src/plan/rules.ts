@@ -3,9 +3,10 @@ import type { HostPolicy } from '../host-policy/policy.ts';
 import { patchId } from '../knowledge/patch.ts';
 import { isKernelSource, kernelStatementSource } from '../match/kernel.ts';
 import { lookUp } from '../match/match.ts';
+import { mitigationPatchId } from '../mitigation/mitigation.ts';
 import type { PatchJobDefinition } from '../patch-job/definition.ts';
 import { wildcardMatcher } from '../query/wildcard.ts';
-import type { AddedPackage, ExclusionReason, RemovedPackage } from './plan.ts';
+import type { AddedPackage, ExclusionReason, PlannedTask, RemovedPackage } from './plan.ts';
 
 /** What a job, the deny-list and the policy of a host keep from being touched: asked when a plan is made and when a solver has answered. */
 
@@ -138,6 +139,17 @@ const kernelOf = (source: string | undefined): string | undefined =>
 
 function pinOf(p: TouchedPackage, { pins = [] }: TouchRules) {
   return pins.find((pin) => [p.name, p.source, kernelOf(p.source)].includes(pin.package)) ?? null;
+}
+
+/** Of a task, the patches that it deploys: without the mitigations that it takes back, which may be done with a denied one too. */
+export function deployedPatches({
+  patches,
+  mitigations = [],
+}: Pick<PlannedTask, 'patches' | 'mitigations'>): string[] {
+  const undone = mitigations.flatMap((one) =>
+    one.action === 'undo' ? [mitigationPatchId(one.mitigation.id)] : [],
+  );
+  return patches.filter((id) => !undone.includes(id));
 }
 
 /** What a task would do on a host, as far as its policy is asked. */

@@ -1,5 +1,5 @@
 import type { Plan, PlanAsset } from './plan.ts';
-import { deniedBy, type DeniedPattern } from './rules.ts';
+import { deployedPatches, refusalOfPatches, type DeniedPattern } from './rules.ts';
 
 /**
  * Why a plan that was frozen earlier cannot be carried out as it stands: assets on which something else is installed now, that are
@@ -22,28 +22,27 @@ export function misfitsOf(
     }
     if (asset.mode === 'assess') tell('its agent only reports now');
     if (asset.taskUnderWay) tell('another deployment has a task on it that has not ended');
-    const there = new Map((asset.inventory?.packages ?? []).map((p) => [`${p.name}:${p.arch}`, p.version]));
+    // kernels of RPM stand beside each other under one name
+    const there = Map.groupBy(asset.inventory?.packages ?? [], (p) => `${p.name}:${p.arch}`);
+    const versionsOf = (p: { readonly name: string; readonly arch: string }): string[] =>
+      (there.get(`${p.name}:${p.arch}`) ?? []).map((one) => one.version).sort();
+    const now = (versions: readonly string[]): string =>
+      versions.length === 0 ? 'gone' : `at ${versions.join(' and ')}`;
     for (const p of task.packages) {
-      const version = there.get(`${p.name}:${p.arch}`);
-      if (version !== p.from)
-        tell(`${p.name} is ${version === undefined ? 'gone' : `at ${version}`}, and was at ${p.from}`);
+      const versions = versionsOf(p);
+      if (!versions.includes(p.from)) tell(`${p.name} is ${now(versions)}, and was at ${p.from}`);
+      else if (versions.includes(p.to)) tell(`${p.name} is at ${p.to} already`);
     }
     for (const p of task.added ?? []) {
-      const version = there.get(`${p.name}:${p.arch}`);
-      if (version !== undefined) tell(`${p.name} is there already, at ${version}`);
+      const versions = versionsOf(p);
+      if (versions.length > 0) tell(`${p.name} is there already, ${now(versions)}`);
     }
     for (const p of task.removed ?? []) {
-      const version = there.get(`${p.name}:${p.arch}`);
-      if (version !== p.version)
-        tell(`${p.name} is ${version === undefined ? 'gone' : `at ${version}`}, and was at ${p.version}`);
+      const versions = versionsOf(p);
+      if (!versions.includes(p.version)) tell(`${p.name} is ${now(versions)}, and was at ${p.version}`);
     }
-    for (const id of task.patches) {
-      const undone = task.mitigations?.some(
-        (one) => one.action === 'undo' && id === `mitigation:${one.mitigation.id}`,
-      );
-      const denial = undone === true ? null : deniedBy(id, denied);
-      if (denial !== null) tell(`${id} is denied since: ${denial.reason}`);
-    }
+    const denial = refusalOfPatches(deployedPatches(task), denied);
+    if (denial !== null) tell(`since the plan was made, ${denial.message}`);
   }
   return misfits;
 }

@@ -1,5 +1,6 @@
 import type { PatchJobDefinition } from '@fixpoint/contract/patch-job.ts';
 import { isEnded } from '@fixpoint/core/task/transitions.ts';
+import { deployedPatches } from '@fixpoint/core/plan/rules.ts';
 import type { Transact } from '../context.ts';
 import { deniedBy } from '../patch-denial/commands.ts';
 import { getJob } from '../patch-job/commands.ts';
@@ -32,5 +33,5 @@ export async function heldBecause(
 
 /** Whether a patch of the task is on the deny-list now. */
 export async function isDenied(trx: Transact, task: Pick<TaskRow, 'planned'>): Promise<boolean> {
-  return (await deniedBy(trx, task.planned.patches)).size > 0;
+  return (await deniedBy(trx, deployedPatches(task.planned))).size > 0;
 }

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { afterAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { Value } from 'typebox/value';
 import { Plan } from '@fixpoint/contract/patch-job.ts';
 import { PlanDetail } from '@fixpoint/contract/plan.ts';
@@ -179,6 +179,25 @@ describe('assets are asked, and what they say is what is deployed', () => {
     const { body } = await fleet.call('GET', `/api/v1/jobs/${job}/plans`);
     expect(body).toMatchObject({ total: 2, items: [{ id: plan }, { state: 'ready' }] });
   });
+});
+
+test('an agent of which the server remembers that it has nothing to do is asked all the same', async () => {
+  const web = await fleet.enrol('web-1');
+  const { knownAgents, db } = fleet.context;
+  knownAgents.start();
+  try {
+    const { id } = await db.selectFrom('asset').select('id').executeTakeFirstOrThrow();
+    await vi.waitFor(async () => {
+      await web.checkIn();
+      expect(knownAgents.modeOf(id, web.uid)).toBe('manage');
+    });
+    await newPlan(await newJob());
+    await vi.waitFor(async () => {
+      expect((await web.checkIn()).questions).toHaveLength(1);
+    });
+  } finally {
+    await knownAgents.stop();
+  }
 });
 
 describe('a frozen plan is started only while it fits', () => {
