@@ -173,7 +173,11 @@ function readCursor(text: string): { hostname: string; id: number } | null {
 }
 
 /** Problems of an agent that do not make what it reports old: it can read the host, and something else is amiss. */
-const notAboutReading: ReadonlySet<string> = new Set(['orders_not_supported', 'repositories_unreachable']);
+const notAboutReading: ReadonlySet<string> = new Set([
+  'orders_not_supported',
+  'orders_held_to_recordings',
+  'repositories_unreachable',
+]);
 
 /** One asset, by id or host name, with all that it reported. */
 export async function assetDetail(
