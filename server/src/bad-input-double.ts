@@ -51,6 +51,22 @@ export const bodies: Readonly<Record<string, () => object>> = {
   'POST /api/v1/enrolment-tokens': () => ({ name: 'hosts', uses: 1, expires_in_minutes: 5, tags: ['web'] }),
   'POST /agent/v1/enroll': () =>
     enrolment(`fxe_${'a'.repeat(43)}.${'b'.repeat(22)}`, generateKeyPairSync('ed25519')),
+  'POST /agent/v1/distribution-ticket': () => ({ point: 'berlin' }),
+  'POST /api/v1/distribution-points': () => ({
+    name: 'berlin',
+    url: 'http://10.0.0.2:8421',
+    ranges: ['10.0.0.0/8'],
+  }),
+  'PATCH /api/v1/distribution-points/:id': () => ({ ranges: ['10.0.0.0/8'] }),
+  'POST /point/v1/heartbeat': () => ({
+    status: {
+      version: '0.1.0',
+      ...{ files: 0, bytes: 0, limit_bytes: 0, requests: 0, served_bytes: 0, fetched_bytes: 0 },
+      ...{ from_cache: 0, damaged: 0, evicted: 0, not_kept: 0, resumed: 0 },
+      prestage: { wanted: 0, ready: 0, failed: 0, unresolved: 0 },
+    },
+    rechecked: [],
+  }),
   'POST /agent/v1/challenge': () => ({ asset_id: nobody }),
   'POST /agent/v1/session': () => ({ asset_id: nobody, challenge: 'fxc.x', signature: 'A'.repeat(86) }),
   'POST /agent/v1/check-in': () => ({

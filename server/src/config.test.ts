@@ -17,6 +17,9 @@ describe('the configuration', () => {
       databaseUrl: null,
       checkInSeconds: 60,
       activeCheckInSeconds: 1,
+      distributionLimitBytes: 20 * 1024 ** 3,
+      distributionBytesPerSecond: null,
+      distributionClientBytesPerSecond: null,
     });
   });
 
@@ -28,6 +31,9 @@ describe('the configuration', () => {
       FIXPOINT_TLS_KEY: 'b.pem',
       FIXPOINT_CHECK_IN_SECONDS: '0.5',
       FIXPOINT_TRUSTED_PROXIES: '10.0.0.1, 10.1.0.0/16',
+      FIXPOINT_DISTRIBUTION_LIMIT: '500M',
+      FIXPOINT_DISTRIBUTION_BANDWIDTH: '10M',
+      FIXPOINT_DISTRIBUTION_CLIENT_BANDWIDTH: '64k',
       DATABASE_URL: 'postgres://localhost/x',
       // Set and empty is not set.
       FIXPOINT_LOG_LEVEL: '',
@@ -39,6 +45,9 @@ describe('the configuration', () => {
       tls: { certificateFile: 'a.pem', keyFile: 'b.pem' },
       checkInSeconds: 0.5,
       trustedProxies: ['10.0.0.1', '10.1.0.0/16'],
+      distributionLimitBytes: 500 * 1024 ** 2,
+      distributionBytesPerSecond: 10 * 1024 ** 2,
+      distributionClientBytesPerSecond: 65_536,
       databaseUrl: 'postgres://localhost/x',
       logLevel: 'info',
     });
@@ -52,6 +61,8 @@ describe('the configuration', () => {
     [{ FIXPOINT_CHECK_IN_SECONDS: 'often' }, ['FIXPOINT_CHECK_IN_SECONDS']],
     [{ FIXPOINT_ACTIVE_CHECK_IN_SECONDS: '0.1' }, ['FIXPOINT_ACTIVE_CHECK_IN_SECONDS']],
     [{ FIXPOINT_LOG_LEVEL: 'loud' }, ['FIXPOINT_LOG_LEVEL']],
+    [{ FIXPOINT_DISTRIBUTION_LIMIT: 'much' }, ['FIXPOINT_DISTRIBUTION_LIMIT']],
+    [{ FIXPOINT_DISTRIBUTION_BANDWIDTH: '10' }, ['FIXPOINT_DISTRIBUTION_BANDWIDTH']],
     [{ DATABASE_URL: 'mysql://localhost' }, ['DATABASE_URL']],
     [{ FIXPOINT_LISTN: '127.0.0.1:1', FIXPOINT_LOG_LEVEL: 'loud' }, ['FIXPOINT_LISTN', 'FIXPOINT_LOG_LEVEL']],
   ])('names what is wrong in %j', (env, expected) => {
