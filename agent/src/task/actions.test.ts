@@ -8,9 +8,9 @@ import { createStepTest, type StepTest } from './task-double.ts';
 
 /** Real commands, real journals, run as the agent runs them. */
 
-let step: StepTest | null = null;
+const steps: StepTest[] = [];
 afterEach(() => {
-  if (step !== null) rmSync(step.dir, { recursive: true, force: true });
+  for (const step of steps.splice(0)) rmSync(step.dir, { recursive: true, force: true });
 });
 
 /** Actions by name: what `/bin/sh` runs for each. `$D` is the folder of the test. */
@@ -36,7 +36,7 @@ function begin(
       ...(more.after === undefined ? {} : { after: more.after.map(action) }),
     },
   });
-  step = made;
+  steps.push(made);
   made.policy = {
     policy: null,
     probes: new Map(),
