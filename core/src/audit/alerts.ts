@@ -21,6 +21,10 @@ export const alertKinds = {
     severity: 'warning',
     about: 'An asset stopped answering while a task was open on it, for longer than a reboot takes.',
   },
+  run_not_started: {
+    severity: 'warning',
+    about: 'A scheduled job was due and could not be started; the message says why.',
+  },
   reboot_not_back: {
     severity: 'critical',
     about: 'A host was let go on to its reboot and has not come back in the time that the job allows.',

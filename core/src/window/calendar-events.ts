@@ -19,17 +19,22 @@ export const eventTimesMaximum = 20_000;
 
 /**
  * Everything that takes place at some time in [from, until), in order, whole even where it reaches beyond; refused when there are
- * more than 20 000. All times are milliseconds since 1970 UTC.
+ * more than `maximum`. All times are milliseconds since 1970 UTC.
  */
-export function eventTimes(calendar: Calendar, from: number, until: number): EventsAnswer {
+export function eventTimes(
+  calendar: Calendar,
+  from: number,
+  until: number,
+  maximum: number = eventTimesMaximum,
+): EventsAnswer {
   const found: EventTime[] = [];
   for (const event of calendar.events) {
     for (const one of timesOf(event, from, until)) {
       found.push(one);
-      if (found.length > eventTimesMaximum) {
+      if (found.length > maximum) {
         return {
           ok: false,
-          message: `the calendar has more than ${String(eventTimesMaximum)} events in this time`,
+          message: `the calendar has more than ${String(maximum)} events in this time`,
         };
       }
     }

@@ -1,4 +1,4 @@
-import { eventTimes } from '@fixpoint/core/window/calendar-events.ts';
+import { eventTimes, eventTimesMaximum, type EventTime } from '@fixpoint/core/window/calendar-events.ts';
 import { readCalendar, type Calendar } from '@fixpoint/core/window/icalendar.ts';
 import { merged } from '@fixpoint/core/window/intervals.ts';
 import type { Interval } from '@fixpoint/core/window/window.ts';
@@ -13,6 +13,8 @@ interface Known {
   /** The times in between these moments. */
   from: number;
   until: number;
+  events: readonly EventTime[];
+  /** The same, merged. */
   times: readonly Interval[];
 }
 
@@ -60,7 +62,7 @@ async function readAgain(db: Kysely<Database>, id: string): Promise<Known | null
 function remember(row: CalendarRow): Known {
   const read = readCalendar(row.source, row.zone);
   if (!read.ok) throw new Error(`the stored calendar ${row.name} cannot be read: ${read.message}`);
-  const entry: Known = { calendar: read.calendar, from: 0, until: 0, times: [] };
+  const entry: Known = { calendar: read.calendar, from: 0, until: 0, events: [], times: [] };
   known.set(keyOf(row), entry);
   for (const oldest of known.keys()) {
     if (known.size <= knownMaximum) break;
@@ -69,14 +71,23 @@ function remember(row: CalendarRow): Known {
   return entry;
 }
 
+/** What takes place in a calendar at some time in [from, until), in order. Whoever stored it was told how much is too much. */
+export function eventsOf(row: CalendarRow, from: number, until: number): EventTime[] {
+  const entry = known.get(keyOf(row)) ?? remember(row);
+  lookAhead(entry, from, until);
+  return entry.events.filter((one) => one.opensAt < until && one.closesAt > from);
+}
+
 function timesOf(entry: Known, from: number, until: number): readonly Interval[] {
-  if (entry.from > from || entry.until < until) {
-    const times = eventTimes(entry.calendar, from - moreMilliseconds, until + moreMilliseconds);
-    // who stored it was told how much is too much; then nothing may begin before somebody has looked at it
-    if (!times.ok) throw new Error(times.message);
-    entry.from = from - moreMilliseconds;
-    entry.until = until + moreMilliseconds;
-    entry.times = merged(times.events);
-  }
+  lookAhead(entry, from, until);
   return entry.times;
+}
+
+function lookAhead(entry: Known, from: number, until: number): void {
+  if (entry.from <= from && entry.until >= until) return;
+  const more = { from: from - moreMilliseconds, until: until + moreMilliseconds };
+  const found = eventTimes(entry.calendar, more.from, more.until, 10 * eventTimesMaximum);
+  // then nothing may begin before somebody has looked at it
+  if (!found.ok) throw new Error(found.message);
+  Object.assign(entry, more, { events: found.events, times: merged(found.events) });
 }

@@ -16,7 +16,7 @@ import type { Context, Transact } from '../context.ts';
 import { readCursor, writeCursor } from '../cursor.ts';
 import { jobsOfCalendar } from '../patch-job/commands.ts';
 import { answer, refuse, type Answer, type Refusal } from '../refusal.ts';
-import { calendarOf } from './blackouts.ts';
+import { calendarOf, eventsOf } from './blackouts.ts';
 import {
   calendarPage,
   deleteCalendar,
@@ -174,8 +174,7 @@ export async function calendarFile(db: Context['db'], name: string): Promise<Ans
 
 function nextEvents(row: CalendarRow, context: Pick<Context, 'clock'>): CalendarEventView[] {
   const now = context.clock.now().getTime();
-  const times = eventTimes(calendarOf(row), now, now + shownMilliseconds);
-  return times.ok ? times.events.map(eventView) : [];
+  return eventsOf(row, now, now + shownMilliseconds).map(eventView);
 }
 
 const eventView = ({ opensAt, closesAt, title }: EventTime): CalendarEventView => ({

@@ -6,6 +6,7 @@ import type { ServerContext } from '../app.ts';
 import { appendAudit } from '../audit/commands.ts';
 import type { Transact } from '../context.ts';
 import { startDeployment } from '../deployment/start.ts';
+import { raiseAlert } from '../notify/commands.ts';
 import { getJob, isArchived, readingOfJob } from '../patch-job/commands.ts';
 import { transact } from '../transact.ts';
 import { dueRuns, insertRun, lockRun, setTaken, type DueRun } from './store.ts';
@@ -115,7 +116,9 @@ async function takeUp(context: Rooms, run: DueRun): Promise<boolean> {
       await setTaken(trx, run, { at: context.clock.now(), deploymentId: started.value.id, outcome: null });
     } else {
       const { code, message, whatToDo } = started;
-      await skip(trx, context, run, job.value, { code, message, what_to_do: whatToDo });
+      const outcome = { code, message, what_to_do: whatToDo };
+      await skip(trx, context, run, job.value, outcome);
+      if (code !== 'nothing_to_do') await alertOf(trx, context, run, job.value, outcome);
     }
     const [next] = nextRuns(schedule, run.due_at.getTime(), 1);
     if (next !== undefined) await insertRun(trx, run.job_id, new Date(next));
@@ -160,16 +163,45 @@ async function passOver(context: Rooms, run: DueRun, job: PatchJob, missed: Miss
   return await transact(context.db, async (trx) => {
     if (!(await lockRun(trx, run))) return false;
     const others = missed.count > 1 ? `, and so did ${String(missed.count - 1)} after it` : '';
-    await skip(trx, context, run, job, {
+    const outcome = {
       code: 'run_missed',
       message: `the run of ${run.due_at.toISOString()} passed while no server could start it${others}`,
       what_to_do:
         missed.next === null
           ? 'start the job by hand if it is still wanted'
           : 'nothing: the latest run is started instead',
-    });
+    };
+    await skip(trx, context, run, job, outcome);
+    if (missed.next === null) await alertOf(trx, context, run, job, outcome);
     if (missed.next !== null) await insertRun(trx, run.job_id, new Date(missed.next));
     return true;
+  });
+}
+
+interface Outcome {
+  readonly code: string;
+  readonly message: string;
+  readonly what_to_do: string;
+}
+
+/** A person has to know: nobody looks at what runs by itself. */
+async function alertOf(
+  trx: Transact,
+  context: Rooms,
+  run: DueRun,
+  job: PatchJob,
+  outcome: Outcome,
+): Promise<void> {
+  const due = run.due_at.toISOString();
+  await raiseAlert(trx, context, {
+    kind: 'run_not_started',
+    severity: 'warning',
+    subjectKind: 'job',
+    subject: run.job_id,
+    message: `The scheduled job ${job.definition.name} did not start at ${due}: ${outcome.message}.`,
+    whatToDo: outcome.what_to_do,
+    detail: { due_at: due, outcome },
+    deduplicationKey: `run_not_started:${run.job_id}:${due}`,
   });
 }
 
@@ -178,7 +210,7 @@ async function skip(
   context: Rooms,
   run: DueRun,
   job: PatchJob,
-  outcome: { readonly code: string; readonly message: string; readonly what_to_do: string },
+  outcome: Outcome,
 ): Promise<void> {
   await setTaken(trx, run, { at: context.clock.now(), deploymentId: null, outcome });
   await appendAudit(trx, context, {

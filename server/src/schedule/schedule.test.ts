@@ -1,3 +1,4 @@
+import { sql } from 'kysely';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { JobSchedule } from '@fixpoint/contract/window.ts';
 import { routes as calendar } from '../calendar/routes.ts';
@@ -123,6 +124,9 @@ describe('a job with a schedule', () => {
     await startDueRuns(fleet.context);
     expect(await runs(fleet, soon)).toMatchObject({ past: ['2026-03-02T12:00 run_missed'], next: [] });
     expect(await runs(fleet, later)).toMatchObject({ past: ['2026-03-03T12:00 started'], next: [] });
+    expect((await fleet.call('GET', '/api/v1/alerts')).body.items).toMatchObject([
+      { kind: 'run_not_started', subject: soon, severity: 'warning' },
+    ]);
   });
 
   test('runs no more once it is archived', async () => {
@@ -156,6 +160,25 @@ describe('a job with a schedule', () => {
     expect((await runs(fleet, whole)).past).toEqual(['2026-03-02T13:00 started']);
     await startDueRuns(fleet.context);
     expect((await runs(fleet, broken)).past).toEqual(['2026-03-02T12:00 nothing_to_do']);
+  });
+
+  test('that cannot be planned any more tells a person', async () => {
+    const fleet = await fleetOf();
+    await fleet.enrol('web-1');
+    const job = await scheduled(fleet);
+    // a tag that a job names cannot be deleted by hand
+    await sql`update patch_job set definition = jsonb_set(definition, '{target,tags}', '["gone"]')`.execute(
+      fleet.context.db,
+    );
+    fleet.clock.pass(12 * hour);
+    await startDueRuns(fleet.context);
+    expect(await runs(fleet, job)).toMatchObject({
+      past: ['2026-03-02T21:00 tag_unknown'],
+      next: { 0: '2026-03-03T21:00' },
+    });
+    expect((await fleet.call('GET', '/api/v1/alerts')).body.items).toMatchObject([
+      { kind: 'run_not_started', subject: job },
+    ]);
   });
 
   test('is refused without a run left', async () => {
