@@ -249,6 +249,8 @@ const ousts = define(
 /** `fixpoint-lab-configured` appends one line here each time a script of it has run, as {@link goodLog}. */
 export const configuredLog = '/var/log/fixpoint-lab-configured.log';
 export const configuredFolder = '/etc/fixpoint-lab-configured';
+/** While it is there, the package does not start its service, as not every package does. */
+export const leaveServicesFile = '/etc/fixpoint-lab/leave-services';
 export const configuredUnit = 'fixpoint-lab-configured.service';
 const configured = define(
   'fixpoint-lab-configured',
@@ -290,7 +292,7 @@ echo "configured ${version}" >> ${configuredLog}
 systemctl --quiet enable ${configuredUnit} || true
 if [ -d /run/systemd/system ]; then
   systemctl daemon-reload || true
-  systemctl restart ${configuredUnit} || true
+  [ -e ${leaveServicesFile} ] || systemctl restart ${configuredUnit} || true
 fi`,
       prerm: `[ "$1" = remove ] || exit 0
 if [ -d /run/systemd/system ]; then systemctl --quiet disable --now ${configuredUnit} || true; fi`,

@@ -21,6 +21,7 @@ import {
   configuredLog,
   configuredUnit,
   fixedVersion,
+  leaveServicesFile,
   slowFile,
   vulnerableVersion,
 } from './lab-packages.ts';
@@ -210,6 +211,8 @@ describe.skipIf(missing !== undefined)('a rollback', () => {
       // Somebody tries to repair it, after the task.
       await host.writeFile(`${configuredFolder}/other.conf`, 'a try\n');
 
+      // And the package will not start its service itself.
+      await host.writeFile(leaveServicesFile, '');
       await rollBack(done.task.id);
       const rolled = await ended(done.task.id, 'rolled_back', 'failed');
       expect(rolled.task).toMatchObject({ state: 'rolled_back' });

@@ -107,6 +107,17 @@ export async function restartUnit(unit: string): Promise<RestartResult> {
   return state.ok ? { ok: false, message: 'it failed right after its restart' } : { ok: true };
 }
 
+/** Starts a service that has failed, and looks whether it stays up. */
+export async function startFailedUnit(unit: string): Promise<RestartResult> {
+  await runCommand(['systemctl', 'reset-failed', '--', unit], { timeoutSeconds: 20 });
+  const answer = await runCommand(['systemctl', 'start', '--no-ask-password', '--', unit], {
+    timeoutSeconds: 180,
+  });
+  if (!answer.ok) return { ok: false, message: answer.message.slice(0, 400) };
+  const state = await runCommand(['systemctl', 'is-failed', '--quiet', '--', unit], { timeoutSeconds: 20 });
+  return state.ok ? { ok: false, message: 'it failed right after its start' } : { ok: true };
+}
+
 /** systemd itself goes over to its new program without ending anything. */
 export async function reexecSystemd(): Promise<RestartResult> {
   const answer = await runCommand(['systemctl', 'daemon-reexec'], { timeoutSeconds: 120 });

@@ -1,8 +1,10 @@
 import { existsSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
+import { collectUnits } from '../collect/units.ts';
 import type { Executor, OrderedChanges } from '../execute/executor.ts';
 import { keyOf } from '../execute/keeping.ts';
 import type { DetachedResult } from '../execute/detached.ts';
+import { startFailedUnit } from '../execute/units.ts';
 import { messageOf } from '../failure.ts';
 import { readBootId } from '../process.ts';
 import {
@@ -65,6 +67,7 @@ export async function putBack(
   const look = await lookBack(executor, changes);
   const detail: EventDetail = {
     ...detailOf(result, null),
+    ...(task.order.units === 'restart' ? await startWhatFailed(executor, changes, context) : {}),
     versions: look.versions,
     put_back: {
       files: files.filter((path) => !failed.has(path)).slice(0, 2_000),
@@ -86,6 +89,31 @@ export async function putBack(
   });
   context.wake();
   return 'done';
+}
+
+/**
+ * Services of these packages that have failed with the version that is gone: nothing of theirs runs, so that no later step would
+ * take them for running old code, and not every package starts its own again.
+ */
+async function startWhatFailed(
+  executor: Executor,
+  { packages }: OrderedChanges,
+  context: TaskContext,
+): Promise<Pick<EventDetail, 'restarted_units' | 'not_restarted_units'>> {
+  const failed = (await collectUnits()).filter((unit) => unit.state === 'failed').map((unit) => unit.name);
+  if (failed.length === 0) return {};
+  const own = new Set(
+    (await executor.installedFiles(packages)).flatMap((p) => p.files.map((file) => basename(file))),
+  );
+  const restarted: string[] = [];
+  const not: { name: string; reason: string }[] = [];
+  for (const unit of failed.filter((name) => own.has(name))) {
+    context.log('info', 'starting what failed with the later version', { unit });
+    const started = await startFailedUnit(unit);
+    if (started.ok) restarted.push(unit);
+    else not.push({ name: unit, reason: started.message });
+  }
+  return { restarted_units: restarted, not_restarted_units: not };
 }
 
 /** What is to be changed so that all is as before. */
