@@ -190,6 +190,7 @@ async function create(options: CreateOptions): Promise<void> {
   } else {
     print(`Created the patch job "${job.definition.name}" (${job.id}).`);
     print(`fixpoint job preview ${job.id}   shows what each asset would get`);
+    print(`fixpoint plan make ${job.id} --wait   asks each asset what would really happen there`);
   }
 }
 

@@ -230,6 +230,41 @@ describe('kernels', () => {
   });
 });
 
+describe('the policy of a host', () => {
+  const policy = {
+    digest: 'd',
+    problem: null,
+    patching: 'allow',
+    forbidden_packages: [],
+    hours: ['mon-fri 22:00-04:00'],
+    reboot: 'forbid',
+    reboot_hours: [],
+    rollback: 'forbid',
+    actions: [],
+    probes: [],
+    probe_targets: [],
+  } as const;
+  const policed = (over: object): PlanAsset =>
+    asset({ ...web.inventory, policy: { ...policy, ...over } }, web.findings);
+
+  test('what it forbids is left out before anybody is asked, and what it restricts is said', () => {
+    for (const over of [
+      { forbidden_packages: ['libssl*'] },
+      { patching: 'forbid' },
+      { problem: 'line 3 is not TOML' },
+    ])
+      expect(why(plan(policed(over), [openssl]))).toBe('host_policy');
+    const touch = { reboot: { mode: 'force' }, rollback: { on: 'any_failure' } } as const;
+    expect(plan(policed({}), [openssl], { touch }).warnings).toEqual([
+      'web-1: its policy lets packages be changed only mon-fri 22:00-04:00 (local time)',
+      'web-1: its policy forbids reboots: it waits for one by hand',
+      'web-1: its policy forbids rollbacks',
+    ]);
+    const actions = { before: [{ name: 'drain', timeout_seconds: 1, on_failure: 'fail' }] } as const;
+    expect(why(plan(policed({}), [openssl], { touch: { actions } }))).toBe('host_policy');
+  });
+});
+
 test('what comes along without being named is said, unless the host is asked', () => {
   const one = asset({
     packages: [installed('app', '1')],
