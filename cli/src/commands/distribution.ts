@@ -51,7 +51,7 @@ function statusText(s: DistributionStatus): string {
     ['damaged', String(s.damaged)],
     ['removed to make room', String(s.evicted)],
     ['passed on without keeping (disk full)', String(s.not_kept)],
-    ['repositories', s.repositories.join('\n')],
+    ['repositories', s.repositories.join(', ')],
   ]);
 }
 
