@@ -18,7 +18,8 @@ export const scheduleActor: Actor = { kind: 'system', name: 'schedule' };
 
 /** A run after which none comes is started up to so much too late. */
 const lastRunGraceMilliseconds = 24 * 3_600_000;
-const runsAtOnce = 20;
+/** More than there are jobs that fail at once, so that these keep no other from its turn. */
+const runsAtOnce = 1_000;
 const lookEveryMilliseconds = 2_000;
 const afterFailureMilliseconds = 30_000;
 
