@@ -1,14 +1,23 @@
 /**
  * The closed loop on hosts of dnf and zypper: a real server, the agent as it is shipped on a system of rpm (`rpm-root.ts`), a
- * vulnerability in the vendor's published format, an order, the real package manager, verified by the re-scan.
+ * vulnerability in the vendor's published format, an order, the real package manager, verified by the re-scan; and all put back.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Type } from 'typebox';
 import { TokenCreated } from '@fixpoint/contract/access.ts';
 import { FeedImport } from '@fixpoint/contract/feed.ts';
+import { PatchJob, TaskDetail, type PatchJobDefinition } from '@fixpoint/contract/patch-job.ts';
 import { Tag } from '@fixpoint/contract/tag.ts';
 import { waitFor } from './clock.ts';
-import { createJob, findings, newestPatch, onlyTask, startJob, watchDeployment } from './patching.ts';
+import {
+  findings,
+  newestPatch,
+  onlyTask,
+  preview,
+  startJob,
+  taskDetail,
+  watchDeployment,
+} from './patching.ts';
 import { describeMissing, prerequisites } from './prerequisites.ts';
 import { agentBinary, startProduct, type Product } from './product.ts';
 import { hasRpmTools, rpmPackages, runInRpmRoot, type RpmPackage } from './rpm-root.ts';
@@ -65,7 +74,7 @@ function record(host: Host, name: string): string {
   const at = '1999-01-01T00:00:00Z';
   return `${JSON.stringify({
     schema_version: '1.6.0',
-    id: `${host.feed === 'rocky-osv' ? 'RLSA-1999:9001' : 'openSUSE-SU-1999:9001-1'}`,
+    id: host.feed === 'rocky-osv' ? 'RLSA-1999:9001' : 'openSUSE-SU-1999:9001-1',
     modified: at,
     published: at,
     related: ['CVE-1999-9501'],
@@ -88,7 +97,8 @@ const packagesOf = (name: string, vendor: string): RpmPackage[] =>
     version,
     release: '1.el9',
     vendor,
-    files: { [`/usr/libexec/${name}`]: { program: true } },
+    files: { [`/usr/libexec/${name}`]: { program: true }, '/etc/acme.conf': `version=${version}` },
+    configuration: ['/etc/acme.conf'],
   }));
 
 const Assets = Type.Object({ items: Type.Array(Type.Object({ id: Type.String() })) });
@@ -106,7 +116,7 @@ describe.skipIf(missing !== undefined)('the closed loop on hosts of rpm', () => 
   });
 
   test.each(hosts)(
-    '$manager: found, ordered, installed and verified',
+    '$manager: found, ordered, installed, verified, and put back',
     async (host) => {
       const name = `acme-${host.manager}`;
       await product.api.post('/api/v1/tags', { name: host.manager }, Tag);
@@ -128,17 +138,19 @@ describe.skipIf(missing !== undefined)('the closed loop on hosts of rpm', () => 
         script: `
 ${host.prepare}
 rpm --install /srv/repository/${name}-1.0-*.rpm 2>/dev/null
+echo 'by hand' > /etc/acme.conf
 ${agent} enroll --server ${product.url} --token ${secret} --mode manage --state /srv/state >&2
 ${agent} status --state /srv/state > /srv/out/status
 ${agent} run --state /srv/state > /srv/out/log 2>&1 & agent=$!
 for i in $(seq 180); do
-  grep -q '"ended": true' /srv/out/after 2>/dev/null && break
+  [ "$(grep -c '"ended": true' /srv/out/after 2>/dev/null)" = 2 ] && break
   sleep 0.5
   ${agent} status --json --state /srv/state > /srv/out/after 2>/dev/null || true
 done
 sleep 2
 kill $agent
 rpm -qa > /srv/out/installed
+cp /etc/acme.conf /srv/out/conf
 `,
       });
       try {
@@ -153,18 +165,51 @@ rpm -qa > /srv/out/installed
         );
         expect(found[0]?.evidence.sentence).toContain('1:1.0-1.el9');
         const patch = await newestPatch(product, name);
-        const job = await createJob(product, { name, patches: [patch], tags: [host.manager] });
+        const definition: PatchJobDefinition = {
+          name,
+          trigger: 'manual',
+          patches: [patch],
+          target: { tags: [host.manager], assets: [], exclude: [] },
+          units: 'restart',
+          rollback: { on: 'any_failure', method: 'packages', required: true },
+          install_timeout_seconds: 120,
+          expire_after_seconds: 3_600,
+          concurrency: 10,
+        };
+        const job = await product.api.post('/api/v1/jobs', definition, PatchJob);
+        await waitFor(
+          'a plan',
+          async () => ((await preview(product, job.id)).tasks.length === 1 ? true : undefined),
+          { timeoutSeconds: 30, everySeconds: 0.5 },
+        );
         const deployment = await startJob(product, job.id);
         await watchDeployment(product, deployment, { timeoutSeconds: 60, onChange: () => undefined });
         const detail = await onlyTask(product, deployment);
         expect(detail.task.reason, JSON.stringify(detail.task)).toBeNull();
         expect(detail.task.state).toBe('succeeded');
         expect(await findings(product, `package=${name}&status=open`)).toEqual([]);
+
+        await product.api.post(
+          `/api/v1/tasks/${detail.task.id}/actions`,
+          { action: 'roll_back', reason: 'lab' },
+          TaskDetail,
+        );
+        await waitFor(
+          'the rollback',
+          async () => {
+            const { task } = await taskDetail(product, detail.task.id);
+            if (task.state === 'failed') throw new Error(JSON.stringify(task));
+            return task.state === 'rolled_back' ? true : undefined;
+          },
+          { timeoutSeconds: 60, everySeconds: 0.3 },
+        );
+        expect(await findings(product, `package=${name}&status=open`)).toHaveLength(1);
       } finally {
         const { out, result } = await running;
         expect(out.get('status'), result.stderr).toContain(`orders  by ${host.manager}\n`);
-        expect(out.get('installed'), out.get('log')).toContain(`${name}-1.1-1.el9.x86_64`);
-        expect(out.get('installed')).not.toContain(`${name}-1.0`);
+        expect(out.get('installed'), out.get('log')).toContain(`${name}-1.0-1.el9.x86_64`);
+        expect(out.get('installed')).not.toContain(`${name}-1.1`);
+        expect(out.get('conf')).toBe('by hand\n');
       }
     },
     150_000,
