@@ -73,7 +73,7 @@ function auditOf(task: TaskRow, move: Move): NewAuditEvent {
       ? 'task.offered'
       : ends
         ? 'task.ended'
-        : move.to === 'rolling_back'
+        : move.to === 'rolling_back' && task.state !== 'unreachable'
           ? 'task.rollback_began'
           : 'task.state_changed',
     subjectKind: 'task',

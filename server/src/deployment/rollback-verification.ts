@@ -18,6 +18,7 @@ import { updateTask } from './store.ts';
 
 /** What came of a rollback, by the inventory that the host sent after it. */
 
+const Begun = Compile(Type.Object({ rollback: Type.Object({ why: Type.String() }) }));
 const Finished = Compile(
   Type.Object({
     rollback: Type.Object({
@@ -51,7 +52,7 @@ export async function rollbackReported(
 ): Promise<TaskRow> {
   const evidence = {
     ...Object(task.evidence),
-    rollback: { generation: task.generation, reported_at: now.toISOString(), ...given },
+    rollback: { why: whyOf(task), generation: task.generation, reported_at: now.toISOString(), ...given },
   };
   await updateTask(trx, task.id, { evidence, updatedAt: now });
   return { ...task, evidence, updatedAt: now };
@@ -98,7 +99,7 @@ export async function judgeRollback(
       generation: task.generation,
       undid_generation: task.undoesGeneration,
       pending: pendingOf(task),
-      why: task.reason?.message ?? null,
+      why: whyOf(task),
       outcome: result.outcome,
       judged_at: now.toISOString(),
       inventory_at: asset.inventory_at?.toISOString() ?? null,
@@ -128,6 +129,11 @@ export async function judgeRollback(
   };
 }
 
+/** Why it is rolled back, as it was said when that began. */
+function whyOf(task: TaskRow): string {
+  return Begun.Check(task.evidence) ? task.evidence.rollback.why : '';
+}
+
 function pendingOf(task: TaskRow): string | null {
   return Finished.Check(task.evidence) ? (task.evidence.rollback.pending ?? null) : null;
 }
@@ -140,7 +146,7 @@ function rolledBackReason(task: TaskRow, { evidence }: RollbackVerification): Ta
       : ` What was rolled back still runs until the host ${pending === 'reboot_pending' ? 'reboots' : 'restarts it'}.`;
   return {
     code: 'rolled_back',
-    message: `${evidence.sentence}${runs} ${task.reason?.message ?? ''}`.trim(),
+    message: `${evidence.sentence}${runs} ${whyOf(task)}`.trim(),
     what_to_do: `${pending === 'reboot_pending' ? 'Reboot the host. ' : pending === null ? '' : 'Restart what the findings of the asset name. '}What the patch fixed is open again. See why it was rolled back, then retry or plan anew.`,
   };
 }

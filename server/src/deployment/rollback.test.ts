@@ -3,7 +3,7 @@ import type { InstallOrder, RollbackOrder } from '@fixpoint/contract/order.ts';
 import { findingsOfAssets } from '../finding/commands.ts';
 import { transact } from '../transact.ts';
 import type { AgentDouble } from './agent-double.ts';
-import { debianCandidate, debianPackage } from './agent-double.ts';
+import { debianPackage } from './agent-double.ts';
 import { newVersion, oldVersion, testFleet, vulnerability, type Fleet } from './fleet-double.ts';
 import { tick } from './tick.ts';
 
@@ -248,6 +248,24 @@ describe('what came of a rollback', () => {
     expect((await web.checkIn(waiting)).cancelled).toEqual([order.task_id]);
   });
 
+  test('an asset that stops answering meanwhile goes on where it was, with why it is rolled back', async () => {
+    const web = await fleet.enrol('web-1');
+    const deployment = await fleet.start(any);
+    await failHealth(web, await web.fetchOrder());
+    const back = await web.fetchRollback();
+    await web.report(back, [{ index: 0, state: 'rolling_back' }]);
+    fleet.clock.pass(3600);
+    await tick(fleet.context, new Date(0));
+    expect(await fleet.states(deployment)).toEqual({ 'web-1': 'unreachable asset_unreachable' });
+    web.putBack(back.packages);
+    await web.sendInventory();
+    await web.report(back, [{ index: 1, state: 'rolling_back', digests: web.digests() }]);
+    const { task } = await taskOf(back.task_id);
+    expect(task).toMatchObject({ state: 'rolled_back' });
+    expect(Object(task).reason.message).toContain('nginx.service has failed');
+    expect(await fleet.audit('task.rollback_began')).toHaveLength(1);
+  });
+
   test('the host refuses: failed, critical, and the refusal is told', async () => {
     const web = await fleet.enrol('web-1');
     const deployment = await fleet.start(any);
@@ -374,51 +392,5 @@ describe('by hand', () => {
     const back = await web.fetchRollback();
     await putBack(web, back);
     expect(await other.fetchOrder()).toMatchObject({ action: 'install' });
-  });
-});
-
-describe('cancel and retry of one task', () => {
-  test('cancelled before it has begun, with the person and the reason on the trail', async () => {
-    const web = await fleet.enrol('web-1');
-    const deployment = await fleet.start();
-    const order = await web.fetchOrder();
-    expect((await actOnTask(order.task_id, 'retry')).body).toMatchObject({
-      error: { code: 'action_not_allowed' },
-    });
-    expect((await actOnTask(order.task_id, 'cancel')).status).toBe(200);
-    expect(await fleet.states(deployment)).toEqual({ 'web-1': 'cancelled task_cancelled' });
-    const held = [{ task_id: order.task_id, generation: 1, state: 'downloading' as const }];
-    expect((await web.checkIn(held)).cancelled).toEqual([order.task_id]);
-    expect((await fleet.audit('task.cancelled'))[0]).toMatchObject({ reason: 'a test' });
-  });
-
-  test('what has begun is not cancelled; a failed one is retried when its deployment may go on', async () => {
-    const web = await fleet.enrol('web-1');
-    const deployment = await fleet.start();
-    const order = await web.fetchOrder();
-    await web.report(order, [{ index: 0, state: 'installing' }]);
-    expect((await actOnTask(order.task_id, 'cancel')).status).toBe(409);
-    await web.report(order, [{ index: 1, state: 'failed', failure: 'lock_held' }]);
-    await act(deployment, 'pause');
-    expect((await actOnTask(order.task_id, 'retry')).status).toBe(409);
-    await act(deployment, 'resume');
-    await tick(fleet.context, fleet.clock.now());
-    expect((await actOnTask(order.task_id, 'retry')).status).toBe(200);
-    expect((await fleet.call('GET', `/api/v1/deployments/${deployment}`)).body).toMatchObject({
-      deployment: { state: 'running' },
-    });
-    web.host.candidates = [
-      debianCandidate('libssl3', newVersion, 'openssl'),
-      debianCandidate('openssl', newVersion, 'openssl'),
-    ];
-    expect(await web.fetchOrder()).toMatchObject({ generation: 2, action: 'install' });
-    expect((await fleet.call('POST', `/api/v1/tasks/${order.task_id}/actions`)).status).toBe(400);
-    const denied = await fleet.app.inject({
-      method: 'POST',
-      url: `/api/v1/tasks/${order.task_id}/actions`,
-      headers: await fleet.bearer(['read'], 'reader'),
-      payload: { action: 'cancel', reason: 'no' },
-    });
-    expect(denied.statusCode).toBe(403);
   });
 });

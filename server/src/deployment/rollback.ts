@@ -135,6 +135,7 @@ export async function beginRollback(
       expiresAt: null,
       offeredAt: null,
       eventIndex: -1,
+      evidence: { ...Object(task.evidence), rollback: { why: by.why } },
     },
   });
   return { task: moved.task, audit: moved.audit, alerts: [] };
