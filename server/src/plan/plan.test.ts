@@ -168,6 +168,7 @@ describe('assets are asked, and what they say is what is deployed', () => {
     });
     const job = await newJob();
     expect(await detail(await newPlan(job))).toMatchObject({ state: 'ready', asked: 0 });
+    fleet.clock.pass(1);
     const web = await fleet.enrol('web-1');
     const plan = await newPlan(job);
     expect((await fleet.call('POST', `/api/v1/plans/${plan}/discard`, { reason: 'no' })).body).toMatchObject({
