@@ -65,6 +65,7 @@ export function createOrderTaker(
         const task = waitsForReboot(order.task_id, order.generation);
         if (task === undefined) throw new Error('a reboot was accepted that no task waits for');
         tasks.permitReboot(task, order, signed.payload);
+        taskParts.stopAt.pass('permitted');
         log('info', 'reboot permitted', { task_id: order.task_id, mode: order.mode });
         return;
       }

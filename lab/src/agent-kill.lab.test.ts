@@ -21,6 +21,7 @@ import {
   type FaultLab,
 } from './fault-lab.ts';
 import type { Host } from './host.ts';
+import { rebootFile } from './lab-packages.ts';
 import { onlyTask, startJob, watchDeployment } from './patching.ts';
 import { missing, say } from './lab-suite.ts';
 
@@ -32,6 +33,8 @@ interface Fault {
   readonly stopAt?: string;
   /** Seconds that a script takes, so that the next agent comes while it is at work. */
   readonly slow?: readonly [Script, number];
+  /** The package asks for a reboot, and the job makes it. */
+  readonly reboot?: true;
   /** While that script sleeps: everything in the agent's control group is killed, or the host's plug is pulled. */
   readonly inside?: 'kill_all' | 'power_off';
 }
@@ -54,6 +57,13 @@ const faults: readonly Fault[] = [
   })),
   { what: 'install:running, slow preinst', stopAt: 'install:running', slow: ['preinst', 3] },
   { what: 'install:running, slow postinst', stopAt: 'install:running', slow: ['postinst', 3] },
+  ...['permitted', 'reboot', 'reboot:running', 'reboot:done'].map((stopAt): Fault => ({
+    what: stopAt,
+    stopAt,
+    reboot: true,
+  })),
+  ...['before', 'before:running', 'before:done', 'after', 'after:running', 'after:done'].map(stop),
+  ...['keep', 'keep:done', 'baseline:done', 'health:done'].map(stop),
   ...packageManagerSteps.flatMap((step) => [step, `${step}:running`, `${step}:done`]).map(stop),
   ...ownSteps.flatMap((step) => [step, `${step}:done`]).map(stop),
   ...['accepted', 'ended'].map(stop),
@@ -63,7 +73,24 @@ function stop(stopAt: string): Fault {
   return { what: stopAt, stopAt };
 }
 
+/** Each phase of the actions leaves one line: nothing may run twice. */
+const actionsLog = '/var/log/fixpoint-lab-actions.log';
+const policy = `[actions.note]
+command = ["/bin/sh", "-c", "echo $FIXPOINT_PHASE >> ${actionsLog}"]
+timeout_seconds = 30
+`;
+const everything = {
+  rollback: { on: 'health_failure' },
+  health: { probes: [{ kind: 'unit_active', unit: 'systemd-journald.service' }] },
+  actions: {
+    before: [{ name: 'note', timeout_seconds: 30, on_failure: 'fail' }],
+    after: [{ name: 'note', timeout_seconds: 30, on_failure: 'fail' }],
+  },
+} as const;
+
 const stateFolder = '/var/lib/fixpoint-agent';
+const wayWithReboot = [...wholeWay.slice(0, 5), 'reboot_pending', 'rebooting', ...wholeWay.slice(5)];
+
 const names = ['k1', 'k2', 'k3', 'k4', 'k5', 'k6'] as const;
 
 test('every step of the journal is among the places to die at', async () => {
@@ -71,9 +98,11 @@ test('every step of the journal is among the places to die at', async () => {
   const list = /journalSteps = \[(.+?)\]/s.exec(source)?.[1] ?? '';
   const steps = [...list.matchAll(/'(\w+)'/g)].map((match) => match[1] ?? '');
   expect(steps.length).toBeGreaterThan(5);
-  const places = new Set(faults.map((fault) => fault.stopAt));
-  // Configuration is changed, and died over, in mitigation.lab.test.ts.
-  expect(steps.filter((step) => !places.has(step) && step !== 'mitigate')).toEqual([]);
+  const places = new Set(faults.map((fault) => fault.stopAt?.split(':')[0]));
+  // Configuration is changed, and died over, in mitigation.lab.test.ts; what is put back, in rollback.lab.test.ts. Waiting for a
+  // window is only written down.
+  const elsewhere = ['mitigate', 'put_back', 'window'];
+  expect(steps.filter((step) => !places.has(step) && !elsewhere.includes(step))).toEqual([]);
 });
 
 describe.skipIf(missing !== undefined)('the agent dies', () => {
@@ -81,6 +110,7 @@ describe.skipIf(missing !== undefined)('the agent dies', () => {
 
   beforeAll(async () => {
     faultLab = await startFaultLab({ names, say });
+    for (const host of faultLab.lab.hosts()) await host.writeFile('/etc/fixpoint/policy.toml', policy);
   });
   afterAll(async () => {
     await faultLab?.stop();
@@ -117,12 +147,27 @@ describe.skipIf(missing !== undefined)('the agent dies', () => {
   async function suffer(host: Host, fault: Fault): Promise<void> {
     const { product } = faultLab;
     await installVulnerable(host);
+    await host.writeFile(actionsLog, '');
+    if (fault.reboot === true) await host.writeFile(rebootFile, '');
+    else await host.runOrThrow(['rm', '-f', rebootFile]);
+    await host.runOrThrow(['rm', '-f', '/run/reboot-required', '/run/reboot-required.pkgs']);
     if (fault.slow !== undefined) await slow(host, ...fault.slow);
     await arm(host, fault);
-    const job = await jobOver(product, [host.name], { name: `${host.name}: ${fault.what}`.slice(0, 100) });
+    const reboots = fault.reboot === true ? { reboot: { mode: 'force', countdown_seconds: 0 } } : {};
+    const job = await jobOver(product, [host.name], {
+      name: `${host.name}: ${fault.what}`.slice(0, 100),
+      more: { ...everything, ...reboots },
+    });
     const restartsBefore = await restarts(host);
+    const bootsBefore = host.bootCount();
     const deployment = await startJob(product, job);
     await strike(host, fault);
+    if (fault.reboot === true) {
+      await waitFor('the reboot', () => (host.bootCount() > bootsBefore ? true : undefined), {
+        timeoutSeconds: 90,
+      });
+      await host.waitBooted();
+    }
     await watchDeployment(product, deployment, { timeoutSeconds: 120 });
     if (fault.stopAt === 'ended') {
       // The task may be judged before the agent dies: wait for what is to be proved.
@@ -138,14 +183,16 @@ describe.skipIf(missing !== undefined)('the agent dies', () => {
     if (fault.stopAt !== undefined) {
       expect(await host.readFile(`${stateFolder}/stopped-once`)).toBe(`${fault.stopAt}\n`);
     }
-    if (fault.inside !== 'power_off') expect(await restarts(host)).toBeGreaterThan(restartsBefore);
+    if (fault.reboot === true) expect(host.bootCount()).toBe(bootsBefore + 1);
+    else if (fault.inside !== 'power_off') expect(await restarts(host)).toBeGreaterThan(restartsBefore);
+    expect(await host.readFile(actionsLog)).toBe('before\nafter\n');
     // The host is whole, at the ordered version, and each script ran once.
     expect(await hostFacts(host)).toEqual(installedOnce);
 
     // The task tells the truth, and the server has heard all that the host wrote down.
     const detail = await onlyTask(product, deployment);
     expect(detail.task.reason).toBeNull();
-    expect(statesOf(detail)).toEqual(wholeWay);
+    expect(statesOf(detail)).toEqual(fault.reboot === true ? wayWithReboot : wholeWay);
     expect(JSON.stringify(detail.events)).not.toContain('"refused"');
     const journal = await journalOf(host, detail.task.id);
     const told = detail.events.filter((event) => event.source === 'agent').map((event) => event.to);

@@ -137,6 +137,7 @@ export async function jobOver(
     readonly name: string;
     readonly concurrency?: number;
     readonly expireAfterSeconds?: number;
+    readonly more?: Readonly<Record<string, unknown>>;
   },
 ): Promise<string> {
   await waitFor(

@@ -32,6 +32,8 @@ export const fixedVersion = '1.0-2';
  * `postinst=SECONDS`.
  */
 export const slowFile = '/etc/fixpoint-lab/slow';
+/** When it is there, `fixpoint-lab-good` asks for a reboot, as Debian's kernels do. */
+export const rebootFile = '/etc/fixpoint-lab/reboot';
 /** `fixpoint-lab-good` appends one line here each time a script of it has run: `configured 1.0-2`, `unpacked 1.0-2`. */
 export const goodLog = '/var/log/fixpoint-lab-good.log';
 
@@ -96,7 +98,13 @@ const good = define(
     return {
       scripts: {
         preinst: `${slowly('preinst')}\necho "unpacked ${version}" >> ${goodLog}`,
-        postinst: `[ "$1" = configure ] || exit 0\n${slowly('postinst')}\necho "configured ${version}" >> ${goodLog}`,
+        postinst: `[ "$1" = configure ] || exit 0
+${slowly('postinst')}
+if [ -e ${rebootFile} ]; then
+  echo '*** System restart required ***' > /run/reboot-required
+  echo fixpoint-lab-good >> /run/reboot-required.pkgs
+fi
+echo "configured ${version}" >> ${goodLog}`,
       },
     };
   },

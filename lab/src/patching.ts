@@ -18,6 +18,8 @@ export interface JobOptions {
   readonly undo?: boolean;
   /** Default an hour. */
   readonly expireAfterSeconds?: number;
+  /** Further parts of the definition. */
+  readonly more?: Readonly<Record<string, unknown>>;
 }
 
 /** The patch of a package that an asset's repositories offer and nothing supersedes. */
@@ -42,6 +44,7 @@ export async function createJob(product: Product, options: JobOptions): Promise<
       install_timeout_seconds: 120,
       expire_after_seconds: options.expireAfterSeconds ?? 3600,
       concurrency: options.concurrency ?? 100,
+      ...options.more,
     },
     PatchJob,
   );
