@@ -38,6 +38,8 @@ describe('a point near the hosts', () => {
     const near = await nearPoint(server);
     expect(await toldPoint(one)).toBeUndefined();
     await fleet.start();
+    // the server hears of the task a moment after it is there
+    await until('a task', async () => (await toldPoint(one)) !== undefined);
     expect(await toldPoint(one)).toEqual({ url: 'http://10.0.0.2:8421', name: 'berlin' });
 
     const url = `${upstream.url}${pool}`;
