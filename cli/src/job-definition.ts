@@ -177,6 +177,7 @@ function definitionOfOptions(options: DefinitionOptions): PatchJobDefinition {
           rollback: {
             on: choice(rollback, '--rollback', [
               'off',
+              'by_hand',
               'verification_failure',
               'health_failure',
               'any_failure',

@@ -64,7 +64,7 @@ export const RebootRule = Type.Object(
 
 export const RollbackRule = Type.Object(
   {
-    on: oneOf(['off', 'verification_failure', 'health_failure', 'any_failure'] as const),
+    on: oneOf(['off', 'by_hand', 'verification_failure', 'health_failure', 'any_failure'] as const),
     method: Type.Optional(oneOf(['packages', 'snapshot'] as const)),
     required: Type.Optional(Type.Boolean()),
   },

@@ -201,7 +201,7 @@ describe.skipIf(missing !== undefined)('a rollback', () => {
   test.concurrent(
     'by hand: versions, configuration, marks and service are exactly as before',
     on('hand', async (host) => {
-      const done = await patch('hand', { on: 'verification_failure', method: 'packages', required: true });
+      const done = await patch('hand', { on: 'by_hand', method: 'packages', required: true });
       expect(done.task).toMatchObject({ state: 'succeeded', reason: null });
       expect(done.events.find((event) => event.message?.includes('is kept') === true)).toMatchObject({
         to: 'staged',

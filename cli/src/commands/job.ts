@@ -93,7 +93,10 @@ export function register(noun: Command): void {
     .option('--name <text>', 'default: made from the patches')
     .option('--leave-units', 'do not restart units that still run replaced files')
     .option('--reboot <mode>', 'suppress (default), force or prompt; the rest of the rule by --file')
-    .option('--rollback <when>', 'off (default), verification_failure, health_failure or any_failure')
+    .option(
+      '--rollback <when>',
+      'off (default), by_hand, verification_failure, health_failure or any_failure',
+    )
     .option('--rollback-required', 'leave assets out on which a rollback would not be possible')
     .option('--allow-removals', 'also where packages are removed by it')
     .option('--install-timeout <seconds>', 'for the package manager on each asset (default: 1800)')

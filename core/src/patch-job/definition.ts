@@ -89,9 +89,10 @@ export interface RebootRule {
   readonly back_within_seconds?: number;
 }
 
-/** What is put back as it was, and when; by hand it always may, where packages were kept. */
+/** What is put back as it was, and when. */
 export interface RollbackRule {
-  readonly on: 'off' | 'verification_failure' | 'health_failure' | 'any_failure';
+  /** `off`: nothing is kept. `by_hand`: kept, and put back only when a person says so; the others besides by themselves. */
+  readonly on: 'off' | 'by_hand' | 'verification_failure' | 'health_failure' | 'any_failure';
   /** `packages`: exact versions and configuration files kept at staging. `snapshot`: of the file system, where the host can. */
   readonly method?: 'packages' | 'snapshot';
   /** Leave assets out on which a rollback would not be possible. Absent: they are patched, and the plan says so. */

@@ -155,7 +155,10 @@ function partProblems(definition: PatchJobDefinition): DefinitionProblem[] {
   }
   if (rollback?.on === 'off' && (rollback.required === true || rollback.method !== undefined)) {
     const field = rollback.required === true ? 'required' : 'method';
-    problems.push({ path: `/rollback/${field}`, message: 'rollback is off, so this would never be heeded' });
+    problems.push({
+      path: `/rollback/${field}`,
+      message: 'rollback is off, so nothing is kept; `by_hand` keeps what a person may put back',
+    });
   }
   if (rollback?.on === 'health_failure' && health === undefined) {
     problems.push({ path: '/rollback/on', message: 'there is no health check that could fail' });

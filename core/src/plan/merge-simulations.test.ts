@@ -193,6 +193,12 @@ describe('who is left out, with the reason', () => {
       { touch: { rollback: { on: 'any_failure', required: true } } },
       'rollback_not_possible',
     ],
+    [
+      'no snapshot',
+      asked({ rollback: { possible: true, reasons: [] } }),
+      { touch: { rollback: { on: 'by_hand', method: 'snapshot', required: true } } },
+      'rollback_not_possible',
+    ],
     ['would not', asked({ upgraded: [] }), {}, 'dependency_conflict'],
     [
       'another version',

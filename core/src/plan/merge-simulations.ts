@@ -299,8 +299,13 @@ function notAllowed(
       `${String(changes.packages.length)} packages would be upgraded, and one order names at most ${String(packagesMaximum)}`,
     );
   }
-  if (touch.rollback?.required === true && touch.rollback.on !== 'off' && !rollback.possible) {
-    const why = rollback.reasons.map((one) => `${one.package}: ${one.message}`).sort();
+  const wish = touch.rollback;
+  const bySnapshot = wish?.method === 'snapshot';
+  const isPossible = bySnapshot ? rollback.snapshots !== undefined : rollback.possible;
+  if (wish?.required === true && wish.on !== 'off' && !isPossible) {
+    const why = bySnapshot
+      ? ['the host can make no snapshot of its root file system']
+      : rollback.reasons.map((one) => `${one.package}: ${one.message}`).sort();
     return leftOut(
       'rollback_not_possible',
       `the job wants a rollback to be possible, and it is not${why.length === 0 ? '' : `: ${why.slice(0, 5).join('; ')}`}`,
