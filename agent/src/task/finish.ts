@@ -117,7 +117,10 @@ function waitForNextWindow(task: Task, old: readonly Residue[], context: TaskCon
 function isOutsideWindow(task: Task, policy: HostPolicyFile, now: number): boolean {
   if (!isInstallTask(task) || task.order.units !== 'restart') return false;
   if (mayPatchNow(policy, now) !== null) return true;
-  return task.order.windows !== undefined && standingOf(task.order, 0, now).kind === 'closed';
+  const { windows = [] } = task.order;
+  const last = windows.at(-1);
+  // the order has been taken up: until when it could be does not matter any more
+  return last !== undefined && standingOf({ windows, expires_at: last.closes_at }, 0, now).kind === 'closed';
 }
 
 /** Whether what a task waits for is still to come, by what the host is now. */
