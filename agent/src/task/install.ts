@@ -17,6 +17,7 @@ import {
 } from './command.ts';
 import { TaskDropped, TaskFailed, type TaskContext } from './context.ts';
 import { lookAt } from './look.ts';
+import { repair, wasInterrupted } from './repair.ts';
 import type { InstallTask, Task } from './task.ts';
 
 /**
@@ -102,13 +103,6 @@ export async function install(task: InstallTask, executor: Executor, context: Ta
   }
 }
 
-/** Somebody, or a machine out of memory, ended it or what it had started by a signal: nothing speaks against another attempt. */
-function wasInterrupted(result: DetachedResult): boolean {
-  if (result.kind !== 'exited') return result.kind === 'lost';
-  // A shell tells of a signal by 128 and its number.
-  return result.exitCode > 128 || /Sub-process \S+ received signal \d+/u.test(result.output);
-}
-
 /** rpm goes on after scripts that fail: every version is right then, and the package is not as it should be. */
 function failedScripts(executor: Executor, result: DetachedResult | null, task: InstallTask): string | null {
   if (result?.kind !== 'exited') return null;
@@ -157,24 +151,6 @@ function installedMessage(result: DetachedResult | null, repaired: boolean, atte
     return `The package manager exited with ${String(result.exitCode)}${repaired ? ' and was repaired' : ''}; every ordered package is at its version and configured.`;
   }
   return 'The installation was interrupted; the host was repaired, and every ordered package is at its version.';
-}
-
-/** Brings the package manager to rest. One round, not a loop: what fails twice needs a person. Tells whether it is at rest now. */
-export async function repair(task: Task, executor: Executor, context: TaskContext): Promise<boolean> {
-  if (!task.isOpen('repair')) {
-    task.note('repair', 'begin');
-    context.stopAt.pass('repair');
-  }
-  const attempt = task.attempts('repair');
-  const changes = changesOf(task);
-  await detached(task, 'repair', 'configure', attempt, executor, context, changes);
-  if ((await executor.state()).unfinished.size > 0) {
-    await detached(task, 'repair', 'complete', attempt, executor, context, changes);
-  }
-  context.stopAt.pass('repair:done');
-  const unfinished = [...(await executor.state()).unfinished];
-  task.note('repair', 'done', { data: { unfinished: unfinished.slice(0, 50) } });
-  return unfinished.length === 0;
 }
 
 /** Keeps what is needed to tell later whether the old code is really gone. Must come before anything changes. */

@@ -1,7 +1,7 @@
 import { taskFailures, type ReportedTaskState, type TaskFailure } from '@fixpoint/core/task/states.ts';
 import { avoidedBy, blame, blameMessage } from '../distribution.ts';
 import type { Executor, Judgement } from '../execute/executor.ts';
-import { notYet } from './begin.ts';
+import { mayBegin, notYet } from './begin.ts';
 import {
   attemptsMaximum,
   changesOf,
@@ -13,6 +13,7 @@ import {
 import { TaskDropped, TaskFailed, type EventDetail, type TaskContext } from './context.ts';
 import type { JournalStep } from './journal.ts';
 import { lookAt } from './look.ts';
+import { repair, wasInterrupted } from './repair.ts';
 import type { InstallTask, Task } from './task.ts';
 import { standingOf } from './window.ts';
 
@@ -43,6 +44,10 @@ export async function prepare(
       opensAt,
       context,
     );
+  }
+  if (task.state() === 'waiting_for_window') {
+    task.note('window', 'done', { event: { state: 'downloading', message: 'It is time to download.' } });
+    context.wake();
   }
   if ((await refresh(task, executor, context)) === 'waiting') return 'waiting';
   if ((await prepareStep('simulate', task, executor, context)) === 'waiting') return 'waiting';
@@ -87,7 +92,16 @@ async function prepareStep(
 ): Promise<Going> {
   if (task.isDone(step)) return 'on';
   giveUpIfCancelled(task, context);
-  const judged = await stepOnce(step, task, executor, context);
+  let judged = await stepOnce(step, task, executor, context);
+  if (judged !== 'window_closed' && !judged.ok && judged.failure === 'package_manager_broken') {
+    // Something was cut off before this task. To put that right changes the host, so it waits for the same leave as a change.
+    if (!task.isDone('repair')) {
+      if ((await mayBegin(task, context)) === 'waiting') return 'waiting';
+      await repair(task, executor, context);
+      task.note(step, 'begin', { data: { attempt: task.attempts(step) + 1, after_outage: true } });
+      judged = await stepOnce(step, task, executor, context);
+    }
+  }
   if (judged === 'window_closed') return 'waiting';
   if (!judged.ok) {
     // A version that is not known because the repositories could not be read is their failure.
@@ -138,7 +152,7 @@ async function stepOnce(
     const attempt = task.attempts(step);
     const since = context.clock.elapsedSeconds();
     const result = await detached(task, step, step, attempt, executor, context, changesOf(task), secondsToGo);
-    if (result.kind === 'lost' && attempt - outages(task, step) < attemptsMaximum) {
+    if (wasInterrupted(result) && attempt - outages(task, step) < attemptsMaximum) {
       task.note(step, 'begin', { data: { attempt: attempt + 1 } });
       continue;
     }

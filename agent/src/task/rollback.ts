@@ -16,7 +16,7 @@ import {
   judgeOnHost,
 } from './command.ts';
 import { TaskFailed, type EventDetail, type TaskContext } from './context.ts';
-import { repair } from './install.ts';
+import { repair } from './repair.ts';
 import { isAsKept, putFileBack, saveBeside } from './kept-files.ts';
 import { lookBack } from './look-back.ts';
 import { isWhole, keptDirOf, readManifest, type KeptManifest } from './kept.ts';

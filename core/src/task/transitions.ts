@@ -36,6 +36,8 @@ const ways: Readonly<Record<TaskState, Readonly<Partial<Record<TaskState, Source
   },
   downloading: {
     staged: agent,
+    // the window closed before all was there
+    waiting_for_window: agent,
     failed: agent,
     cancelled: decided,
     expired: server,
@@ -53,6 +55,7 @@ const ways: Readonly<Record<TaskState, Readonly<Partial<Record<TaskState, Source
   },
   waiting_for_window: {
     downloading: agent,
+    staged: agent,
     installing: agent,
     failed: agent,
     cancelled: decided,

@@ -178,3 +178,14 @@ describe('outcomes', () => {
     );
   });
 });
+
+test('a kernel that stands beside older ones under one name is at its version, in whatever order they come', () => {
+  for (const versions of [
+    ['1', '2'],
+    ['2', '1'],
+  ])
+    expect(verify({ ...base, installed: versions.map(libssl) }).outcome).toBe('succeeded');
+  expect(verify({ ...base, installed: [libssl('0'), libssl('1')] }).evidence.wrong_versions).toMatchObject([
+    { expected: '2', installed: '1' },
+  ]);
+});

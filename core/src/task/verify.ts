@@ -179,10 +179,12 @@ function wrongVersionsOf(
   installed: readonly InstalledPackage[],
   expected: readonly ExpectedVersion[],
 ): WrongVersion[] {
-  const byKey = new Map(installed.map((p) => [`${p.name}:${p.arch}`, p.version]));
+  // a kernel of an rpm system is there in several versions at once, in no order
+  const byKey = Map.groupBy(installed, (p) => `${p.name}:${p.arch}`);
   return expected.flatMap(({ name, arch, to }) => {
-    const version = byKey.get(`${name}:${arch}`) ?? null;
-    return version === to ? [] : [{ name, arch, expected: to, installed: version }];
+    const there = byKey.get(`${name}:${arch}`) ?? [];
+    if (there.some((p) => p.version === to)) return [];
+    return [{ name, arch, expected: to, installed: there.at(-1)?.version ?? null }];
   });
 }
 

@@ -45,6 +45,7 @@ describe.skipIf(missing !== undefined)('faults by seed', () => {
             const outcome = await runFault(world, faultLab.host(name), seed, { faketime });
             outcomes.push(outcome);
             say(describeOutcome(name, outcome));
+            if (outcome.evidence !== '') say(outcome.evidence);
           }
         }),
       );

@@ -21,6 +21,8 @@ export interface Outcome {
   readonly seconds: number;
   /** What must never be, and was; empty when all is well. */
   readonly violations: readonly string[];
+  /** What the task and the host said last, when something is violated. */
+  readonly evidence: string;
 }
 
 /** What a fault that is bound to end the first attempt may be called. */
@@ -45,6 +47,7 @@ export async function runFault(
   const violations: string[] = [];
   let endedAs = 'not ended';
   let retried: string | null = null;
+  let evidence = '';
   try {
     await reset(world, host, name);
     const before = await allPackages(host);
@@ -53,6 +56,7 @@ export async function runFault(
     retried = again === null ? null : nameOf(again);
     await checkHost(host, fault, before, again ?? first, violations);
     await checkStory(host, again ?? first, violations);
+    if (violations.length > 0) evidence = await evidenceOf(host, again ?? first);
   } catch (error) {
     violations.push(`the run itself: ${String(error)}`);
   } finally {
@@ -66,7 +70,14 @@ export async function runFault(
     retried,
     seconds: monotonicSeconds() - started,
     violations,
+    evidence,
   };
+}
+
+async function evidenceOf(host: Host, { events }: Detail): Promise<string> {
+  const audit = await host.run(['dpkg', '--audit']);
+  const log = await host.run(['tail', '-n', '60', '/var/log/dpkg.log']);
+  return [...events.slice(-14).map((event) => JSON.stringify(event)), audit.stdout, log.stdout].join('\n');
 }
 
 type Detail = Static<typeof TaskDetail>;
