@@ -39,7 +39,7 @@ export interface StartOf {
 
 /**
  * Makes a deployment of a job: freezes the plan, its tasks and the findings as they are before, in one transaction. With `plan_id` it
- * is the plan that was frozen before, if it still fits what is there. `reading`: of `readingOfJob`, asked before the transaction.
+ * is the plan that was frozen before, if it still fits what is there and its assets are still meant. `reading`: of `readingOfJob`, asked before the transaction.
  */
 export async function startDeployment(
   trx: Transact,
@@ -55,7 +55,7 @@ export async function startDeployment(
   const planned =
     planId === null
       ? await plannedNow(trx, context, job.value, reading)
-      : await plannedBefore(trx, context, jobId, planId);
+      : await plannedBefore(trx, context, jobId, planId, reading);
   if (!planned.ok) return planned;
   const { plan, assetIdOf } = planned.value;
   if (request.plan_digest !== undefined && request.plan_digest !== plan.digest) {
@@ -131,6 +131,7 @@ async function plannedBefore(
   context: Pick<Context, 'clock'>,
   jobId: string,
   planId: string,
+  reading: JobReading,
 ): Promise<Answer<PlanWithAssets>> {
   const frozen = await planToStart(trx, context, jobId, planId);
   if (!frozen.ok) return frozen;
@@ -146,7 +147,10 @@ async function plannedBefore(
     const read = await planAssets(trx, ids.slice(i, i + assetsAtOnce), new Map(), [], []);
     for (const asset of read.values()) assets.set(asset.uid, asset);
   }
-  const misfits = misfitsOf(plan, assets, await deniedPatterns(trx));
+  const misfits = [
+    ...outOfTarget(plan, assetIdOf, reading),
+    ...misfitsOf(plan, assets, await deniedPatterns(trx)),
+  ];
   if (misfits.length > 0) {
     const more = misfits.length - misfitsShown;
     return refuse(
@@ -157,6 +161,22 @@ async function plannedBefore(
     );
   }
   return answer({ plan, assetIdOf });
+}
+
+/** Assets that have left the target since the plan was made, or are excluded now: nobody wants them changed any more. */
+function outOfTarget(
+  plan: Plan,
+  assetIdOf: ReadonlyMap<string, number>,
+  { assetIds, leftOut }: JobReading,
+): string[] {
+  const targeted = new Set(assetIds);
+  return plan.tasks.flatMap(({ asset_id: uid, hostname }) => {
+    const id = assetIdOf.get(uid);
+    // one that is gone is told of with the rest
+    if (id === undefined) return [];
+    const why = leftOut.get(id) ?? (targeted.has(id) ? null : 'it is not in the target of the job any more');
+    return why === null ? [] : [`${hostname}: ${why}`];
+  });
 }
 
 async function insertPlannedTasks(

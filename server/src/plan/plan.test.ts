@@ -15,6 +15,7 @@ import {
   vulnerableHost,
   type Fleet,
 } from '../deployment/fleet-double.ts';
+import { changeMembers, createTag } from '../tag/commands.ts';
 import { settlePlans } from './settle.ts';
 
 let fleet: Fleet;
@@ -227,6 +228,27 @@ describe('a frozen plan is started only while it fits', () => {
     expect((await start(job, { plan_id: plan })).message).toContain('another deployment has a task on it');
     await fleet.call('POST', '/api/v1/patch-denials', { pattern: patch, reason: 'it breaks TLS' });
     expect((await start(job, { plan_id: plan })).message).toContain('it breaks TLS');
+  });
+  test('not when an asset of it is excluded by now, or has left the target', async () => {
+    const person = { kind: 'system', name: 'test' } as const;
+    await createTag(fleet.context, person, { name: 'frozen' });
+    const { web, job, plan } = await readyPlan({
+      target: { tags: ['web'], assets: [], exclude: [], exclude_tags: ['frozen'] },
+    });
+    const { context } = fleet;
+    const move = async (action: 'add' | 'remove', tag: string): Promise<void> => {
+      const moved = await changeMembers(context, person, { tag, assets: [web.uid], action });
+      if (!moved.ok) throw new Error(moved.message);
+    };
+    await move('add', 'frozen');
+    const excluded = await start(job, { plan_id: plan });
+    expect(excluded.code).toBe('plan_changed');
+    expect(excluded.message).toContain('web-1: the job excludes the tag frozen');
+    await move('remove', 'frozen');
+    await move('remove', 'web');
+    expect((await start(job, { plan_id: plan })).message).toContain('not in the target of the job any more');
+    await move('add', 'web');
+    expect((await start(job, { plan_id: plan })).status).toBe(201);
   });
   test('not after a day, not of another job, and not with another digest', async () => {
     const { job, plan } = await readyPlan();
