@@ -8,6 +8,7 @@ import { type SignedOrder } from '@fixpoint/contract/order.ts';
 import type { InventoryDigests } from '@fixpoint/core/inventory/inventory.ts';
 import { Type } from '@fixpoint/contract/schema.ts';
 import type { Clock } from './clock.ts';
+import { heldTo } from './collect/held-to.ts';
 import { ordersProblem, type CollectProblem, type PackageSource } from './collect/package-source.ts';
 import { createServerContact } from './contact.ts';
 import { avoidedBy, createDistribution } from './distribution.ts';
@@ -23,12 +24,12 @@ import type { Refusals } from './refusals.ts';
 import type { Session } from './session.ts';
 import type { Enrolment } from './state-dir.ts';
 import type { TaskContext } from './task/context.ts';
-import { failTask, runTask } from './task/run.ts';
 import type { Task, TaskList } from './task/task.ts';
 import { createOrderTaker } from './take-order.ts';
 import { createSimulations } from './simulate.ts';
 import { createStanding } from './standing.ts';
 import { createTaskLogs } from './task-log.ts';
+import { createTaskWork, Ending } from './task-work.ts';
 import { createTurns } from './turns.ts';
 import { mayRebootNow, readHostPolicy } from './policy.ts';
 
@@ -91,8 +92,6 @@ export async function runAgent(parts: AgentParts): Promise<void> {
     send: (request) => hearing(() => session.call('/agent/v1/task-log', request, TaskLogResponse)),
   });
   let delivering: Promise<void> = Promise.resolve();
-  let working = false;
-  let workWanted = false;
 
   const context: TaskContext = {
     ...parts.taskParts,
@@ -151,6 +150,8 @@ export async function runAgent(parts: AgentParts): Promise<void> {
     reportInventory: () => untilReached(sendInventory),
   };
 
+  const work = createTaskWork({ tasks, turns, context, log, signal });
+
   /** Does what may call the server: an answer to it ends the waiting of the check-ins. */
   async function hearing<T>(attempt: () => Promise<T>): Promise<T> {
     const before = session.answers();
@@ -185,7 +186,11 @@ export async function runAgent(parts: AgentParts): Promise<void> {
   }
 
   async function checkIn(): Promise<number> {
-    const problems: CollectProblem[] = [...ordersProblem(parts.source, enrolment.mode)];
+    // A task has asked for it and hears the answer: to begin with all tasks anew would make it ask again, without end.
+    const isAsked = standing.isAwaited();
+    const problems: CollectProblem[] = [
+      ...ordersProblem(parts.source, enrolment.mode, await heldTo(parts.source.manager)),
+    ];
     let collected: CollectedInventory | null;
     try {
       collected = await collector.collect();
@@ -223,6 +228,8 @@ export async function runAgent(parts: AgentParts): Promise<void> {
       );
     }
     const response = answer.value;
+    const cancelledBefore = cancelled.size;
+    const sequenceBefore = tasks.lastSequence();
     for (const id of response.cancelled_tasks) cancelled.add(id);
     reporter.learn(response.inventory);
     if (response.inventory === null || differ(response.inventory, collected.digests)) {
@@ -234,7 +241,8 @@ export async function runAgent(parts: AgentParts): Promise<void> {
     taskLogs.watched(response.watched_tasks ?? []);
     simulations.answer(response.simulations ?? []);
     await deliver();
-    startWork();
+    if (!isAsked || cancelled.size !== cancelledBefore || tasks.lastSequence() !== sequenceBefore)
+      work.start();
     return response.next_check_in_seconds;
   }
 
@@ -288,53 +296,11 @@ export async function runAgent(parts: AgentParts): Promise<void> {
     }
   }
 
-  /** Works on tasks one after another, beside the check-ins. */
-  function startWork(): void {
-    workWanted = true;
-    if (working) return;
-    working = true;
-    void (async () => {
-      while (workWanted && !signal.aborted) {
-        workWanted = false;
-        for (const task of tasks.active()) {
-          if (signal.aborted) break;
-          await workOn(task);
-        }
-      }
-    })()
-      .catch((error: unknown) => {
-        if (!(error instanceof Ending)) log('error', 'work on tasks stopped', { reason: messageOf(error) });
-      })
-      .finally(() => {
-        working = false;
-      });
-  }
-
-  async function workOn(task: Task): Promise<void> {
-    if (isForgotten(task)) {
-      task.note('ended', 'done', { data: { forgotten: true } });
-      return;
-    }
-    try {
-      await turns.take(() => runTask(task, context));
-    } catch (error) {
-      if (error instanceof Ending || signal.aborted) throw error;
-      log('error', 'a task met an error', { task_id: task.order.task_id, reason: messageOf(error) });
-      failTask(task, error);
-      context.wake();
-    }
-  }
-
-  /** The server has ended a task that here only waits for a restart or reboot: nothing is to be done for it any more. */
-  function isForgotten(task: Task): boolean {
-    return task.isDone('restart') && context.isCancelled(task);
-  }
-
   // Not only whoever sleeps now: an end that is asked for during a check-in must not be slept over after it.
   signal.addEventListener('abort', () => {
     pace.wake();
   });
-  startWork();
+  work.start();
   void taskLogs.run();
   while (!signal.aborted) {
     try {
@@ -357,9 +323,6 @@ export async function runAgent(parts: AgentParts): Promise<void> {
     await pace.sleep();
   }
 }
-
-/** Thrown through a task when the agent ends: the journal tells the next one where to go on. */
-class Ending extends Error {}
 
 const outages = new Set([
   'server_unreachable',

@@ -3,6 +3,7 @@ import { inventoryDigests } from '@fixpoint/core/inventory/digest.ts';
 import type { HostFacts, Inventory, InventoryDigests, Residue } from '@fixpoint/core/inventory/inventory.ts';
 import type { Clock } from './clock.ts';
 import { collectHost, rebootWishes } from './collect/host.ts';
+import { heldTo } from './collect/held-to.ts';
 import { type CollectProblem, type PackageSource } from './collect/package-source.ts';
 import { stampOf } from './collect/stamp.ts';
 import { collectFileResidue, createFileDigests, type TouchedPackages } from './file-residue.ts';
@@ -66,7 +67,12 @@ export function createInventoryCollector(
   async function lookAtHost(fromPackages: Parameters<typeof collectHost>[0]): Promise<HostFacts> {
     const facts = await collectHost(fromPackages);
     const mitigations = records === null ? [] : await collectMitigations(thisHost, records);
-    return mitigations.length === 0 ? facts : { ...facts, mitigations };
+    const { manager, takesOrders } = source;
+    return {
+      ...facts,
+      ...(mitigations.length === 0 ? {} : { mitigations }),
+      ...(takesOrders ? { package_manager: { name: manager, held: await heldTo(manager) } } : {}),
+    };
   }
 
   async function look(depth: CollectDepth): Promise<CollectedInventory> {

@@ -14,10 +14,11 @@ import { readOwnUnit } from './execute/units.ts';
 import { AgentFailure, messageOf } from './failure.ts';
 import { openTouchedPackages } from './file-residue.ts';
 import { createHttpClient } from './http-client.ts';
+import { heldTo } from './collect/held-to.ts';
 import { createInventoryCollector } from './inventory.ts';
 import { createInventoryReporter, openAcknowledgedPackages } from './inventory-report.ts';
 import { createLog } from './log.ts';
-import { managerTraits, type Manager } from './package-tools.ts';
+import type { Manager } from './package-tools.ts';
 import { describePolicyFile } from './policy-command.ts';
 import { systemRandom } from './random.ts';
 import { openRefusals } from './refusals.ts';
@@ -280,7 +281,7 @@ function rebootCommand(argv: readonly string[]): number {
   return 0;
 }
 
-function statusCommand(argv: readonly string[]): number {
+async function statusCommand(argv: readonly string[]): Promise<number> {
   const values = read(argv, ['state', 'json']);
   const stateDir = values.state ?? defaultStateDir;
   const enrolment = readEnrolment(stateDir);
@@ -299,7 +300,7 @@ function statusCommand(argv: readonly string[]): number {
   print(
     `asset   ${enrolment.asset_id}\nserver  ${enrolment.server_url} (key ${enrolment.server_key.key_id})\nmode    ${enrolment.mode}\n`,
   );
-  if (enrolment.mode === 'manage') print(managerLine());
+  if (enrolment.mode === 'manage') print(await managerLine());
   for (const task of tasks) {
     print(
       `task    ${task.task_id} generation ${String(task.generation)}: ${task.ended ? 'ended, ' : ''}${String(task.state)}\n`,
@@ -309,13 +310,11 @@ function statusCommand(argv: readonly string[]): number {
 }
 
 /** With which package manager orders are carried out here, and when nobody has tried that. */
-function managerLine(): string {
+async function managerLine(): Promise<string> {
   const { manager, takesOrders } = choosePackageSource();
   if (!takesOrders) return `orders  none: ${manager} is only read\n`;
   const held =
-    managerTraits[manager].held === 'real'
-      ? ''
-      : ' (held to recorded outputs only, never tried on a real one)';
+    (await heldTo(manager)) === 'real' ? '' : ' (held to recorded outputs only, never tried on a real one)';
   return `orders  by ${manager}${held}\n`;
 }
 

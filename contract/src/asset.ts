@@ -1,4 +1,5 @@
 import { Type, type Static } from 'typebox';
+import { packageManagers } from '@fixpoint/core/inventory/inventory.ts';
 import { AgentMode } from './agent.ts';
 import { oneOf } from './enum.ts';
 import { Candidate, HostFacts, InstalledPackage, Residue } from './inventory.ts';
@@ -64,6 +65,13 @@ export const AssetDetail = Type.Object(
   {
     asset: Asset,
     host: orNull(HostFacts),
+    /**
+     * By what orders are carried out on this asset, and whether that was tried on the real package manager (`real`) or is held
+     * to recorded outputs only (`recorded`); null: the agent does not say, or carries out none.
+     */
+    executor: orNull(
+      Type.Object({ manager: oneOf(packageManagers), held: oneOf(['real', 'recorded'] as const) }, closed),
+    ),
     packages: Type.Array(InstalledPackage),
     candidates: Type.Array(Candidate),
     residue: Type.Array(Residue),

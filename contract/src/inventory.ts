@@ -1,6 +1,11 @@
 import { Type, type Static } from 'typebox';
 import { oneOf } from './enum.ts';
-import type { Inventory, InventoryDigests, PackageDelta } from '@fixpoint/core/inventory/inventory.ts';
+import {
+  packageManagers,
+  type Inventory,
+  type InventoryDigests,
+  type PackageDelta,
+} from '@fixpoint/core/inventory/inventory.ts';
 
 /** Schemas of what an agent reports. The limits are far above any real host, and bound what a broken one can send. */
 
@@ -131,6 +136,9 @@ export const HostFacts = Type.Object(
     time_zone: Type.Optional(Type.String({ minLength: 1, maxLength: 64 })),
     policy: Type.Optional(HostPolicySchema),
     snapshots: Type.Optional(oneOf(['btrfs', 'lvm'] as const)),
+    package_manager: Type.Optional(
+      Type.Object({ name: oneOf(packageManagers), held: oneOf(['real', 'recorded'] as const) }, closed),
+    ),
   },
   closed,
 );

@@ -38,10 +38,11 @@ export interface CollectProblem {
 export function ordersProblem(
   source: Pick<PackageSource, 'manager' | 'takesOrders'>,
   mode: 'assess' | 'manage',
+  held = managerTraits[source.manager].held,
 ): CollectProblem[] {
   if (mode !== 'manage') return [];
   if (source.takesOrders) {
-    if (managerTraits[source.manager].held === 'real') return [];
+    if (held === 'real') return [];
     return [
       {
         code: 'orders_held_to_recordings',

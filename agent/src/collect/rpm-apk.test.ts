@@ -15,6 +15,7 @@ import {
   parseVersionLockToml,
 } from './dnf.ts';
 import { versionBefore } from './maps.ts';
+import { majorOfDnf } from './held-to.ts';
 import { ordersProblem } from './package-source.ts';
 import { parseDnfLog, parseRpmFiles } from './rpm-files.ts';
 import { kernelsFrom, newestOfEach } from './rpm.ts';
@@ -284,5 +285,17 @@ describe('the family of a host', () => {
     const yum = { manager: 'yum', takesOrders: true } as const;
     expect(ordersProblem(yum, 'manage')).toMatchObject([{ code: 'orders_held_to_recordings' }]);
     expect(ordersProblem(yum, 'assess')).toEqual([]);
+    const dnf5 = { manager: 'dnf', takesOrders: true } as const;
+    expect(ordersProblem(dnf5, 'manage', 'recorded')).toMatchObject([{ code: 'orders_held_to_recordings' }]);
+  });
+
+  test.each([
+    ['4.14.0\n  Installed: dnf-0:4.14.0-8.el9.noarch at Mon Jan  1 00:00:00 2024\n', 4],
+    ['dnf5 version 5.2.6.2\ndnf5 plugin API version 2.0\nlibdnf5 version 5.2.6.2\n', 5],
+    ['5.1.17\n', 5],
+    ['', null],
+    ['bash: dnf: command not found\n', null],
+  ])('%j is dnf %j', (text, major) => {
+    expect(majorOfDnf(text)).toBe(major);
   });
 });

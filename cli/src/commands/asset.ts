@@ -81,7 +81,13 @@ export function register(noun: Command): void {
   registerForAssets(noun);
 }
 
-function describe({ asset, host, packages, candidates, residue }: AssetDetail): string {
+function executorWords({ manager, held }: NonNullable<AssetDetail['executor']>): string {
+  return held === 'real'
+    ? `by ${manager}`
+    : `by ${manager} (held to recorded outputs only, never tried on a real one)`;
+}
+
+function describe({ asset, host, executor, packages, candidates, residue }: AssetDetail): string {
   const count = (n: number, one: string): string => `${String(n)} ${one}${n === 1 ? '' : 's'}`;
   let text = `${asset.hostname}: ${count(asset.open_findings, 'open finding')}, ${String(asset.mitigated_findings)} mitigated, ${String(asset.restart_pending_findings)} waiting for a restart.\n\n`;
   text += facts([
@@ -117,6 +123,7 @@ function describe({ asset, host, packages, candidates, residue }: AssetDetail): 
           ? `yes (${host.reboot_required_by.join(', ') || 'no package named'})`
           : 'no',
     ],
+    ['orders', executor === null ? null : executorWords(executor)],
     ['time zone', host?.time_zone ?? null],
     [
       'policy',

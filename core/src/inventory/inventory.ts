@@ -86,6 +86,19 @@ export interface HostFacts {
   readonly policy?: HostPolicy;
   /** How the root file system could be put back as a whole; absent: not at all. */
   readonly snapshots?: 'btrfs' | 'lvm';
+  /** By what orders are carried out here; absent: the agent does not say, or carries out none. */
+  readonly package_manager?: ReportedPackageManager;
+}
+
+export const packageManagers = ['apt', 'dnf', 'yum', 'zypper', 'apk', 'pacman', 'windows'] as const;
+
+export interface ReportedPackageManager {
+  readonly name: (typeof packageManagers)[number];
+  /**
+   * What the agent's part for it was tried on. `real`: the package manager itself, with its failures; `recorded`: outputs that
+   * others recorded or that follow its documentation, and never the tool.
+   */
+  readonly held: 'real' | 'recorded';
 }
 
 /** What a mitigation comes to on a host, from what the host is now; see core/src/mitigation/judge.ts. */

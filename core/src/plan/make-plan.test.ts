@@ -98,6 +98,19 @@ describe('makePlan', () => {
     expect(plan.digest).toMatch(/^[0-9a-f]{64}$/u);
   });
 
+  test('a package manager that was never tried is said of each asset that gets packages', () => {
+    const of = (held: 'real' | 'recorded') => {
+      const one = asset();
+      if (one.inventory === null) throw new Error('no inventory');
+      const packageManager = { name: 'dnf', held } as const;
+      return planOf({ ...one, inventory: { ...one.inventory, packageManager } }).warnings;
+    };
+    expect(of('real')).toEqual([]);
+    expect(of('recorded')).toEqual([
+      'web-1: orders for its package manager (dnf) are held to recorded outputs only: they were never tried on a real one',
+    ]);
+  });
+
   test.each<[string, PlanAsset, string]>([
     ['retired', asset({ retired: true }), 'retired'],
     ['excluded by the job', asset({ excludedByJob: 'the job excludes it' }), 'excluded_by_job'],

@@ -195,6 +195,12 @@ function planAsset(asset: PlanAsset, wanted: Wanted): AssetPlan {
       warnings.push(`${asset.hostname} does not get ${one.asked}: ${one.message}`);
   }
   for (const one of mitigations) warnings.push(...mitigationWarnings(asset.hostname, one));
+  if (packages.length > 0 && inventory.packageManager?.held === 'recorded') {
+    const { name } = inventory.packageManager;
+    warnings.push(
+      `${asset.hostname}: orders for its package manager (${name}) are held to recorded outputs only: they were never tried on a real one`,
+    );
+  }
   for (const one of policy.restricts) warnings.push(`${asset.hostname}: ${one}`);
   if (rules.willAsk !== true) warnings.push(...unmetWarning(asset.hostname, inventory, packages, added));
   if (taken.length > 0 && fixes.length === 0) {

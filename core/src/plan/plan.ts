@@ -1,5 +1,11 @@
 import type { HostPolicy } from '../host-policy/policy.ts';
-import type { Candidate, HostFacts, InstalledPackage, ReportedMitigation } from '../inventory/inventory.ts';
+import type {
+  Candidate,
+  HostFacts,
+  InstalledPackage,
+  ReportedMitigation,
+  ReportedPackageManager,
+} from '../inventory/inventory.ts';
 import type { MitigationAction, MitigationOrder } from '../mitigation/mitigation.ts';
 
 /**
@@ -198,6 +204,8 @@ export interface PlanAsset {
     readonly mitigations?: readonly ReportedMitigation[];
     /** Absent: the host has none. */
     readonly policy?: HostPolicy;
+    /** Absent: the agent does not say. */
+    readonly packageManager?: ReportedPackageManager;
   } | null;
   readonly findings: readonly PlanFinding[];
 }

@@ -62,6 +62,13 @@ const trail = async (agent: TestAgent) => {
 const collected_at = '2026-03-02T10:00:00.000Z';
 
 describe('an inventory', () => {
+  it('tells by what orders are carried out, and on what that was tried', async () => {
+    const agent = await testAgent(test);
+    const package_manager = { name: 'dnf', held: 'recorded' } as const;
+    await agent.report(inventoryOf([bash], { host: { ...hostFacts, package_manager } }));
+    expect((await detail(agent)).executor).toEqual({ manager: 'dnf', held: 'recorded' });
+  });
+
   it('is stored whole, read back as it was, and told on the trail', async () => {
     const agent = await testAgent(test);
     const inventory = inventoryOf([openssl, nginx, bash], { candidates: [candidate], residue: [residue] });
@@ -69,6 +76,7 @@ describe('an inventory', () => {
     expect(response.statusCode).toBe(200);
     expect(response.json()).toEqual({ digests: inventoryDigests(inventory) });
     const stored = await detail(agent);
+    expect(stored.executor, 'the agent does not say').toBeNull();
     expect(stored.asset).toMatchObject({
       hostname: 'web-1',
       packages: 3,

@@ -216,6 +216,7 @@ async function storedDetail(
       row,
       asset: view,
       host: whole.host,
+      executor: executorOf(whole.host),
       packages: packages.toSorted((a, b) => compareText(a.name, b.name) || compareText(a.arch, b.arch)),
       candidates: whole.candidates,
       residue: whole.residue,
@@ -233,6 +234,12 @@ async function storedDetail(
       ],
     });
   });
+}
+
+function executorOf(host: AssetDetail['host']): AssetDetail['executor'] {
+  if (host?.package_manager === undefined) return null;
+  const { name: manager, held } = host.package_manager;
+  return { manager, held };
 }
 
 /** Takes an asset out of management. Its agent is refused from now on; its history stays. Retiring it again changes nothing. */

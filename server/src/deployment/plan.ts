@@ -1,7 +1,13 @@
 import { Type, type Static } from 'typebox';
 import { Compile } from 'typebox/compile';
 import { Value } from 'typebox/value';
-import { Candidate, HostPolicySchema, ReportedMitigation, Residue } from '@fixpoint/contract/inventory.ts';
+import {
+  Candidate,
+  HostFacts,
+  HostPolicySchema,
+  ReportedMitigation,
+  Residue,
+} from '@fixpoint/contract/inventory.ts';
 import { Plan, type PatchJob, type PlannedTask } from '@fixpoint/contract/patch-job.ts';
 import type { InstalledPackage } from '@fixpoint/core/inventory/inventory.ts';
 import { productOf } from '@fixpoint/core/knowledge/ecosystem.ts';
@@ -24,6 +30,7 @@ const CandidateList = Compile(Type.Array(Candidate));
 const ResidueList = Compile(Type.Array(Residue));
 const MitigationList = Compile(Type.Array(ReportedMitigation));
 const HostPolicyShape = Compile(HostPolicySchema);
+const PackageManagerShape = Compile(HostFacts.properties.package_manager);
 const NameList = Compile(Type.Array(Type.String()));
 
 /** What of an asset is still there although it was replaced. It came in through this schema; else it throws. */
@@ -175,6 +182,9 @@ export async function planAssets(
               machine: row.machine === 'container' ? 'container' : 'physical_or_virtual',
               mitigations: storedMitigations(row.mitigations),
               ...(policy === undefined ? {} : { policy }),
+              ...(row.package_manager === null
+                ? {}
+                : { packageManager: PackageManagerShape.Parse(row.package_manager) }),
             },
       findings: findings.get(row.id) ?? [],
     });

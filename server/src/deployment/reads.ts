@@ -366,6 +366,7 @@ export async function assetFacts(
     .select(sql`host -> 'held'`.as('held'))
     .select(sql`host -> 'mitigations'`.as('mitigations'))
     .select(sql`host -> 'policy'`.as('policy'))
+    .select(sql`host -> 'package_manager'`.as('package_manager'))
     .select(sql`host -> 'reboot_required_by'`.as('reboot_required_by'))
     .select(sql<string | null>`host ->> 'machine'`.as('machine'))
     .select(
