@@ -35,9 +35,9 @@ const planned: readonly Column<Planned>[] = [
   { title: 'ENTAILS', of: entails, yields: 3, least: 12 },
 ];
 
-/** What else the asset itself says that it comes to; nothing when it was not asked. */
+/** What else the asset itself says that it comes to; `not asked` when nobody has asked it. */
 function entails({ prediction }: Planned): string {
-  if (prediction === undefined) return '-';
+  if (prediction === undefined) return 'not asked';
   const { restarts, reboot, disk_bytes: disk, rollback } = prediction;
   const parts = [
     ...(reboot ? ['reboot'] : []),
@@ -45,7 +45,7 @@ function entails({ prediction }: Planned): string {
     ...(Math.abs(disk) >= 1e5 ? [`${(disk / 1e6).toFixed(1)} MB more on disk`] : []),
     ...(rollback.possible ? [] : ['no rollback']),
   ];
-  return parts.join('; ');
+  return parts.length === 0 ? 'nothing else' : parts.join('; ');
 }
 
 const excluded: readonly Column<Excluded>[] = [

@@ -135,7 +135,15 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
     if (error.exitCode === 0) return exitCodes.ok;
     // Help was shown because no verb was given.
     if (error.code === 'commander.help') return exitCodes.usage;
-    note(`what to do: see fixpoint ${wanted !== undefined && wanted in nouns ? `${wanted} ` : ''}--help`);
+    note(`what to do: see fixpoint ${commandWords(program, argv)}--help`);
     return exitCodes.usage;
   }
+}
+
+/** The noun and the verb that were typed, as far as there are such, each followed by a space. */
+function commandWords(program: Command, argv: readonly string[]): string {
+  const words = argv.filter((argument) => !argument.startsWith('-'));
+  const noun = program.commands.find((command) => command.name() === words[0]);
+  const verb = noun?.commands.find((command) => command.name() === words[1]);
+  return [noun, verb].flatMap((command) => (command === undefined ? [] : [`${command.name()} `])).join('');
 }

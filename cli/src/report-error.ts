@@ -13,7 +13,10 @@ export function reportError(error: unknown, argv: readonly string[]): number {
       return error.exitCode;
     }
     note(`error: ${error.message} (${error.code})`);
-    for (const problem of error.problems) note(problemText(problem));
+    for (const problem of error.problems) {
+      const isSaid = problem.text === undefined && error.message.includes(problem.message);
+      if (!isSaid) note(problemText(problem));
+    }
     note(`what to do: ${error.whatToDo}`);
     return error.exitCode;
   }

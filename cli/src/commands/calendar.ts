@@ -174,7 +174,7 @@ function show(detail: CalendarDetail, options: ServerOptions): void {
   print(
     facts([
       ['calendar', calendar.name],
-      ['description', calendar.description],
+      ['description', calendar.description === '' ? null : calendar.description],
       ['heeded by', heededBy(calendar)],
       ['zone', calendar.zone],
       [

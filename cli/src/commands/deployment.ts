@@ -12,6 +12,7 @@ import {
 } from '../list.ts';
 import { print, printJson } from '../output/stream.ts';
 import { facts, table, type Column } from '../output/table.ts';
+import { harmless } from '../output/terminal.ts';
 import { absolute, relative } from '../output/time.ts';
 import { deploymentSentence, watchDeployment } from '../watch.ts';
 
@@ -38,12 +39,7 @@ const taskColumns: readonly Column<Task>[] = [
   { title: 'SINCE', of: (t) => relative(t.updated_at) },
   {
     title: 'WHY',
-    of: (t) =>
-      t.stuck !== undefined
-        ? `stuck, ${t.stuck.code}: ${t.stuck.message}`
-        : t.reason === null
-          ? '-'
-          : `${t.reason.code}: ${t.reason.message}`,
+    of: (t) => (t.stuck !== undefined ? `stuck, ${t.stuck.code}` : t.reason === null ? '-' : t.reason.code),
     yields: 2,
     least: 16,
   },
@@ -55,6 +51,25 @@ const taskColumns: readonly Column<Task>[] = [
   },
   { title: 'TASK', of: (t) => t.id, yields: 1, least: 36 },
 ];
+
+/** Different reasons that are told in full under the table; `task show` tells every one. */
+const reasonsShown = 20;
+
+/** What is behind the codes in the table: each different reason once, with how many tasks have it and what to do. */
+export function reasonsText(tasks: readonly Pick<Task, 'reason' | 'stuck'>[]): string {
+  const counts = new Map<string, number>();
+  for (const { reason, stuck } of tasks) {
+    const why = stuck ?? reason;
+    if (why === null || why === undefined) continue;
+    const advice = why.what_to_do === '' ? '' : `\n  what to do: ${harmless(why.what_to_do)}`;
+    const text = `${harmless(`${why.code}: ${why.message}`)}${advice}`;
+    counts.set(text, (counts.get(text) ?? 0) + 1);
+  }
+  const lines = [...counts].slice(0, reasonsShown).map(([text, n]) => `${String(n)} × ${text}\n`);
+  const rest = counts.size - lines.length;
+  if (rest > 0) lines.push(`… and ${String(rest)} more; fixpoint task show TASK tells each\n`);
+  return lines.join('');
+}
 
 const actions: readonly (readonly [verb: string, action: DeploymentAction, summary: string, done: string])[] =
   [
@@ -68,6 +83,12 @@ const actions: readonly (readonly [verb: string, action: DeploymentAction, summa
     ],
     ['cancel', 'cancel', 'give up what has not begun', 'Cancelled'],
     ['retry', 'retry_failed', 'try the failed tasks again', 'Retrying the failed tasks of'],
+    [
+      'roll-back',
+      'roll_back',
+      'halt it, if it runs, and put the earlier versions back on every asset where that can be done',
+      'Rolling back',
+    ],
   ];
 
 export function register(noun: Command): void {
@@ -119,6 +140,7 @@ export function register(noun: Command): void {
 
 function describe(detail: DeploymentDetail): string {
   const { deployment: d, tasks, plan } = detail;
+  const reasons = reasonsText(tasks);
   return `${deploymentSentence(detail)}\n\n${facts([
     ['deployment', d.id],
     ['job', `${d.job_name} (${d.job_id})`],
@@ -132,5 +154,5 @@ function describe(detail: DeploymentDetail): string {
         ? plan.excluded.map((e) => `${e.hostname} (${e.reason.replaceAll('_', ' ')})`).join(', ')
         : null,
     ],
-  ])}\n${table(taskColumns, tasks)}`;
+  ])}\n${table(taskColumns, tasks)}${reasons === '' ? '' : `\n${reasons}`}`;
 }

@@ -17,16 +17,18 @@ import { print, printJson } from '../output/stream.ts';
 import { facts, type Column } from '../output/table.ts';
 import { absolute, relative } from '../output/time.ts';
 import { definitionOf, type DefinitionOptions } from '../job-definition.ts';
+import { definitionFacts } from '../job-text.ts';
 import { registerRuns } from '../job-runs.ts';
 import { planText } from '../plan-text.ts';
 import { watchDeployment } from '../watch.ts';
 
 const columns: readonly Column<PatchJob>[] = [
-  { title: 'NAME', of: (j) => j.definition.name },
+  { title: 'NAME', of: (j) => j.definition.name, yields: 1, least: 16 },
+  { title: 'STARTED', of: (j) => (j.definition.trigger === 'schedule' ? 'schedule' : 'by hand'), yields: 5 },
   { title: 'PATCHES', of: (j) => patchWords(j.definition), yields: 2, least: 20 },
-  { title: 'TARGET', of: (j) => targetWords(j.definition), yields: 1, least: 12 },
+  { title: 'TARGET', of: (j) => targetWords(j.definition), yields: 3, least: 12 },
   { title: 'DEPLOYMENTS', of: (j) => String(j.deployments), align: 'right', yields: 4, least: 11 },
-  { title: 'CREATED', of: (j) => `${relative(j.created_at)} by ${j.created_by}`, yields: 3, least: 14 },
+  { title: 'CREATED', of: (j) => `${relative(j.created_at)} by ${j.created_by}`, yields: 4, least: 14 },
   { title: 'ID', of: (j) => j.id },
 ];
 
@@ -139,6 +141,16 @@ export function register(noun: Command): void {
 
   registerRuns(noun, jobOf);
 
+  forServer(noun.command('archive').description('start the job no more, by hand or by schedule; runs go on'))
+    .argument('<job>', 'id, or name when unique')
+    .action(async (reference: string, options: ServerOptions) => {
+      const to = serverOf(options);
+      const { id } = await jobOf(to, reference);
+      const job = await ask(to, `/api/v1/jobs/${id}/archive`, PatchJob, { method: 'POST', json: {} });
+      if (options.json === true) printJson(job);
+      else print(`Archived the patch job "${job.definition.name}" (${id}); it is started no more.`);
+    });
+
   forServer(noun.command('start').description('a deployment of the job'))
     .argument('<job>', 'id, or name when unique')
     .option(
@@ -250,20 +262,7 @@ function describe(job: PatchJob): string {
   return `${d.name}: ${d.undo_mitigations === true ? 'undo ' : ''}${patchWords(d)} on ${targetWords(d)}.\n\n${facts(
     [
       ['id', job.id],
-      ['trigger', d.trigger],
-      [
-        'units',
-        d.units === 'restart'
-          ? 'restarted when they still run replaced files'
-          : 'left as they are, and reported',
-      ],
-      ['never touched', d.exclude_packages?.join(', ') ?? null],
-      ['pinned', d.pins?.map((pin) => `${pin.package} ${pin.version}`).join(', ') ?? null],
-      ['reboot', d.reboot?.mode ?? 'suppress'],
-      ['rollback', d.rollback?.on ?? 'off'],
-      ['assets at once', String(d.concurrency)],
-      ['install time limit', `${String(d.install_timeout_seconds)} s`],
-      ['expires after', `${String(d.expire_after_seconds)} s`],
+      ...definitionFacts(d),
       ['created', `${absolute(job.created_at) ?? ''} by ${job.created_by}`],
       ['deployments', String(job.deployments)],
     ],

@@ -155,8 +155,7 @@ async function planOf(to: Connection, id: string): Promise<PlanDetail> {
 
 const after: Readonly<Record<PlanDetail['state'], (plan: PlanDetail) => string>> = {
   simulating: (plan) => `waits for answers until ${absolute(plan.deadline_at) ?? ''}`,
-  ready: (plan) =>
-    `ready: fixpoint job start ${plan.job_id} --plan ${plan.id}   until ${absolute(plan.expires_at) ?? ''}`,
+  ready: (plan) => `ready until ${absolute(plan.expires_at) ?? ''}`,
   started: (plan) => `started: fixpoint deployment show ${plan.deployment_id ?? ''}`,
   discarded: () => 'discarded',
 };
@@ -173,7 +172,9 @@ export function describe(plan: PlanDetail): string {
     ],
     ['made', `${absolute(plan.created_at) ?? ''} by ${plan.created_by}`],
   ]);
-  return `${head}\n${planText(plan.plan)}`;
+  const isToStart = plan.state === 'ready' && plan.plan.tasks.length > 0;
+  const next = isToStart ? `fixpoint job start ${plan.job_id} --plan ${plan.id}   starts exactly this\n` : '';
+  return `${head}\n${planText(plan.plan)}${next}`;
 }
 
 interface DifferenceRow {

@@ -57,7 +57,7 @@ const words = (state: string): string => state.replaceAll('_', ' ');
 type Event = TaskDetail['events'][number];
 
 const columns: readonly Column<Event>[] = [
-  { title: 'AT', of: (e) => e.at.slice(0, 19).replace('T', ' ') },
+  { title: 'AT (UTC)', of: (e) => e.at.slice(0, 19).replace('T', ' ') },
   { title: 'STATE', of: (e) => e.to },
   { title: 'BY', of: (e) => e.source },
   { title: 'MESSAGE', of: (e) => e.message ?? '', yields: 1, least: 20 },

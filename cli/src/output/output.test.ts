@@ -62,6 +62,12 @@ test('text of others cannot steer a terminal', () => {
   ).toBe(`name  ${String.raw`\x1b[2J`}\n`);
 });
 
+test('long facts go on below, words stay whole, and without a limit nothing is broken', () => {
+  const pairs = [['name', 'one two three 0123456789012345678901']] as const;
+  expect(facts(pairs, 16)).toBe('name  one two\n      three\n      0123456789012345678901\n');
+  expect(facts(pairs, Infinity)).toBe('name  one two three 0123456789012345678901\n');
+});
+
 test.each([
   ['2026-01-01T00:00:00Z', 'now'],
   ['2025-12-31T23:59:59Z', '1 second ago'],

@@ -101,9 +101,33 @@ function cut(text: string, room: number): string {
   return `${kept}…`;
 }
 
-/** `name  value` lines with the names in one column, for showing one thing. A null value is left out. */
-export function facts(pairs: readonly (readonly [name: string, value: string | null])[]): string {
+/** `name  value` lines with the names in one column, for showing one thing; long values go on below. A null value is left out. */
+export function facts(
+  pairs: readonly (readonly [name: string, value: string | null])[],
+  limit = width(),
+): string {
   const shown = pairs.filter((pair): pair is readonly [string, string] => pair[1] !== null);
   const widest = Math.max(0, ...shown.map(([name]) => name.length));
-  return shown.map(([name, value]) => `${styled('dim', name.padEnd(widest))}  ${harmless(value)}\n`).join('');
+  const below = `\n${' '.repeat(widest + gap)}`;
+  return shown
+    .map(([name, value]) => {
+      const lines = wrapped(harmless(value), limit - widest - gap);
+      return `${styled('dim', name.padEnd(widest))}  ${lines.join(below)}\n`;
+    })
+    .join('');
+}
+
+/** Lines broken at spaces. A word that is longer than the room stays whole, so that it can be copied. */
+function wrapped(text: string, room: number): string[] {
+  if (columnsOf(text) <= room) return [text];
+  const lines: string[] = [];
+  let line = '';
+  for (const word of text.split(' ')) {
+    const longer = line === '' ? word : `${line} ${word}`;
+    if (line !== '' && columnsOf(longer) > room) {
+      lines.push(line);
+      line = word;
+    } else line = longer;
+  }
+  return [...lines, line];
 }
