@@ -210,6 +210,36 @@ describe('a running agent', () => {
     expect(server.refusals).toHaveLength(5);
   });
 
+  test('asks once for each check-in while a task waits for its window', async () => {
+    await enroll('--mode', 'manage');
+    const { child, ended } = agent('run', '--state', dir);
+    await until(() => server.inventory() !== null, 'the inventory');
+    const at = (minutes: number): string => new Date(systemClock.now() + minutes * 60_000).toISOString();
+    const mitigation = {
+      id: 'module-dccp',
+      steps: [{ kind: 'kernel_module_blacklist' as const, module: 'dccp' }],
+      restart_units: [],
+    };
+    server.orders = [
+      server.sign(
+        order({
+          packages: [],
+          mitigations: [{ action: 'apply', mitigation }],
+          windows: [{ opens_at: at(60), closes_at: at(120) }],
+          expires_at: at(120),
+        }),
+      ),
+    ];
+    await until(() => server.events.some((e) => e.state === 'waiting_for_window'), 'that it waits');
+    server.nextCheckInSeconds = 60;
+    await systemClock.sleep(1.5);
+    const before = server.checkIns.length;
+    await systemClock.sleep(3);
+    expect(server.checkIns.length - before).toBeLessThanOrEqual(1);
+    child.kill('SIGTERM');
+    expect((await ended).code).toBe(0);
+  });
+
   test('in mode assess it refuses whatever is right otherwise', async () => {
     await enroll();
     const { child, ended } = agent('run', '--state', dir);

@@ -14,11 +14,14 @@ export interface Standing {
   heard(response: CheckInResponse, now: number): void;
   /** The next answer from now on; null when none comes within the time. `ask` brings the next check-in about. */
   next(waitSeconds: number, signal: AbortSignal, ask: () => void): Promise<StandingAnswer | null>;
+  /** Whether somebody waits for the next answer. */
+  isAwaited(): boolean;
 }
 
 const pollSeconds = 0.05;
 
 export function createStanding(clock: Clock): Standing {
+  let waiting = 0;
   const seen: { answers: number; last: StandingAnswer | null } = { answers: 0, last: null };
   return {
     heard(response, now) {
@@ -31,11 +34,17 @@ export function createStanding(clock: Clock): Standing {
     async next(waitSeconds, signal, ask) {
       const before = seen.answers;
       const until = clock.elapsedSeconds() + waitSeconds;
-      ask();
-      while (seen.answers === before && clock.elapsedSeconds() < until && !signal.aborted) {
-        await clock.sleep(pollSeconds, signal);
+      waiting++;
+      try {
+        ask();
+        while (seen.answers === before && clock.elapsedSeconds() < until && !signal.aborted) {
+          await clock.sleep(pollSeconds, signal);
+        }
+      } finally {
+        waiting--;
       }
       return seen.answers === before ? null : seen.last;
     },
+    isAwaited: () => waiting > 0,
   };
 }

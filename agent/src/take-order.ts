@@ -6,13 +6,22 @@ import type { CollectedInventory } from './inventory.ts';
 import { managerTraits } from './package-tools.ts';
 import { readHostPolicy } from './policy.ts';
 import { keptVersions } from './task/kept.ts';
-import type { Task } from './task/task.ts';
+import type { Task, TaskList } from './task/task.ts';
 import { decideOrder } from './trust.ts';
 
 /** Takes orders that this host obeys into its journal, and notes why it does not obey the others. */
 export interface OrderTaker {
   /** @param settled payload digests of tasks whose end the server knew when it was asked */
   take(signed: SignedOrder, collected: CollectedInventory, settled: ReadonlySet<string>): void;
+}
+
+/** Those of which a later generation was taken; an earlier agent may have ended before it gave them up. */
+export function supersededTasks(tasks: Pick<TaskList, 'active' | 'find'>): Task[] {
+  return tasks
+    .active()
+    .filter(({ order }) =>
+      tasks.find(order.task_id).some((other) => other.order.generation > order.generation),
+    );
 }
 
 export function createOrderTaker(
@@ -27,6 +36,8 @@ export function createOrderTaker(
         (task) =>
           task.order.generation === generation && !task.hasEnded() && task.state() === 'reboot_pending',
       );
+
+  for (const task of supersededTasks(tasks)) given.superseded.add(task);
 
   return {
     take(signed, collected, settled) {

@@ -6,7 +6,7 @@ import { weekdays } from '@fixpoint/core/window/window.ts';
 import { policyFromText } from '../policy.ts';
 import { mayBegin } from './begin.ts';
 import type { TaskContext } from './context.ts';
-import { runTask } from './run.ts';
+import { failTask, runTask } from './run.ts';
 import { createStepTest, type StepTest } from './task-double.ts';
 
 let step: StepTest | null = null;
@@ -107,6 +107,32 @@ describe('what actions before have stopped is started again', () => {
     expect(await runTask(t.task(), withExecutor(t, { isCancelled: () => ran(t) !== '' }))).toBe('ended');
     expect(ran(t)).toBe('stop\nstart\n');
     expect(t.task().entries().at(-1)).toMatchObject({ step: 'ended', data: { dropped: true } });
+  });
+  test('when the agent itself meets an error', async () => {
+    const t = failing();
+    let cleaned = 0;
+    const context = withExecutor(t, {
+      isCancelled() {
+        if (ran(t) !== '') throw new Error('no such file');
+        return false;
+      },
+      createExecutor: (task) => ({
+        ...withExecutor(t).createExecutor(task),
+        cleanUp() {
+          cleaned++;
+        },
+      }),
+    });
+    await expect(runTask(t.task(), context)).rejects.toThrow('no such file');
+    await failTask(t.task(), new Error('no such file'), context);
+    expect(ran(t)).toBe('stop\nstart\n');
+    expect(t.task().events().at(-1)).toMatchObject({
+      state: 'failed',
+      failure: 'agent_error',
+      detail: { actions: [{ name: 'start', when: 'after', ok: true }] },
+    });
+    expect(t.task().hasEnded()).toBe(true);
+    expect(cleaned).toBe(1);
   });
   test('when the agent was interrupted and may not go on by now', async () => {
     const t = failing();

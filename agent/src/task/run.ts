@@ -3,7 +3,7 @@ import { messageOf } from '../failure.ts';
 import { mitigate } from '../mitigation/step.ts';
 import { hasBegunActions, runActions, undoActions } from './actions.ts';
 import { mayBegin } from './begin.ts';
-import { TaskDropped, TaskFailed, type TaskContext } from './context.ts';
+import { TaskDropped, TaskFailed, type EventDetail, type TaskContext } from './context.ts';
 import { isStillPending, report, restart, verify } from './finish.ts';
 import { compareHealth, takeBaseline } from './health.ts';
 import { install } from './install.ts';
@@ -135,9 +135,36 @@ async function finish(task: Task, executor: Executor, context: TaskContext): Pro
   return 'ended';
 }
 
-/** Notes that a task met an error of the agent itself, so that it does not meet it for ever. */
-export function failTask(task: Task, error: unknown): void {
+/**
+ * Notes that a task met an error of the agent itself, so that it does not meet it for ever. What actions before it have stopped is
+ * started again, and what it had downloaded does not stay.
+ */
+export async function failTask(task: Task, error: unknown, context: TaskContext): Promise<void> {
+  let actions: EventDetail['actions'];
+  try {
+    if (isInstallTask(task) && hasBegunActions(task)) {
+      actions = [...(await undoActions(task, context)).results];
+    }
+  } catch (undoError) {
+    context.log('error', 'actions after the installation could not be run', {
+      task_id: task.order.task_id,
+      reason: messageOf(undoError),
+    });
+  }
   task.note('ended', 'done', {
-    event: { state: 'failed', failure: 'agent_error', message: messageOf(error).slice(0, 2_000) },
+    event: {
+      state: 'failed',
+      failure: 'agent_error',
+      message: messageOf(error).slice(0, 2_000),
+      ...(actions === undefined ? {} : { detail: { actions } }),
+    },
   });
+  try {
+    context.createExecutor(task).cleanUp();
+  } catch (cleanUpError) {
+    context.log('warn', 'what a task had downloaded could not be taken away', {
+      task_id: task.order.task_id,
+      reason: messageOf(cleanUpError),
+    });
+  }
 }
