@@ -134,6 +134,9 @@ const givenUpFreely: ReadonlySet<TaskState> = new Set<TaskState>([
   'waiting_for_window',
 ]);
 
+/** The same as a list, for SQL. */
+export const notBegunStates: readonly TaskState[] = [...givenUpFreely];
+
 /** The state a task is really in: for `unreachable`, the one that it goes on from. */
 export function workingState(task: {
   readonly state: TaskState;

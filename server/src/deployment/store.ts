@@ -4,7 +4,7 @@ import type { Plan, PlannedTask } from '@fixpoint/contract/patch-job.ts';
 import { deploymentStates, type DeploymentState } from '@fixpoint/core/deployment/states.ts';
 import type { TaskReason } from '@fixpoint/core/task/reasons.ts';
 import type { TaskState } from '@fixpoint/core/task/states.ts';
-import type { TransitionSource } from '@fixpoint/core/task/transitions.ts';
+import { notBegunStates, type TransitionSource } from '@fixpoint/core/task/transitions.ts';
 import type { Transact } from '../context.ts';
 import { withAsset, withAssetOf } from './reads.ts';
 import { stateOf, type TaskOfAsset } from './records.ts';
@@ -128,43 +128,51 @@ export async function lockAssets(trx: Transact, assetIds: readonly number[]): Pr
 }
 
 /**
- * Tasks about which time may have decided something: expired, or of an asset not heard of since `silentBefore` or retired;
- * all open ones when the deployment is stopped. Locked, with their assets; what others have locked is left out.
+ * Tasks about which time decides something now: not begun and expired, or of an asset that is silent or retired; those that are not
+ * begun when the deployment is stopped. Locked, with their assets; what others have locked is left out. Nothing is answered
+ * about which nothing is to be done: it would take the places of what comes after it.
  */
 export async function tasksDue(
   trx: Transact,
   deploymentId: string,
   due: {
     now: Date;
-    silentBefore: Date;
+    /** As `DecideOptions` has it. */
+    silentAfterSeconds: number;
     stopped: boolean;
     /** Zones of assets for which no window of the job opens any more. */
     zonesWithoutWindow: readonly string[];
     limit: number;
   },
 ): Promise<TaskOfAsset[]> {
-  let query = withAsset(trx)
+  const { now, silentAfterSeconds, zonesWithoutWindow } = due;
+  const query = withAsset(trx)
     .where('task.deployment_id', '=', deploymentId)
-    .where('task.ended_at', 'is', null);
-  if (!due.stopped) {
-    query = query.where((e) =>
-      e.or([
-        e('task.expires_at', '<=', due.now),
+    .where('task.ended_at', 'is', null)
+    .where((e) => {
+      const notBegun = e(e.fn.coalesce('task.resume_state', 'task.state'), 'in', notBegunStates);
+      return e.or([
+        due.stopped ? notBegun : e.and([notBegun, e('task.expires_at', '<=', now)]),
         e('asset.retired_at', 'is not', null),
-        e.and([
-          e('task.state', '=', 'queued'),
-          sql<boolean>`coalesce(asset.host ->> 'time_zone', 'UTC') = any(${[...due.zonesWithoutWindow]}::text[])`,
-        ]),
+        // the facts of a host are large, and are not looked at without need
+        ...(zonesWithoutWindow.length === 0
+          ? []
+          : [
+              e.and([
+                e('task.state', '=', 'queued'),
+                sql<boolean>`coalesce(asset.host ->> 'time_zone', 'UTC') = any(${[...zonesWithoutWindow]}::text[])`,
+              ]),
+            ]),
         e.and([
           e('task.state', 'not in', ['queued', 'unreachable']),
           e.or([
             e('asset_contact.last_seen_at', 'is', null),
-            e('asset_contact.last_seen_at', '<', due.silentBefore),
+            sql<boolean>`asset_contact.last_seen_at < ${now}::timestamptz - make_interval(secs =>
+              greatest(3 * coalesce(asset_contact.next_check_in_seconds, 60), ${silentAfterSeconds}::integer))`,
           ]),
         ]),
-      ]),
-    );
-  }
+      ]);
+    });
   const rows = await query
     .orderBy('task.asset_id')
     .limit(due.limit)

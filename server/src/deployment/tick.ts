@@ -49,15 +49,26 @@ export async function tick(
   const ago = (seconds: number) => new Date(context.clock.now().getTime() - seconds * 1000);
   const overdue = await overdueVerifications(context.db, ago(overdueSeconds), ago(undecidedSeconds), 100);
   for (const one of overdue) {
-    await transact(context.db, async (trx) => {
-      await lockAssets(trx, [one.asset_id]);
-      const task = await findTask(trx, one.id);
-      if (task?.state === 'verifying') await settle(trx, context, await judgeTask(trx, context, task));
-      else if (task !== undefined && isRollbackReported(task))
-        await settle(trx, context, await judgeRollback(trx, context, task));
-    });
+    try {
+      await transact(context.db, (trx) => judgeOverdue(trx, context, one));
+    } catch (error) {
+      // nor one task's the other tasks
+      context.log.error({ err: error, task: one.id }, 'a task could not be judged');
+    }
   }
   await nameMissingAfterReboot(context);
+}
+
+async function judgeOverdue(
+  trx: Transact,
+  context: Pick<Context, 'clock' | 'random'>,
+  one: { readonly id: string; readonly asset_id: number },
+): Promise<void> {
+  await lockAssets(trx, [one.asset_id]);
+  const task = await findTask(trx, one.id);
+  if (task?.state === 'verifying') await settle(trx, context, await judgeTask(trx, context, task));
+  else if (task !== undefined && isRollbackReported(task))
+    await settle(trx, context, await judgeRollback(trx, context, task));
 }
 
 async function tickDeployment(
@@ -73,11 +84,9 @@ async function tickDeployment(
   const standing = await standingByZone(trx, id, definition, now);
   const due = await tasksDue(trx, id, {
     now,
-    silentBefore: new Date(now.getTime() - decideOptions.silentAfterSeconds * 1000),
+    silentAfterSeconds: decideOptions.silentAfterSeconds,
     stopped: isEndedDeployment(head.state),
-    zonesWithoutWindow: [...standing].flatMap(([zone, one]) =>
-      one.kind === 'closed' && one.offerAt === null ? [zone] : [],
-    ),
+    zonesWithoutWindow: [...standing].flatMap(([zone, one]) => (isWithoutWindow(one) ? [zone] : [])),
     limit: tasksAtOnce,
   });
   const counts = await openCounts(trx, id);
@@ -121,10 +130,18 @@ async function standingByZone(
   now: Date,
 ): Promise<Map<string, OfferStanding>> {
   if (definition.windows === undefined || definition.missed_window === 'next_chance') return new Map();
-  const zones = await zonesOfQueued(trx, id);
-  if (zones.length === 0) return new Map();
   const times = await timesOfJob(trx, definition, now);
+  // which zones there are is in the facts of thousands of hosts: not to be read every second while windows are still to come
+  if (outermostZones.every((zone) => !isWithoutWindow(times.standing(zone, false)))) return new Map();
+  const zones = await zonesOfQueued(trx, id);
   return new Map(zones.map((zone) => [zone, times.standing(zone, false)]));
+}
+
+/** Where every local time comes first and last; what is still to come in both is still to come in all. */
+const outermostZones = ['Etc/GMT-14', 'Etc/GMT+12'] as const;
+
+function isWithoutWindow(standing: OfferStanding): boolean {
+  return standing.kind === 'closed' && standing.offerAt === null;
 }
 
 async function carryOut(
