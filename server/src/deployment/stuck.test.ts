@@ -103,3 +103,36 @@ test('a deployment that is paused makes nobody stuck, and its list says who is',
   const { body } = await fleet.call('GET', `/api/v1/deployments/${deployment}/tasks`);
   expect(body.items).toMatchObject([{ hostname: 'one', stuck: { code: 'not_begun' } }]);
 });
+
+test('many tasks of a deployment that are stuck for the same are one alert, which counts them', async () => {
+  const hosts = [
+    await agentAtWork(fleet, 'a1'),
+    await agentAtWork(fleet, 'a2'),
+    await agentAtWork(fleet, 'a3'),
+  ];
+  for (const { agent, order } of hosts) await agent.report(order, [{ index: 1, state: 'staged' }]);
+  const deployment = hosts[0]?.order.deployment_id ?? '';
+  const ids = hosts.map(({ order }) => order.task_id);
+  await fleet.context.db
+    .updateTable('task')
+    .set({ deployment_id: deployment })
+    .where('id', 'in', ids)
+    .execute();
+  await pass(4000, ...hosts);
+  const of = async (...subjects: string[]) =>
+    (await alerts()).filter((alert) => subjects.includes(String(alert['subject'])));
+  await noticeStuckTasks(fleet.context, 2);
+  await noticeStuckTasks(fleet.context, 2);
+  expect(await of(...ids)).toEqual([]);
+  expect(await of(deployment)).toMatchObject([
+    { kind: 'task_stuck', by: null, said: expect.stringContaining('3 tasks, of a1, a2, a3') },
+  ]);
+
+  // One goes on: the others are few enough to be told of one by one.
+  const [first] = hosts;
+  if (first === undefined) throw new Error('no host');
+  await first.agent.report(first.order, [{ index: 2, state: 'installing' }]);
+  await noticeStuckTasks(fleet.context, 2);
+  expect(await of(deployment)).toMatchObject([{ by: 'fixpoint (it is over)' }]);
+  expect(await of(...ids)).toHaveLength(2);
+});

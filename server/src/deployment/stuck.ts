@@ -1,6 +1,7 @@
 import { sql, type Kysely } from 'kysely';
 import { alertKinds, type AlertKind } from '@fixpoint/core/audit/alerts.ts';
 import { stuckAfter, stuckOf, type Stuck, type StuckCode } from '@fixpoint/core/deployment/stuck.ts';
+import { compareText } from '@fixpoint/core/knowledge/compare-text.ts';
 import { taskStates } from '@fixpoint/core/task/states.ts';
 import type { Context } from '../context.ts';
 import type { Database } from '../database/tables.ts';
@@ -14,6 +15,8 @@ import { appendTaskEvent, lockAssets } from './store.ts';
 export interface StuckTask extends Stuck {
   readonly taskId: string;
   readonly assetId: number;
+  readonly deploymentId: string;
+  readonly deploymentName: string;
   readonly generation: number;
   readonly state: string;
   readonly hostname: string;
@@ -22,6 +25,8 @@ export interface StuckTask extends Stuck {
 const soonestSeconds = Math.min(...Object.values(stuckAfter).map((one) => one.seconds));
 /** Told in one turn; the rest come in the next ones. */
 const toldAtOnce = 200;
+/** Of one deployment and one code. When it is more, one alert tells how many: nobody reads a thousand of the same. */
+const toldOfDeployment = 20;
 const lastOutputCharacters = 2_000;
 
 /** Which tasks are stuck: of a deployment, or those named, or all but those in `not`. */
@@ -52,14 +57,27 @@ export async function stuckTasks(
       now.getTime(),
     );
     if (stuck === null) return [];
-    const { id, asset_id, generation, state, hostname } = row;
-    return [{ ...stuck, taskId: id, assetId: asset_id, generation, state, hostname }];
+    const { id, asset_id, deployment_id, job_name, generation, state, hostname } = row;
+    return [
+      {
+        ...stuck,
+        taskId: id,
+        assetId: asset_id,
+        deploymentId: deployment_id,
+        deploymentName: job_name,
+        generation,
+        state,
+        hostname,
+      },
+    ];
   });
 }
 
 interface Candidate {
   id: string;
   asset_id: number;
+  deployment_id: string;
+  job_name: string;
   hostname: string;
   state: string;
   resume_state: string | null;
@@ -81,7 +99,7 @@ function candidates(
   const { deploymentId = null, taskIds = null, not = [], limit = 100_000 } = which;
   // A verification that could not be decided is judged again and again, each time anew: since when, its history knows.
   return sql<Candidate>`
-    select t.id, t.asset_id, a.hostname, t.state, t.resume_state, t.generation, t.updated_at, t.progress_at,
+    select t.id, t.asset_id, t.deployment_id, j.name as job_name, a.hostname, t.state, t.resume_state, t.generation, t.updated_at, t.progress_at,
            c.last_seen_at, d.state as deployment_state,
            (j.definition ->> 'install_timeout_seconds')::integer as install_timeout_seconds,
            case when t.state = 'verifying' and t.reason is not null then
@@ -112,13 +130,16 @@ const keyOf = (one: { taskId: string; generation: number; code: StuckCode }): st
   `${kindOf(one.code)}:${one.taskId}:${String(one.generation)}:${one.code}`;
 
 /**
- * Alerts to tasks that are stuck, once for each task, generation and code, and takes back what is so no longer. Several servers
- * may do it at once.
+ * Alerts to tasks that are stuck, once for each task, generation and code, and takes back what is so no longer. Where more than
+ * `each` tasks of a deployment are stuck for the same, one alert says so for all, and again with each ten times as many. Several
+ * servers may do it at once.
  */
 export async function noticeStuckTasks(
   context: Pick<Context, 'db' | 'clock' | 'random' | 'log'>,
+  each = toldOfDeployment,
 ): Promise<void> {
-  const told = await openAlerts(context.db, ['task_stuck', 'asset_unreachable']);
+  const open = await openAlerts(context.db, ['task_stuck', 'asset_unreachable']);
+  const told = open.filter((alert) => !alert.deduplication_key.includes(ofDeployment));
   const still = await stuckTasks(context, { taskIds: told.map((alert) => alert.subject) });
   const stillKeys = new Set(still.map(keyOf));
   for (const alert of told) {
@@ -128,11 +149,59 @@ export async function noticeStuckTasks(
   const fresh = await stuckTasks(context, {
     not: told.filter((alert) => stillKeys.has(alert.deduplication_key)).map((alert) => alert.subject),
   });
+  const groups = Map.groupBy([...still, ...fresh], groupOf);
+  for (const alert of open) {
+    const [group, step] = alert.deduplication_key.split(ofDeployment);
+    if (step === undefined) continue;
+    const now = groups.get(group ?? '')?.length ?? 0;
+    if (now > each && stepOfCount(now) <= Number(step)) continue;
+    const why = now > each ? 'There are more by now.' : `${String(now)} of its tasks are still stuck.`;
+    await transact(context.db, (trx) => clearAlert(trx, context, alert.id, why));
+  }
+  const counted = open.map((alert) => alert.deduplication_key);
+  for (const [group, tasks] of groups) {
+    const step = stepOfCount(tasks.length);
+    const isCounted = counted.some((key) => {
+      const [ofGroup, known] = key.split(ofDeployment);
+      return ofGroup === group && Number(known) >= step;
+    });
+    if (tasks.length > each && !isCounted) await tellThatManyAreStuck(context, group, tasks);
+  }
   let count = 0;
   for (const one of fresh) {
     if (count === toldAtOnce) break;
+    if ((groups.get(groupOf(one))?.length ?? 0) > each) continue;
     if (await tellThatItIsStuck(context, one)) count++;
   }
+}
+
+/** Between a group and how many are in it, in the key of an alert to many tasks. */
+const ofDeployment = ':in_deployment:';
+const groupOf = (one: StuckTask): string => `${kindOf(one.code)}:${one.deploymentId}:${one.code}`;
+/** 1, 10, 100 …: the greatest that is not above it. */
+const stepOfCount = (count: number): number => 10 ** (String(count).length - 1);
+
+async function tellThatManyAreStuck(
+  context: Pick<Context, 'db' | 'clock' | 'random'>,
+  group: string,
+  tasks: readonly StuckTask[],
+): Promise<void> {
+  const [one] = tasks;
+  if (one === undefined) return;
+  const kind = kindOf(one.code);
+  const hostnames = tasks.map((task) => task.hostname).toSorted(compareText);
+  await transact(context.db, (trx) =>
+    raiseAlert(trx, context, {
+      kind,
+      severity: alertKinds[kind].severity,
+      subjectKind: 'deployment',
+      subject: one.deploymentId,
+      message: `${one.deploymentName}: ${String(tasks.length)} tasks, of ${hostnames.slice(0, 3).join(', ')} and others: ${one.message}`,
+      whatToDo: `${one.whatToDo} See which they are: fixpoint deployment show ${one.deploymentId}`,
+      detail: { code: one.code, tasks: tasks.length, hostnames: hostnames.slice(0, 100) },
+      deduplicationKey: `${group}${ofDeployment}${String(stepOfCount(tasks.length))}`,
+    }),
+  );
 }
 
 async function tellThatItIsStuck(
