@@ -21,6 +21,11 @@ type Response = Awaited<ReturnType<TestApp['app']['inject']>>;
 export type Headers = Record<string, string>;
 type Credential = { authorization: string };
 
+const pointCounts = Object.fromEntries(
+  ['files', 'bytes', 'limit_bytes', 'requests', 'served_bytes', 'fetched_bytes', 'from_cache']
+    .concat(['damaged', 'evicted', 'not_kept', 'resumed'])
+    .map((name) => [name, 0]),
+);
 const nobody = '00000000-0000-4000-8000-000000000000';
 export const digest = 'a'.repeat(64);
 export const digests = { packages: digest, candidates: digest, host: digest, residue: digest };
@@ -61,8 +66,7 @@ export const bodies: Readonly<Record<string, () => object>> = {
   'POST /point/v1/heartbeat': () => ({
     status: {
       version: '0.1.0',
-      ...{ files: 0, bytes: 0, limit_bytes: 0, requests: 0, served_bytes: 0, fetched_bytes: 0 },
-      ...{ from_cache: 0, damaged: 0, evicted: 0, not_kept: 0, resumed: 0 },
+      ...pointCounts,
       prestage: { wanted: 0, ready: 0, failed: 0, unresolved: 0 },
     },
     rechecked: [],
@@ -88,7 +92,9 @@ export const bodies: Readonly<Record<string, () => object>> = {
     upgraded: [{ name: 'openssl', arch: 'amd64', from: '1', to: '2' }],
     added: [{ name: 'libnew1', arch: 'amd64', version: '1' }],
     removed: [{ name: 'old', arch: 'amd64', version: '1' }],
-    ...{ download_bytes: 1, disk_bytes: -1, disk_free_bytes: 1 },
+    download_bytes: 1,
+    disk_bytes: -1,
+    disk_free_bytes: 1,
     restarts: ['nginx.service'],
     reboot: false,
     rollback: { possible: false, reasons: [{ package: 'openssl', message: 'gone' }], snapshots: 'btrfs' },

@@ -146,10 +146,10 @@ export function deployedPatches({
   patches,
   mitigations = [],
 }: Pick<PlannedTask, 'patches' | 'mitigations'>): string[] {
-  const undone = mitigations.flatMap((one) =>
-    one.action === 'undo' ? [mitigationPatchId(one.mitigation.id)] : [],
+  const undone = new Set(
+    mitigations.flatMap((one) => (one.action === 'undo' ? [mitigationPatchId(one.mitigation.id)] : [])),
   );
-  return patches.filter((id) => !undone.includes(id));
+  return patches.filter((id) => !undone.has(id));
 }
 
 /** What a task would do on a host, as far as its policy is asked. */

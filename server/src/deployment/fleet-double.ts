@@ -69,9 +69,12 @@ export interface Fleet extends TestApp {
 }
 
 export async function testFleet(config: Partial<Config> = {}, more: readonly Room[] = []): Promise<Fleet> {
-  const test = await testApp([auth, audit, asset, notify, patchDenial, patchJob, plan, deployment, logRoutes, ...more], {
-    config,
-  });
+  const test = await testApp(
+    [auth, audit, asset, notify, patchDenial, patchJob, plan, deployment, logRoutes, ...more],
+    {
+      config,
+    },
+  );
   const { db } = test.database;
   const release = { status: 'resolved', fixed_version: '3.0.20-1~deb12u1' };
   const tracker = { openssl: { [vulnerability]: { releases: { bookworm: release } } } };
