@@ -90,7 +90,17 @@ export function createAptExecutor(taskDir: string, archivesDir: string, keptPack
             env: environment,
           };
         case 'install':
-          return { argv: [...apt, '--no-download', ...upgrade, ...exact], env: environment };
+          // The simulation told what would be removed; whoever else changes packages meanwhile must not add to it.
+          return {
+            argv: [
+              ...apt,
+              '--no-download',
+              ...(removed.length === 0 ? ['--no-remove'] : []),
+              ...upgrade,
+              ...exact,
+            ],
+            env: environment,
+          };
         case 'configure':
           return {
             argv: ['dpkg', '--force-confdef', '--force-confold', '--configure', '--pending'],
@@ -208,6 +218,8 @@ export function createAptExecutor(taskDir: string, archivesDir: string, keptPack
       }
     },
 
+    markName: aptName,
+
     keeping: createAptKeeping(apt, fetchedDir, archivesDir, rollBack),
 
     cleanUp() {
@@ -243,7 +255,7 @@ function aptUser(): number | null {
   return Number.isInteger(uid) ? uid : null;
 }
 
-function aptName(p: OrderedPackage): string {
+function aptName(p: Pick<OrderedPackage, 'name' | 'arch'>): string {
   return p.arch === 'all' ? p.name : `${p.name}:${p.arch}`;
 }
 

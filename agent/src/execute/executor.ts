@@ -119,6 +119,8 @@ export interface Executor {
   /** Packages that are there because others need them: a mark that an installation by name takes away. */
   readAutomatic(packages: readonly OrderedPackage[]): Promise<string[]>;
   markAutomatic(names: readonly string[]): Promise<void>;
+  /** How such a mark names a package; absent: by its name alone. */
+  markName?(p: { readonly name: string; readonly arch: string }): string;
   /** Absent: this manager can keep nothing, so nothing can be put back. */
   readonly keeping?: Keeping;
   /** Takes away secrets and downloads (what is kept stays); called when a task has ended. */

@@ -147,6 +147,19 @@ describe('what actions before have stopped is started again', () => {
     expect(ran(t)).toBe('stop\nstart\n');
     expect(t.task().events().at(-1)?.message).toContain('may not begin any more');
   });
+  test('when the window has closed while they ran', async () => {
+    const t = failing();
+    const closesAt = Date.now() + 3_600_000;
+    const order = { ...t.task().order, expires_at: new Date(closesAt).toISOString() };
+    const later = {
+      ...t.context.clock,
+      now: () => (ran(t) === '' ? closesAt - 1_000 : closesAt + 1_000),
+    };
+    expect(await runTask({ ...t.task(), order }, withExecutor(t, { clock: later }))).toBe('ended');
+    expect(ran(t)).toBe('stop\nstart\n');
+    expect(t.task().events().at(-1)).toMatchObject({ state: 'failed', failure: 'action_failed' });
+    expect(t.task().attempts('mitigate')).toBe(0);
+  });
   test('and a task that has begun nothing only waits', async () => {
     const t = failing();
     const held = withExecutor(t, { askedServer: () => Promise.resolve({ held: true, clockSkewSeconds: 0 }) });

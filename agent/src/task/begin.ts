@@ -64,6 +64,7 @@ export function notYet(
   message: string,
   opensAt: number | null,
   context: TaskContext,
+  waitsFor: 'download' | 'change' = 'change',
 ): 'waiting' {
   const last = task.entries().findLast((e) => e.step === 'window');
   if (last?.event?.message === message && task.state() === 'waiting_for_window') return 'waiting';
@@ -73,7 +74,14 @@ export function notYet(
       message,
       ...(opensAt === null ? {} : { detail: { waits_until: new Date(opensAt).toISOString() } }),
     },
+    data: { waits_for: waitsFor },
   });
   context.wake();
   return 'waiting';
+}
+
+/** Actions before may have taken hours: what they were to prepare is not begun when its time is over by then. */
+export function stillOpen({ order }: InstallTask, context: TaskContext): boolean {
+  const now = context.clock.now();
+  return standingOf(order, 0, now).kind === 'open' && mayPatchNow(context.policy(), now) === null;
 }

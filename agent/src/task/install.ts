@@ -33,9 +33,13 @@ export async function install(task: InstallTask, executor: Executor, context: Ta
     const look = await lookAt(order, executor);
     if (look.wrong.length > 0) await rememberTouched(order, executor, context.touched);
     // What comes only because another one needs it goes when nobody does.
+    const { versions } = await executor.state();
     const automatic = [
       ...(await executor.readAutomatic(order.packages)),
-      ...(order.added ?? []).map((p) => p.name),
+      // Somebody may have installed it meanwhile, and wants it then.
+      ...(order.added ?? [])
+        .filter((p) => !versions.has(`${p.name}:${p.arch}`))
+        .map((p) => executor.markName?.(p) ?? p.name),
     ];
     if (context.isCancelled(task)) throw new TaskDropped();
     task.note('install', 'begin', {

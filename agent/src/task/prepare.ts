@@ -43,9 +43,12 @@ export async function prepare(
         : `Downloads begin at ${new Date(opensAt).toISOString()}.`,
       opensAt,
       context,
+      'download',
     );
   }
-  if (task.state() === 'waiting_for_window') {
+  // Said when it had waited for that: one that waits to repair what it found would say it with each check-in.
+  const waitedFor = task.entries().findLast((e) => e.step === 'window')?.data?.['waits_for'];
+  if (task.state() === 'waiting_for_window' && waitedFor === 'download') {
     task.note('window', 'done', { event: { state: 'downloading', message: 'It is time to download.' } });
     context.wake();
   }

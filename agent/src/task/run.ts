@@ -2,7 +2,7 @@ import type { Executor } from '../execute/executor.ts';
 import { messageOf } from '../failure.ts';
 import { mitigate } from '../mitigation/step.ts';
 import { hasBegunActions, runActions, undoActions } from './actions.ts';
-import { mayBegin } from './begin.ts';
+import { mayBegin, stillOpen } from './begin.ts';
 import { TaskDropped, TaskFailed, type EventDetail, type TaskContext } from './context.ts';
 import { isStillPending, report, restart, verify } from './finish.ts';
 import { compareHealth, takeBaseline } from './health.ts';
@@ -11,6 +11,7 @@ import { keep } from './keep.ts';
 import { prepare } from './prepare.ts';
 import { reboot } from './reboot.ts';
 import { putBack } from './rollback.ts';
+import { tryAgain } from './try-again.ts';
 import { isInstallTask, isRollbackTask, type InstallTask, type RollbackTask, type Task } from './task.ts';
 
 /** Carries one task through its steps, from wherever its journal says it stands. */
@@ -79,13 +80,13 @@ async function change(
     if (task.attempts('install') === 0) {
       if ((await prepare(task, executor, context)) === 'waiting') return 'waiting';
       await keep(task, executor, context);
-      if ((await begin(task, context)) === 'waiting') return 'waiting';
+      if ((await begin(task, executor, context)) === 'waiting') return 'waiting';
     }
     await install(task, executor, context);
   }
   if (mitigations !== undefined && !task.isDone('mitigate')) {
     if (packages.length === 0 && task.attempts('mitigate') === 0) {
-      if ((await begin(task, context)) === 'waiting') return 'waiting';
+      if ((await begin(task, executor, context)) === 'waiting') return 'waiting';
     }
     await mitigate(task, mitigations, context);
   }
@@ -93,7 +94,11 @@ async function change(
 }
 
 /** The last question, and what comes right before the change. */
-async function begin(task: InstallTask, context: TaskContext): Promise<'begun' | 'waiting'> {
+async function begin(
+  task: InstallTask,
+  executor: Executor,
+  context: TaskContext,
+): Promise<'begun' | 'waiting'> {
   if ((await mayBegin(task, context)) === 'waiting') {
     if (!hasBegunActions(task)) return 'waiting';
     throw new TaskFailed(
@@ -101,8 +106,15 @@ async function begin(task: InstallTask, context: TaskContext): Promise<'begun' |
       'The agent was interrupted between the actions before the installation and the installation, and by now it may not begin any more. Nothing was installed.',
     );
   }
+  if (!hasBegunActions(task)) await tryAgain(task, executor, context);
   await takeBaseline(task, context);
   await runActions('before', task, context);
+  if (hasBegunActions(task) && !stillOpen(task, context)) {
+    throw new TaskFailed(
+      'action_failed',
+      'When the actions before the installation had ended, the time in which it may begin was over. Nothing was installed.',
+    );
+  }
   return 'begun';
 }
 
