@@ -17,6 +17,7 @@ const question = (over: Partial<RebootQuestion> = {}): RebootQuestion => ({
   held: null,
   notBefore: null,
   permitted: false,
+  hostIsDone: false,
   members,
   taken: [],
   ahead: [],
@@ -36,6 +37,7 @@ describe('whether an asset may go down now', () => {
     expect(reason({ rule: undefined })).toBe('reboot_by_hand');
     expect(reason({ rule: { mode: 'suppress' } })).toBe('reboot_by_hand');
     expect(reason({ permitted: true })).toBe('reboot_permitted');
+    expect(reason({ hostIsDone: true })).toBe('reboot_not_awaited');
     expect(reason({ deployment: 'paused' })).toBe('reboot_deployment_not_running');
     expect(reason({ held: 'a patch is denied' })).toBe('reboot_held');
     expect(reason({ notBefore: now + 1 })).toBe('reboot_put_off');

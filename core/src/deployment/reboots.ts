@@ -13,6 +13,7 @@ export const backWithinDefaultSeconds = 1_800;
 
 export const rebootWaits = [
   'reboot_by_hand',
+  'reboot_not_awaited',
   'reboot_deployment_not_running',
   'reboot_held',
   'reboot_put_off',
@@ -37,6 +38,8 @@ export interface RebootQuestion {
   readonly notBefore: number | null;
   /** A permission is on its way, or used, already. */
   readonly permitted: boolean;
+  /** The host has done its part, with a reboot or without, and waits for none any more: one more would not help. */
+  readonly hostIsDone: boolean;
   /** Who is in the tags that the rule names. A tag that is missing here does not exist. */
   readonly members: ReadonlyMap<string, { has(assetId: number): boolean }>;
   /** Assets that have a place, over all deployments. */
@@ -67,6 +70,7 @@ export function decideReboot(question: RebootQuestion): RebootDecision {
   });
   if (rule === undefined || rule.mode === 'suppress') return wait('reboot_by_hand');
   if (question.permitted) return wait('reboot_permitted');
+  if (question.hostIsDone) return wait('reboot_not_awaited');
   if (question.deployment !== 'running') return wait('reboot_deployment_not_running');
   if (question.held !== null) return wait('reboot_held');
   if (question.notBefore !== null && now < question.notBefore)
@@ -146,6 +150,10 @@ export function isRebootAhead(task: {
 
 const sentences: Readonly<Record<RebootWait, readonly [message: string, whatToDo: string]>> = {
   reboot_by_hand: ['Fixed on disk, but the old code runs until the host reboots.', 'Reboot the host.'],
+  reboot_not_awaited: [
+    'The host was done with its part, and all the same the old code still runs. It is not rebooted again for that.',
+    'See on the host which kernel its boot loader starts, or what still runs; then reboot it by hand.',
+  ],
   reboot_deployment_not_running: [
     'The deployment is not running, so no host of it is rebooted.',
     'Resume it, or reboot the host by hand.',

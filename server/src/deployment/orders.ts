@@ -1,5 +1,6 @@
 import { type AgentMode } from '@fixpoint/contract/agent.ts';
 import { RollbackOrder, type SignedOrder } from '@fixpoint/contract/order.ts';
+import type { RebootWait } from '@fixpoint/core/deployment/reboots.ts';
 import { isAtWork, isEnded, workingState } from '@fixpoint/core/task/transitions.ts';
 import { Value } from 'typebox/value';
 import { appendAudits, type NewAuditEvent } from '../audit/commands.ts';
@@ -180,6 +181,14 @@ export async function isWorkUnderWay(trx: Transact, assetId: number): Promise<bo
   return false;
 }
 
+const waitsForOthers: ReadonlySet<string> = new Set<RebootWait>([
+  'reboot_not_awaited',
+  'reboot_held',
+  'reboot_tag_unknown',
+  'reboot_order',
+  'reboot_limit_reached',
+]);
+
 async function isActive(trx: Transact, task: TaskRow, now: Date): Promise<boolean> {
   const state = workingState(task);
   const waits = state === 'queued' || state === 'waiting_for_window' || state === 'reboot_pending';
@@ -192,6 +201,8 @@ async function isActive(trx: Transact, task: TaskRow, now: Date): Promise<boolea
   const times = await timesOfJob(trx, definition, now);
   const missed = task.missedWindowAt !== null;
   if (state === 'reboot_pending') {
+    // who waits for others is one of thousands, and need not ask every second
+    if (waitsForOthers.has(task.reason?.code ?? '')) return false;
     const byServer = definition.reboot !== undefined && definition.reboot.mode !== 'suppress';
     const isPutOff = task.rebootAfter !== null && task.rebootAfter > now;
     return byServer && !isPutOff && times.rebootStanding(asset.timeZone, missed).kind === 'open';

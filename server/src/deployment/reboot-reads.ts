@@ -22,6 +22,20 @@ export async function jobsAwaitingReboot(db: Kysely<Database>, assetId: number):
   return rows.map((row) => row.job_id);
 }
 
+/**
+ * Whether the agent has come to the end of what it was ordered last: after `verifying` it has nothing more to do for the task, and
+ * refuses whatever else comes for it.
+ */
+export async function isHostDone(trx: Transact, taskId: string): Promise<boolean> {
+  const { rows } = await sql<{ done: boolean }>`
+    select exists (
+      select from task_event
+      where task_id = ${taskId} and source = 'agent' and to_state = 'verifying' and detail ->> 'refused' is null
+        and ordinal > coalesce((select max(ordinal) from task_event where task_id = ${taskId} and to_state = 'offered'), -1)
+    ) as done`.execute(trx);
+  return rows[0]?.done === true;
+}
+
 /** Assets that have a place, over all deployments. */
 export async function assetsWithRebootPlace(trx: Transact): Promise<number[]> {
   const rows = await trx.selectFrom('reboot_place').select('asset_id').execute();

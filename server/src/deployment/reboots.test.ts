@@ -326,6 +326,42 @@ describe('a host that does not come back', () => {
     expect(await other.fetchReboot()).not.toBeNull();
   });
 
+  test('that comes back with the old code is not let go down again', async () => {
+    const web = await enrol('a', ['etcd']);
+    const deployment = await fleet.start({ reboot: { ...force, limits: [{ tag: 'etcd', at_once: 1 }] } });
+    await untilPending(web);
+    const permit = await web.fetchReboot();
+    if (permit === null) throw new Error('no permission came');
+    await goDown(web, permit);
+    web.host.facts = { reboot_required: true, reboot_required_by: ['libssl3'] };
+    web.bootId = 'boot-2';
+    await web.checkIn();
+    await web.sendInventory();
+    await web.report(permit, [
+      {
+        index: 6,
+        state: 'rebooting',
+        detail: { reboot: { boot_id_before: 'boot-1', boot_id_after: 'boot-2', deferrals: 0 } },
+      },
+      { index: 7, state: 'verifying', digests: web.digests() },
+    ]);
+    // as the server judges when it is the kernel that stays old
+    await fleet.database.db.updateTable('task').set({ state: 'reboot_pending', reason: null }).execute();
+    for (let i = 0; i < 5; i += 1) {
+      expect(await web.fetchReboot()).toBeNull();
+      fleet.clock.pass(3600);
+    }
+    expect(await stateOf(deployment, 'a')).toBe('reboot_pending reboot_not_awaited');
+    expect(await places()).toEqual([]);
+    expect((await web.checkIn()).seconds).toBe(fleet.context.config.checkInSeconds);
+    // somebody sees to it by hand
+    web.bootId = 'boot-3';
+    web.host.residue = [];
+    web.host.facts = {};
+    await web.sendInventory();
+    expect(await stateOf(deployment, 'a')).toBe('succeeded');
+  });
+
   test('can be retired, which frees its place', async () => {
     const web = await enrol('a', ['etcd']);
     const deployment = await fleet.start({ reboot: force });

@@ -21,6 +21,7 @@ import { rebootOrderOf } from './order-texts.ts';
 import { deploymentHead, nextSequence, taskWithAsset } from './reads.ts';
 import {
   assetsWithRebootPlace,
+  isHostDone,
   jobsAwaitingReboot,
   overdueReboots,
   rebootsOfDeployment,
@@ -94,7 +95,6 @@ export async function permitReboot(
   if (head === undefined) throw new Error(`task ${task.id} is of a deployment that is not there`);
   const definition = await definitionOf(trx, head.jobId);
   if (definition.reboot === undefined || definition.reboot.mode === 'suppress') return nothing;
-  let notBefore = task.rebootAfter;
   if (task.signedReboot !== null) {
     const held = await heldBecause(trx, task, now);
     if (!hasExpired(task.signedReboot, now))
@@ -102,13 +102,17 @@ export async function permitReboot(
     // what the host has begun it says; until it has, and it is too late for it, it has not
     if (asker.reportedState !== undefined && asker.reportedState !== 'reboot_pending') return nothing;
     await givePlaceBack(trx, task, now);
-    notBefore = now;
+    // who is in the tags was not asked for a task that had a permission
+    const { order = [], limits = [] } = definition.reboot;
+    if (order.length + limits.length > 0) return nothing;
   }
   const observed = await taskWithAsset(trx, task.id);
   if (observed === undefined) throw new Error(`task ${task.id} is not there any more`);
   if (!(await tryLockRebootPlaces(trx))) return nothing;
   const times = await timesOfJob(trx, definition, now);
-  const ahead = await rebootsOfDeployment(trx, task.deploymentId);
+  // all open tasks of the deployment: only for who needs them
+  const inOrder = (definition.reboot.order ?? []).length > 0;
+  const ahead = inOrder ? await rebootsOfDeployment(trx, task.deploymentId) : [];
   const decision = decideReboot({
     now: now.getTime(),
     deployment: head.state,
@@ -116,8 +120,9 @@ export async function permitReboot(
     rule: definition.reboot,
     standing: times.rebootStanding(observed.timeZone, task.missedWindowAt !== null),
     held: asker.busy ? 'another task is at work' : await heldBecause(trx, task, now),
-    notBefore: notBefore?.getTime() ?? null,
+    notBefore: task.rebootAfter?.getTime() ?? null,
     permitted: false,
+    hostIsDone: await isHostDone(trx, task.id),
     members: asker.members,
     taken: await assetsWithRebootPlace(trx),
     ahead: ahead.filter(isRebootAhead).map((one) => one.assetId),
