@@ -198,7 +198,10 @@ async function windowCloses(
   const begun = await unpackedAt(host, good, fixedVersion);
   if (begun.some((at) => at * 1000 >= closesAt))
     violations.push('an installation was begun outside of the window');
-  const wanted = fault.kind === 'window_closes_install' ? 'succeeded' : 'expired';
+  // What was begun goes on to its end. On a busy machine it may not have been begun in time.
+  const wanted = begun.length > 0 ? 'succeeded' : 'expired';
+  if (begun.length > 0 && fault.kind === 'window_closes_download')
+    violations.push('installed before it was loaded');
   if (detail.task.state !== wanted) violations.push(`ended as ${nameOf(detail)}, expected ${wanted}`);
   return detail;
 }
