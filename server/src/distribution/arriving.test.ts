@@ -114,11 +114,13 @@ describe('a download that breaks off', () => {
     const second = await barePoint(upstream.url, folder);
     expect((await second.get(url)).body.equals(content)).toBe(true);
     await second.distribution.idle();
-    expect(upstream.asked[1]?.headers).toMatchObject({
-      range: 'bytes=900000-',
-      'if-range': modified['last-modified'],
-    });
-    expect(await second.distribution.status()).toMatchObject({ resumed: 1, fetched_bytes: 2_100_000 });
+    const { range = '', ...headers } = upstream.asked[1]?.headers ?? {};
+    expect(headers['if-range']).toBe(modified['last-modified']);
+    // how much came before it broke off is the machine's affair
+    const [, came = '0'] = /^bytes=(\d+)-$/u.exec(range) ?? [];
+    expect(Number(came)).toBeGreaterThan(0);
+    const rest = content.length - Number(came);
+    expect(await second.distribution.status()).toMatchObject({ resumed: 1, fetched_bytes: rest });
     expect(filesIn(join(folder, 'distribution/partial'))).toEqual([]);
   });
 

@@ -12,6 +12,7 @@ import {
   writeFile,
   type FileHandle,
 } from 'node:fs/promises';
+import { uptime } from 'node:os';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { Type, type Static } from 'typebox';
@@ -55,7 +56,7 @@ export interface FileCache {
   path(sha256: string): string;
   /** Hashes of the files that are being served now. */
   inUse(): string[];
-  /** Removes files that nobody names any more and that were there before; answers how many. */
+  /** Removes files that nobody names any more and that were there before, and what nobody goes on with; answers how many of the first. */
   sweep(isNamed: (sha256: string) => boolean, before: Date): Promise<number>;
   /** Called with the hash that a file should have when it has another. */
   onDamage(listener: (sha256: string) => void): void;
@@ -70,11 +71,14 @@ export async function openFileCache(folder: string, now: Date): Promise<FileCach
   const partials = join(folder, 'partial');
   await mkdir(files, { recursive: true, mode: 0o700 });
   await mkdir(partials, { recursive: true, mode: 0o700 });
+  const old = (at: Date): number => at.getTime() - partialDays * 86_400_000;
   const there = new Set(await readdir(partials));
+  // of what was written before the machine went down, the disk may not have all
+  const oldest = Math.max(old(now), now.getTime() - uptime() * 1000);
   for (const name of there) {
     const twin = name.endsWith('.json') ? name.slice(0, -'.json'.length) : `${name}.json`;
     const { mtimeMs } = await stat(join(partials, name));
-    if (there.has(twin) && now.getTime() - mtimeMs < partialDays * 86_400_000) continue;
+    if (there.has(twin) && mtimeMs >= oldest) continue;
     await rm(join(partials, name), { force: true });
   }
 
@@ -174,6 +178,10 @@ export async function openFileCache(folder: string, now: Date): Promise<FileCach
           await remove(sha256);
           removed += 1;
         }
+      }
+      for (const name of await readdir(partials)) {
+        const found = await stat(join(partials, name)).catch(() => null);
+        if (found !== null && found.mtimeMs < old(before)) await rm(join(partials, name), { force: true });
       }
       return removed;
     },

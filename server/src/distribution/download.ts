@@ -206,7 +206,8 @@ export async function startDownload(
       const code = failure instanceof DownloadError ? failure.code : null;
       // all of it came, only not into the cache: who reads it reads to its end
       if (code !== 'not_kept' || !allCame) shared.fail(failure);
-      if (code !== 'incomplete') await cache.dropPartial(name).catch(() => undefined);
+      // without room it was dropped when that was found: what has the name by now is another's
+      if (code !== 'incomplete' && !shared.isPassing()) await cache.dropPartial(name).catch(() => undefined);
       throw failure;
     } finally {
       await shared.end();

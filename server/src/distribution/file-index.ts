@@ -88,8 +88,20 @@ export async function openFolderIndex(folder: string): Promise<FileIndex> {
     await rename(`${path}.new`, path);
     lines = entries.size;
   };
-  const append = (line: string): Promise<void> =>
+  /** A change is not in the file, and its last line may be cut short. */
+  let isBehind = false;
+  /** A disk without room keeps nobody from what is kept, and nothing from being removed: the file is put right when there is. */
+  const write = (work: () => Promise<void>): Promise<void> =>
     inTurn(async () => {
+      try {
+        await (isBehind ? writeAnew() : work());
+        isBehind = false;
+      } catch {
+        isBehind = true;
+      }
+    });
+  const append = (line: string): Promise<void> =>
+    write(async () => {
       await appendFile(path, line, { mode: 0o600 });
       lines += 1;
       if (lines > entries.size * 2 + spareLines) await writeAnew();
@@ -98,7 +110,7 @@ export async function openFolderIndex(folder: string): Promise<FileIndex> {
     entries.delete(entry.url);
     await append(lineOf(entry, true));
   };
-  await inTurn(writeAnew);
+  await write(writeAnew);
 
   /** Hash → bytes and the last use of any of its names, what was used last first. */
   const contents = (): [string, { bytes: number; used: number }][] => {

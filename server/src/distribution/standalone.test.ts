@@ -1,5 +1,5 @@
 import { createHash, generateKeyPairSync } from 'node:crypto';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Value } from 'typebox/value';
 import { afterEach, describe, expect, test } from 'vitest';
@@ -163,6 +163,20 @@ async function fleetTicket(server: Point, agent: AgentDouble): Promise<string> {
   const { keys, clock } = server.fleet.context;
   return issueTicket(keys.order.privateKey, clock.now(), agent.uid, 'x').ticket;
 }
+
+test('what has no name any more is not kept beyond a start: it counts nowhere, and would fill the disk', async () => {
+  const upstream = await upstreamServer();
+  const server = await distributionPoint(upstream.url, often);
+  const near = await nearPoint(server);
+  await near.running.stop();
+  const sha256 = 'ab'.repeat(32);
+  const folder = join(near.folder, 'distribution/sha256/ab');
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(join(folder, sha256), 'an index of yesterday');
+  server.fleet.clock.pass((Date.now() - server.fleet.clock.now().getTime()) / 1000 + 7_200);
+  await near.start();
+  await until('the sweep', () => Promise.resolve(!existsSync(join(folder, sha256))));
+});
 
 describe('a poisoned point', () => {
   test('is told by the host: alert, audit, and the file is dropped at the point and at the server, and looked at again', async () => {

@@ -52,6 +52,7 @@ const answerShape = Compile(HeartbeatResponse);
 const idleMilliseconds = 30_000;
 const retryMilliseconds = 5_000;
 const ticketsMaximum = 50_000;
+const sweepEveryMilliseconds = 3_600_000;
 const closePatienceMilliseconds = 3_000;
 
 /**
@@ -66,6 +67,7 @@ export async function startPoint(options: StandaloneOptions): Promise<RunningPoi
   let told = await readRemembered(rememberedFile);
   let repositories: readonly Repository[] = [];
   let rechecked: HeartbeatRequest['rechecked'] = [];
+  let rechecking: Promise<void> | null = null;
   let refused = false;
 
   const index = await openFolderIndex(join(dataFolder, 'distribution'));
@@ -108,12 +110,25 @@ export async function startPoint(options: StandaloneOptions): Promise<RunningPoi
     hear(answer);
     await writeFile(`${rememberedFile}.new`, JSON.stringify(answer), { mode: 0o600 });
     await rename(`${rememberedFile}.new`, rememberedFile);
-    await recheck(point, answer.suspects, (url, outcome) => {
+    // beside the heartbeats: files may take long to come, and a point that is not heard of is handed to nobody
+    rechecking ??= recheck(point, answer.suspects, (url, outcome) => {
       log.warn({ url, outcome }, 'a host took a file for forged; it was dropped and fetched again');
       rechecked = [...rechecked, { url, outcome }].slice(-100);
+    }).finally(() => {
+      rechecking = null;
     });
-    return rechecked.length > 0 ? 0 : answer.next_heartbeat_seconds * 1000;
+    return answer.next_heartbeat_seconds * 1000;
   }
+
+  /** What was replaced, or came without being noted before a crash, has no name any more and is counted nowhere. */
+  const makeRoom = (): void => {
+    point
+      .evict()
+      .then(() => point.sweep())
+      .catch((error: unknown) => {
+        log.warn({ err: error }, 'old files of the distribution cache could not be removed');
+      });
+  };
 
   if (told !== null) hear(told);
   let wait = retryMilliseconds;
@@ -150,6 +165,9 @@ export async function startPoint(options: StandaloneOptions): Promise<RunningPoi
     server.listen(options.port, options.host, resolve);
   });
 
+  makeRoom();
+  const tidying = setInterval(makeRoom, sweepEveryMilliseconds);
+  tidying.unref();
   const stopping = new AbortController();
   const beating = (async () => {
     for (;;) {
@@ -173,6 +191,7 @@ export async function startPoint(options: StandaloneOptions): Promise<RunningPoi
     name: told?.name ?? '',
     async stop() {
       stopping.abort();
+      clearInterval(tidying);
       warming.stop();
       await beating;
       await Promise.race([point.idle(), setTimeout(closePatienceMilliseconds, undefined, { ref: false })]);
@@ -196,7 +215,7 @@ async function recheck(
   urls: readonly string[],
   done: (url: string, outcome: Rechecked) => void,
 ): Promise<void> {
-  for (const url of urls) done(url, await point.recheck(url));
+  for (const url of urls) done(url, await point.recheck(url).catch((): Rechecked => 'unknown'));
 }
 
 function answerPlain(name: string, incoming: IncomingMessage, response: ServerResponse): void {
