@@ -8,6 +8,7 @@ import { DownloadError, startDownload, type Download, type UpstreamFile } from '
 import type { FileIndex, StoredFile } from './file-index.ts';
 import { rangeValidator } from './range.ts';
 import { findFile, type Repository, type RepositoryFile } from './repositories.ts';
+import { clientPatienceMilliseconds } from './respond.ts';
 import { askUpstream, type Known, type UpstreamFailure, type UpstreamProxy } from './upstream.ts';
 
 /** What the distribution point answers a request for a file with. */
@@ -32,6 +33,8 @@ export interface DistributionOptions {
   readonly bytesPerSecond?: number | null;
   /** To one client, in all. */
   readonly clientBytesPerSecond?: number | null;
+  /** A client that takes no byte for so long is let go of. */
+  readonly clientPatienceMilliseconds?: number;
   readonly maximumFileBytes?: number;
   readonly idleMilliseconds?: number;
   /** How often in all a download that breaks off is gone on with. */
@@ -67,6 +70,7 @@ export interface Distribution {
   readonly repositories: () => readonly Repository[];
   readonly cache: FileCache;
   readonly index: FileIndex;
+  readonly clientPatienceMilliseconds: number;
   /** `low`: whoever waits for a file comes first. */
   find(file: RepositoryFile, priority?: 'low'): Promise<Found>;
   counted(change: { requests?: number; servedBytes?: number; fromCache?: number }): void;
@@ -324,6 +328,7 @@ export async function openDistribution(
     repositories,
     cache,
     index,
+    clientPatienceMilliseconds: options.clientPatienceMilliseconds ?? clientPatienceMilliseconds,
     find,
     evict,
     counted(change) {

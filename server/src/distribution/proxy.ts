@@ -131,6 +131,7 @@ async function answer(exchange: Exchange, found: Found): Promise<void> {
         opened.handle,
         { bytes, etag: stored ?? `"${sha256}"`, lastModified, stale: found.stale },
         exchange.pass,
+        distribution.clientPatienceMilliseconds,
       );
       distribution.counted({ servedBytes: served, fromCache: 1 });
     } finally {
@@ -201,7 +202,7 @@ async function passOn(exchange: Exchange, download: Download): Promise<void> {
       const part: Buffer = piece.subarray(0, Math.min(piece.length, reader.bytes - sent));
       await pass(part.length);
       sent += part.length;
-      if (!(await writePiece(response, part))) return;
+      if (!(await writePiece(response, part, distribution.clientPatienceMilliseconds))) return;
       piece = sent < reader.bytes ? await reader.pieces.next() : null;
     }
     response.end();

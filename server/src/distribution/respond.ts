@@ -21,12 +21,21 @@ export function refuseRequest(
   response.end(text);
 }
 
-/** Writes a piece and waits while the reader is slower than we; false when it has gone. */
-export async function writePiece(response: ServerResponse, piece: Buffer): Promise<boolean> {
+/** A client that takes no byte for so long has gone, or holds an open file and a place without any use. */
+export const clientPatienceMilliseconds = 120_000;
+
+/** Writes a piece and waits while the reader is slower than we; false when it has gone. One that only holds on is cut off. */
+export async function writePiece(
+  response: ServerResponse,
+  piece: Buffer,
+  patienceMilliseconds = clientPatienceMilliseconds,
+): Promise<boolean> {
   if (response.destroyed) return false;
   if (response.write(piece)) return true;
   await new Promise<void>((resolve) => {
+    const timer = setTimeout(() => response.destroy(), patienceMilliseconds);
     const go = (): void => {
+      clearTimeout(timer);
       response.off('drain', go);
       response.off('close', go);
       resolve();
@@ -103,6 +112,7 @@ export async function serveFile(
   handle: FileHandle,
   file: Served,
   pass: (bytes: number) => Promise<void>,
+  patienceMilliseconds?: number,
 ): Promise<number> {
   const wanted = beginAnswer(request, response, file);
   if (wanted === null) return 0;
@@ -114,7 +124,8 @@ export async function serveFile(
     if (bytesRead === 0) throw new Error('a file ended before its size');
     await pass(bytesRead);
     position += bytesRead;
-    if (!(await writePiece(response, buffer.subarray(0, bytesRead)))) return position - start;
+    if (!(await writePiece(response, buffer.subarray(0, bytesRead), patienceMilliseconds)))
+      return position - start;
   }
   response.end();
   return position - start;
