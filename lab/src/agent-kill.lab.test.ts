@@ -3,6 +3,7 @@
  * with the whole host. Each time the host must end consistent, with nothing run twice, and the task must tell the truth.
  */
 import { readFile } from 'node:fs/promises';
+import { AssetDetail } from '@fixpoint/contract/asset.ts';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { monotonicSeconds, waitFor } from './clock.ts';
 import {
@@ -111,6 +112,17 @@ describe.skipIf(missing !== undefined)('the agent dies', () => {
   beforeAll(async () => {
     faultLab = await startFaultLab({ names, say });
     for (const host of faultLab.lab.hosts()) await host.writeFile('/etc/fixpoint/policy.toml', policy);
+    // A plan leaves out a host that is not known to have the action.
+    await waitFor(
+      'the policies to be seen',
+      async () => {
+        const seen = await Promise.all(
+          names.map((name) => faultLab.product.api.get(`/api/v1/assets/${name}`, AssetDetail)),
+        );
+        return seen.every(({ host }) => host?.policy?.actions.includes('note') === true) ? true : undefined;
+      },
+      { timeoutSeconds: 60, everySeconds: 0.2 },
+    );
   });
   afterAll(async () => {
     await faultLab?.stop();

@@ -159,18 +159,31 @@ export interface PolicedTask {
   readonly removed?: readonly RemovedPackage[];
 }
 
-/** Why the policy of the host forbids it, and what of the job it only restricts. */
+/**
+ * Why the policy of the host forbids it, and what of the job it only restricts.
+ * @param policy undefined: the host has no policy file, and then it runs no command that a file would have to name
+ */
 export function policyOnTask(
   policy: HostPolicy | undefined,
   task: PolicedTask,
   rules: TouchRules,
 ): { readonly forbidden: string | null; readonly restricts: readonly string[] } {
-  if (policy === undefined) return { forbidden: null, restricts: [] };
   const { packages, added, removed } = task;
   const { actions } = rules;
-  const forbidden = refusalByPolicy(policy, { action: 'install', packages, added, removed, actions });
+  const forbidden = refusalByPolicy(policy ?? null, {
+    action: 'install',
+    packages,
+    added,
+    removed,
+    actions,
+  });
   if (forbidden !== null) return { forbidden, restricts: [] };
   const restricts: string[] = [];
+  const probes = (rules.health?.probes ?? []).flatMap((probe) =>
+    probe.kind === 'command' && policy?.probes.includes(probe.name) !== true ? [probe.name] : [],
+  );
+  if (probes.length > 0) restricts.push(`its policy does not know the probe ${probes.join(', ')}`);
+  if (policy === undefined) return { forbidden, restricts };
   if (policy.hours.length > 0) {
     restricts.push(`its policy lets packages be changed only ${policy.hours.join(', ')} (local time)`);
   }
@@ -183,9 +196,5 @@ export function policyOnTask(
   if ((rules.rollback?.on ?? 'off') !== 'off' && policy.rollback === 'forbid') {
     restricts.push('its policy forbids rollbacks');
   }
-  const probes = (rules.health?.probes ?? []).flatMap((probe) =>
-    probe.kind === 'command' && !policy.probes.includes(probe.name) ? [probe.name] : [],
-  );
-  if (probes.length > 0) restricts.push(`its policy does not know the probe ${probes.join(', ')}`);
   return { forbidden, restricts };
 }

@@ -263,6 +263,15 @@ describe('the policy of a host', () => {
     const actions = { before: [{ name: 'drain', timeout_seconds: 1, on_failure: 'fail' }] } as const;
     expect(why(plan(policed({}), [openssl], { touch: { actions } }))).toBe('host_policy');
   });
+
+  test('a host without a policy file runs no command that such a file would have to name', () => {
+    const actions = { before: [{ name: 'drain', timeout_seconds: 1, on_failure: 'fail' }] } as const;
+    expect(why(plan(web, [openssl], { touch: { actions } }))).toBe('host_policy');
+    const probes = [{ kind: 'command', name: 'queue-empty', timeout_seconds: 1 }] as const;
+    expect(plan(web, [openssl], { touch: { health: { probes } } }).warnings).toEqual([
+      'web-1: its policy does not know the probe queue-empty',
+    ]);
+  });
 });
 
 test('what comes along without being named is said, unless the host is asked', () => {
