@@ -37,7 +37,7 @@ export function register(noun: Command): void {
         json: { pattern, reason: options.reason },
       });
       if (options.json === true) printJson(made);
-      else print(`Denied ${made.pattern} (${made.id}); fixpoint denial lift ${made.id} ends it.`);
+      else print(`Denied ${made.pattern} (${made.id}); fixpoint denial lift ${made.id} --reason … ends it.`);
     });
 
   forList(noun.command('list').description('denied patches, newest first'))
