@@ -177,32 +177,46 @@ async function gather(
           missing: wanted.map((p) => ({ ...p, message: `${executor.manager} cannot keep packages here.` })),
         }
       : await gatherPackages(wanted, { task, executor, keeping, context, dir });
-  // Before the files are read: an order that is to be refused needs no more.
+  const around = await gatherAround(order, wanted, added, executor, dir);
+  return { ...head, packages, ...around, missing: [...missing, ...around.missing] };
+}
+
+/**
+ * What the owner of the host may change at any time: configuration files, and marks of packages.
+ * @param wanted packages that are there and are to be changed; @param added what is to come newly
+ */
+export async function gatherAround(
+  order: InstallTask['order'],
+  wanted: readonly PackageId[],
+  added: readonly PackageId[],
+  { keeping, readAutomatic }: Pick<Executor, 'keeping' | 'readAutomatic'>,
+  dir: string,
+): Promise<Pick<KeptManifest, 'files' | 'leftovers' | 'automatic' | 'held' | 'missing'>> {
   const files = keeping === undefined ? [] : await keeping.configurationFiles([...wanted, ...added]);
   const kept: KeptFile[] = [];
+  const missing: Missing[] = [];
   for (const path of files) {
     const file = keepFile(path, join(dir, 'files'));
     if (file !== null) kept.push(file);
     else if (existsSync(path)) {
       missing.push({
         name: path.slice(0, 256),
-        arch: '-',
-        version: '-',
+        arch: notPackage,
+        version: notPackage,
         message: `${path} is no file that can be kept.`,
       });
     }
   }
+  const isWanted = (p: Omit<PackageId, 'version'>): boolean => wanted.some((one) => keyOf(one) === keyOf(p));
   return {
-    ...head,
-    packages,
     missing,
     files: kept,
     leftovers: (keeping?.leftoverSuffixes ?? [])
       .flatMap((suffix) => files.map((path) => `${path}${suffix}`))
       .filter((path) => existsSync(path)),
-    automatic: await executor.readAutomatic([
-      ...order.packages.filter((p) => ordered.some((one) => keyOf(one) === keyOf(p))),
-      ...removed.map((p) => ({
+    automatic: await readAutomatic([
+      ...order.packages.filter(isWanted),
+      ...(order.removed ?? []).filter(isWanted).map((p) => ({
         ...p,
         from: p.version,
         to: p.version,
@@ -213,6 +227,9 @@ async function gather(
     held: [...((await keeping?.held()) ?? [])].filter((name) => wanted.some((p) => p.name === name)),
   };
 }
+
+/** Stands for the architecture and version of a configuration file among what is missing. */
+export const notPackage = '-';
 
 interface Parts {
   readonly task: InstallTask;

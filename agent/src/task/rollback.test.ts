@@ -9,6 +9,7 @@ import type { Executor, Judgement } from '../execute/executor.ts';
 import { keyOf, type OfferedFile, type PackageId } from '../execute/keeping.ts';
 import { sha256Hex } from '../identity.ts';
 import { TaskFailed, type TaskContext } from './context.ts';
+import { keepAgain } from './keep-again.ts';
 import { keep } from './keep.ts';
 import { keptDir, keptDirOf, keptVersions, packageFile, readManifest } from './kept.ts';
 import { putBack } from './rollback.ts';
@@ -250,6 +251,24 @@ describe('before a task', () => {
     offer({ name: 'b', arch: 'all', version: '1' }, 'b all 1 with something else in it');
     const failure = await failureOf(keep(installTask(), executor(), context));
     expect(failure.message).toContain('not what the index of the repository names');
+  });
+
+  test('what the owner wrote while the task waited for its window is kept as it is then', async () => {
+    const task = installTask();
+    await keep(task, executor(), context);
+    writeFileSync(conf, 'changed in the evening');
+    await keepAgain(task, executor(), context);
+    const read = () => readManifest(keptDirOf(stateDir, task.order));
+    const sums = () => read()?.files.map((file) => (file.kind === 'file' ? file.sha256 : file.kind));
+    expect(sums()).toEqual([sha256Hex('as the owner wants it'), 'absent']);
+    task.note('window', 'begin');
+    await keepAgain(task, executor(), context);
+    expect(sums()).toEqual([sha256Hex('changed in the evening'), 'absent']);
+    expect(read()?.packages).toHaveLength(2);
+    rmSync(keptDirOf(stateDir, task.order), { recursive: true });
+    expect(await failureOf(keepAgain(task, executor(), context))).toMatchObject({
+      failure: 'nothing_to_roll_back_to',
+    });
   });
 
   test('what is at its version already is not kept, for the task does not change it', async () => {

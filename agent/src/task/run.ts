@@ -7,6 +7,7 @@ import { TaskDropped, TaskFailed, type EventDetail, type TaskContext } from './c
 import { isStillPending, report, restart, verify } from './finish.ts';
 import { compareHealth, takeBaseline } from './health.ts';
 import { install } from './install.ts';
+import { keepAgain } from './keep-again.ts';
 import { keep } from './keep.ts';
 import { prepare } from './prepare.ts';
 import { reboot } from './reboot.ts';
@@ -106,7 +107,10 @@ async function begin(
       'The agent was interrupted between the actions before the installation and the installation, and by now it may not begin any more. Nothing was installed.',
     );
   }
-  if (!hasBegunActions(task)) await tryAgain(task, executor, context);
+  if (!hasBegunActions(task)) {
+    await tryAgain(task, executor, context);
+    await keepAgain(task, executor, context);
+  }
   await takeBaseline(task, context);
   await runActions('before', task, context);
   if (hasBegunActions(task) && !stillOpen(task, context)) {
