@@ -19,6 +19,8 @@ import { appendTaskEvent } from './store.ts';
 
 export const rollbackObstacles = [
   'nothing_to_roll_back',
+  'asset_retired',
+  'assess_only',
   'nothing_kept',
   'kept_incomplete',
   'changed_since',
@@ -84,13 +86,31 @@ export async function rollbackObstacle(trx: Transact, task: TaskRow): Promise<Ro
       whatToDo: 'Wait until it has ended, or cancel it.',
     };
   }
-  return changedSince(trx, task);
+  return obstacleOnAsset(trx, task);
 }
 
-/** What is neither as the task left it nor as it was before has been changed by somebody else: that is not ours to undo. */
-async function changedSince(trx: Transact, task: TaskRow): Promise<RollbackObstacle | null> {
+/**
+ * A host that takes no orders any more. And what is neither as the task left it nor as it was before has been changed by somebody
+ * else: that is not ours to undo.
+ */
+async function obstacleOnAsset(trx: Transact, task: TaskRow): Promise<RollbackObstacle | null> {
   const [asset] = await assetFacts(trx, [task.assetId], null);
   if (asset === undefined) throw new Error(`task ${task.id} is of an asset that is not there`);
+  if (asset.retired_at !== null) {
+    return {
+      code: 'asset_retired',
+      message: `${task.planned.hostname} was retired.`,
+      whatToDo: 'Nothing needs to be done.',
+    };
+  }
+  if (asset.mode !== 'manage') {
+    return {
+      code: 'assess_only',
+      message: `The agent of ${task.planned.hostname} only reports by now, and changes nothing.`,
+      whatToDo:
+        'Enrol it in manage mode on the host itself, then roll the task back; or put it back by hand.',
+    };
+  }
   const installed = (await installedOf(trx, [asset])).get(asset.id) ?? [];
   for (const one of task.planned.packages) {
     const versions = installed.filter((p) => p.name === one.name && p.arch === one.arch);

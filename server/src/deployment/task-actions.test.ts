@@ -63,3 +63,32 @@ describe('cancel and retry of one task', () => {
     expect(denied.statusCode).toBe(403);
   });
 });
+
+describe('rollback of one task', () => {
+  test('not where the host takes no orders any more: what came of its task stays as it was', async () => {
+    const [web, other] = [await fleet.enrol('web-1'), await fleet.enrol('web-2')];
+    const deployment = await fleet.start({ rollback: { on: 'any_failure' } });
+    const order = await web.fetchOrder();
+    for (const [agent, given] of [
+      [web, order],
+      [other, await other.fetchOrder()],
+    ] as const) {
+      await agent.carryOut(given);
+      await agent.report(given, [{ index: 4, state: 'verifying', digests: agent.digests() }]);
+    }
+    const { db } = fleet.database;
+    await db
+      .updateTable('asset')
+      .set({ retired_at: fleet.clock.now() })
+      .where('hostname', '=', 'web-1')
+      .execute();
+    await db.updateTable('asset').set({ mode: 'assess' }).where('hostname', '=', 'web-2').execute();
+    expect(await actOnTask(order.task_id, 'roll_back')).toMatchObject({
+      body: { error: { code: 'asset_retired' } },
+    });
+    const refused = await act(deployment, 'roll_back');
+    expect(refused).toMatchObject({ status: 409, body: { error: { code: 'nothing_to_roll_back' } } });
+    await tick(fleet.context, fleet.clock.now());
+    expect(await fleet.states(deployment)).toEqual({ 'web-1': 'succeeded', 'web-2': 'succeeded' });
+  });
+});
