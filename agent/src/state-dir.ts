@@ -8,7 +8,7 @@ import {
   readFileSync,
   renameSync,
   rmSync,
-  writeSync,
+  writeFileSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { Type, type Static, type TSchema } from '@fixpoint/contract/schema.ts';
@@ -48,7 +48,8 @@ export function writeFileAtomically(path: string, text: string, mode = 0o600): v
   rmSync(temporary, { force: true });
   const file = openSync(temporary, 'wx', mode);
   try {
-    writeSync(file, text);
+    // Unlike writeSync, it writes all or throws: a full disk must not leave a half in place of the whole.
+    writeFileSync(file, text);
     fsyncSync(file);
   } finally {
     closeSync(file);

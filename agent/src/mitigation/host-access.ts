@@ -13,6 +13,7 @@ import {
   renameSync,
   rmdirSync,
   rmSync,
+  writeFileSync,
   writeSync,
 } from 'node:fs';
 import { release } from 'node:os';
@@ -70,7 +71,8 @@ export function replaceFile(host: HostAccess, path: string, file: FileBefore): v
   rmSync(temporary, { force: true });
   const descriptor = openSync(temporary, 'wx', 0o600);
   try {
-    writeSync(descriptor, file.text);
+    // All or an error: of a full disk, writeSync would tell by its result only, and half a file would be put in place.
+    writeFileSync(descriptor, file.text);
     fsyncSync(descriptor);
   } finally {
     closeSync(descriptor);

@@ -1,4 +1,13 @@
-import { appendFileSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import {
+  appendFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { randomUUID } from 'node:crypto';
@@ -36,6 +45,34 @@ describe('a journal', () => {
       { index: 1, at, state: 'staged' },
     ]);
     again.close();
+  });
+
+  test('loses nothing of what is written after the disk was full', (given) => {
+    const disk = join(dir, 'disk');
+    mkdirSync(disk);
+    try {
+      execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'none', disk], { stdio: 'ignore' });
+    } catch {
+      given.skip('nothing can be mounted here');
+    }
+    try {
+      const path = join(disk, 'journal.log');
+      const journal = openJournal(path);
+      const filler = join(disk, 'filler');
+      writeFileSync(filler, Buffer.alloc(32 * 1024));
+      const entry = { at, step: 'refresh', phase: 'begin', data: { text: 'x'.repeat(1_500) } } as const;
+      expect(() => {
+        for (let i = 0; i < 100; i++) journal.append(entry);
+      }).toThrow('ENOSPC');
+      const written = journal.entries().length;
+      expect(written).toBeGreaterThan(5);
+      rmSync(filler);
+      journal.append(entry);
+      journal.close();
+      expect(parseJournal(readFileSync(path, 'utf8')).entries).toHaveLength(written + 1);
+    } finally {
+      execFileSync('umount', [disk]);
+    }
   });
 
   test('cut off anywhere, it holds the whole lines before, and goes on cleanly', () => {

@@ -1,4 +1,12 @@
-import { closeSync, fsyncSync, ftruncateSync, mkdirSync, openSync, readFileSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  fsyncSync,
+  ftruncateSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname } from 'node:path';
 import { Type, type Static } from '@fixpoint/contract/schema.ts';
 import { TaskEvent } from '@fixpoint/contract/agent.ts';
@@ -104,15 +112,24 @@ export function openJournal(path: string): Journal {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
   const { entries, wholeBytes } = parseJournal(readJournalText(path));
   const file = openSync(path, 'a', 0o600);
-  ftruncateSync(file, wholeBytes);
+  let bytes = wholeBytes;
+  ftruncateSync(file, bytes);
   fsyncSync(file);
   syncFolder(dirname(path));
   return {
     entries: () => entries,
     append(entry) {
       const json = JSON.stringify(entry);
-      writeSync(file, `${checksum(json)} ${json}\n`);
-      fsyncSync(file);
+      const line = Buffer.from(`${checksum(json)} ${json}\n`);
+      try {
+        writeFileSync(file, line);
+        fsyncSync(file);
+      } catch (error) {
+        // A full disk takes half a line; whatever came after it would never be read.
+        ftruncateSync(file, bytes);
+        throw error;
+      }
+      bytes += line.length;
       entries.push(entry);
     },
     events: () =>
