@@ -22,8 +22,10 @@ export const thisRebootHost: RebootHost = {
   bootId: readBootId,
   whoIsLoggedIn,
   tellEverybody,
-  askForReboot,
-  readReply,
+  askForReboot: (taskId) => {
+    askForReboot(taskId);
+  },
+  readReply: (taskId) => readReply(taskId),
   async start() {
     const answer = await runCommand(['systemctl', 'reboot', '--no-ask-password', '--check-inhibitors=yes'], {
       timeoutSeconds: 60,

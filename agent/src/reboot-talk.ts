@@ -4,8 +4,8 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
-  rmSync,
   statSync,
+  unlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
@@ -18,8 +18,8 @@ import { runCommand } from './run-command.ts';
  * gave it. It counts when that person is logged in, or is root.
  */
 
-const folder = '/run/fixpoint-agent';
-const answersFolder = join(folder, 'reboot-answers');
+const defaultFolder = '/run/fixpoint-agent';
+const answersIn = (folder: string): string => join(folder, 'reboot-answers');
 const answers = ['now', 'later'] as const;
 export type RebootAnswer = (typeof answers)[number];
 
@@ -59,17 +59,26 @@ export async function tellEverybody(text: string): Promise<void> {
 }
 
 /** Takes away what was answered before, and lets people answer. */
-export function askForReboot(taskId: string): void {
-  rmSync(answersFolder, { recursive: true, force: true });
+export function askForReboot(taskId: string, folder = defaultFolder): void {
+  const answersFolder = answersIn(folder);
   mkdirSync(folder, { recursive: true, mode: 0o755 });
-  mkdirSync(answersFolder);
+  mkdirSync(answersFolder, { recursive: true });
+  // Name by name, and into no folder that somebody made there: whoever owns it could exchange what lies in it for a link.
+  for (const name of readdirSync(answersFolder)) {
+    try {
+      unlinkSync(join(answersFolder, name));
+    } catch {
+      // A folder, which is no answer.
+    }
+  }
   // Sticky: one's own answers only. Set apart from mkdir, which heeds the umask.
   chmodSync(answersFolder, 0o1733);
   writeFileSync(join(folder, 'reboot-asked'), taskId, { mode: 0o644 });
 }
 
 /** What was answered since it was asked; `later` counts before `now`. Null when nothing was, by nobody who may. */
-export function readReply(taskId: string): RebootReply | null {
+export function readReply(taskId: string, folder = defaultFolder): RebootReply | null {
+  const answersFolder = answersIn(folder);
   const people = new Map(sessions().map((one) => [one.uid, one.user]));
   people.set(0, people.get(0) ?? 'root');
   let names: string[];
@@ -81,9 +90,9 @@ export function readReply(taskId: string): RebootReply | null {
   }
   const given = names.flatMap((name): RebootReply[] => {
     const answer = answers.find((one) => name.startsWith(`${one}.`));
-    // A link would be owned by who made it, and a folder is no answer.
+    // A symbolic link would be owned by who made it, and a folder is no answer; a file of two names may be somebody else's.
     const stats = lstatSync(join(answersFolder, name), { throwIfNoEntry: false });
-    const user = stats?.isFile() === true ? people.get(stats.uid) : undefined;
+    const user = stats?.isFile() === true && stats.nlink === 1 ? people.get(stats.uid) : undefined;
     return answer === undefined || user === undefined ? [] : [{ answer, user }];
   });
   return given.find((one) => one.answer === 'later') ?? given[0] ?? null;
@@ -92,7 +101,8 @@ export function readReply(taskId: string): RebootReply | null {
 export type AnswerGiven = 'given' | 'not_asked';
 
 /** Gives an answer, as whoever runs this. */
-export function answerReboot(answer: RebootAnswer, unique: string): AnswerGiven {
+export function answerReboot(answer: RebootAnswer, unique: string, folder = defaultFolder): AnswerGiven {
+  const answersFolder = answersIn(folder);
   try {
     statSync(answersFolder);
     writeFileSync(join(answersFolder, `${answer}.${unique}`), '', { flag: 'wx' });
