@@ -76,7 +76,7 @@ export async function runAgent(parts: AgentParts): Promise<void> {
       files: parts.source.files,
       stateDir: parts.taskParts.stateDir,
       host: async () => (await collector.collect()).inventory.host,
-      distributionPoint: () => distributionPoint(new Set()),
+      distributionPoint,
     },
     turns,
   );

@@ -143,6 +143,9 @@ describe('who is to blame', () => {
       files: [],
     });
     expect(blame(server, 'repository_unreachable', '')).toBeNull();
+    // one that sends a byte now and then is never given up by itself
+    expect(blame(near, 'timeout', '')).toMatchObject({ point: 'berlin', problem: 'not_reached' });
+    expect(blame(server, 'timeout', '')).toBeNull();
     // the host lacks a key: nobody has forged anything
     expect(blame(server, 'signature_invalid', 'GPG error: NO_PUBKEY 0E98404D386FA1D9')).toBeNull();
     expect(blame(near, 'signature_invalid', "The repository 'http://x y' is not signed.")).toMatchObject({

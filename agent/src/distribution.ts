@@ -100,7 +100,12 @@ export function createDistribution(parts: DistributionParts): Distribution {
 
 type Told = NonNullable<NonNullable<TaskEvent['detail']>['distribution']>;
 
-const missedFailures: ReadonlySet<TaskFailure> = new Set(['repository_unreachable', 'download_failed']);
+/** `timeout`: a point may answer and send next to nothing for ever, which no package manager gives up for. */
+const missedFailures: ReadonlySet<TaskFailure> = new Set([
+  'repository_unreachable',
+  'download_failed',
+  'timeout',
+]);
 
 /**
  * What a failure says of the point that was loaded through, so that another one is tried; null: nothing. Of the server's own

@@ -61,17 +61,22 @@ function signed(value: unknown, domain = 'fixpoint-simulation-v1'): SignedOrder 
 
 /** Like apt's, but what it writes was recorded. */
 function executor(simulation: string, exitCode: number): Executor {
+  let point: string | undefined;
   const missing = (): never => {
     throw new Error('a simulation must not ask for this');
   };
   return {
     manager: 'apt',
-    prepare: () => undefined,
+    prepare: ({ name }) => {
+      point = name;
+    },
     command: (step) => ({
       argv:
         step === 'simulate'
           ? ['sh', '-c', 'cat "$1"; exit "$2"', 'sh', recorded(simulation), String(exitCode)]
-          : ['true'],
+          : point === 'bad'
+            ? ['sh', '-c', 'echo "E: Failed to fetch http://x/InRelease  502  Bad Gateway"; exit 100']
+            : ['true'],
       env: {},
     }),
     judge: judgeApt,
@@ -93,6 +98,7 @@ function ask(
   waitSeconds: number,
   simulation = 'simulate-new',
   exitCode = 0,
+  point?: string,
 ): Promise<unknown> {
   const answered = Promise.withResolvers<unknown>();
   const parts: SimulationParts = {
@@ -112,8 +118,13 @@ function ask(
     stateDir: dir,
     host: () => Promise.resolve({ arch: 'amd64', machine: 'container' }),
     executorAt: () => executor(simulation, exitCode),
-    distributionPoint: () =>
-      Promise.resolve({ url: 'http://127.0.0.1:9', user: 'u', password: 'secret-of-the-session' }),
+    distributionPoint: (avoided) =>
+      Promise.resolve({
+        url: 'http://127.0.0.1:9',
+        user: 'u',
+        password: 'secret-of-the-session',
+        ...(point === undefined || avoided.has(point) ? {} : { name: point }),
+      }),
   };
   const simulations = createSimulations(parts, createTurns());
   simulations.answer(questions);
@@ -135,6 +146,11 @@ describe('a question about a plan', () => {
       obstacles: [],
     });
     expect(sent).toHaveLength(1);
+  });
+
+  test('is answered through the server where the point near the host does not do', async () => {
+    const answer = parseShape(SimulationResult, await ask([signed(request())], 20, 'simulate-new', 0, 'bad'));
+    expect(answer.ok && answer.value).toMatchObject({ obstacles: [], remarks: [] });
   });
 
   test('that cannot be done is answered with what stands in the way', async () => {

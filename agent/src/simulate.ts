@@ -10,6 +10,7 @@ import { Type } from '@fixpoint/contract/schema.ts';
 import { SimulationRequest, type SimulationResult } from '@fixpoint/contract/simulation.ts';
 import { toIso, type Clock } from './clock.ts';
 import type { PackageFiles } from './collect/package-source.ts';
+import { blame, blameMessage } from './distribution.ts';
 import { reportableOutput } from './execute/apt-output.ts';
 import type {
   DistributionPoint,
@@ -49,7 +50,8 @@ export interface SimulationParts {
   readonly stateDir: string;
   host(): Promise<Pick<HostFacts, 'arch' | 'machine'>>;
   executorAt(dir: string, name: string): Executor;
-  distributionPoint(): Promise<DistributionPoint>;
+  /** `avoided`: points that did not do just now; null is the server's own. */
+  distributionPoint(avoided: ReadonlySet<string | null>): Promise<DistributionPoint>;
 }
 
 const commandSeconds = 600;
@@ -98,6 +100,33 @@ export function createSimulations(parts: SimulationParts, turns: Turns): Simulat
     return { output, judged: executor.judge(step, exitCode, output, changes), exited: exitCode === 0 };
   }
 
+  /** Reads the repositories, unless that was done just now: as in a task, where one point does not do, through the next. */
+  async function refresh(
+    executor: Executor,
+    changes: OrderedChanges,
+    remarks: Obstacle[],
+  ): Promise<DistributionPoint> {
+    const avoided = new Set<string | null>();
+    for (;;) {
+      const dp = await parts.distributionPoint(avoided);
+      executor.prepare(dp, null);
+      if (clock.elapsedSeconds() - refreshedAt <= freshSeconds) return dp;
+      const { judged, output } = await run(executor, 'refresh', changes);
+      if (judged.ok) {
+        refreshedAt = clock.elapsedSeconds();
+        return dp;
+      }
+      const told = blame(dp, judged.failure, output);
+      if (told === null || avoided.has(told.point)) {
+        // What was known before may be enough; if it is not, the simulation says so.
+        remarks.push({ kind: obstacleOf(judged.failure), message: judged.message });
+        return dp;
+      }
+      log('warn', blameMessage(told), { files: told.files });
+      avoided.add(told.point);
+    }
+  }
+
   async function simulate(request: SimulationRequest): Promise<SimulationResult> {
     const dir = join(parts.stateDir, 'simulations', request.simulation_id);
     mkdirSync(dir, { recursive: true, mode: 0o700 });
@@ -106,16 +135,7 @@ export function createSimulations(parts: SimulationParts, turns: Turns): Simulat
     const obstacles: Obstacle[] = [];
     const remarks: Obstacle[] = [];
     try {
-      const dp = await parts.distributionPoint();
-      executor.prepare(dp, null);
-      if (clock.elapsedSeconds() - refreshedAt > freshSeconds) {
-        const refreshed = await run(executor, 'refresh', changes);
-        if (refreshed.judged.ok) refreshedAt = clock.elapsedSeconds();
-        else {
-          // What was known before may be enough; if it is not, the simulation says so.
-          remarks.push({ kind: obstacleOf(refreshed.judged.failure), message: refreshed.judged.message });
-        }
-      }
+      const dp = await refresh(executor, changes, remarks);
       const solved = await run(executor, 'simulate', changes);
       const state = await executor.state();
       // A difference from what was asked for is just what is to be found out, and no failure.

@@ -165,14 +165,6 @@ async function stepOnce(
       task.note(step, 'begin', { data: { attempt: attempt + 1, after_outage: true } });
       return 'window_closed';
     }
-    if (result.kind === 'timed_out') {
-      return {
-        ok: false,
-        failure: 'timeout',
-        message: `${step} took longer than ${String(preparationSeconds)} s`,
-        detail,
-      };
-    }
     if (result.kind === 'lost') {
       return {
         ok: false,
@@ -181,7 +173,14 @@ async function stepOnce(
         detail,
       };
     }
-    const judged = judgeOnHost(executor, step, result, changesOf(task));
+    const judged: Judgement =
+      result.kind === 'timed_out'
+        ? {
+            ok: false,
+            failure: 'timeout',
+            message: `${step} took longer than ${String(preparationSeconds)} s`,
+          }
+        : judgeOnHost(executor, step, result, changesOf(task));
     if (judged.ok) return judged;
     // Another point is tried once (a simulation loads nothing); what came through none of them is a failure of the task.
     const told = step === 'simulate' ? null : blame(dp, judged.failure, result.output);
