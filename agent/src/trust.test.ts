@@ -114,6 +114,12 @@ describe('an order', () => {
       signed({ ...order, packages: [{ ...curl, name: '-oDir::x' }] }),
       {},
     ],
+    [
+      'with a path in a version',
+      'malformed',
+      signed({ ...order, removed: [{ name: 'old', arch: 'all', version: '1/../../x' }] }),
+      {},
+    ],
     ['naming a package twice', 'malformed', signed({ ...order, packages: [curl, curl] }), {}],
     ['for another host', 'other_asset', signed({ ...order, asset_id: order.task_id }), {}],
     ['that has expired', 'expired', signed(order), { now: Date.parse(order.expires_at) }],

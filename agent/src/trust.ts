@@ -126,7 +126,10 @@ function contentProblem(order: InstallOrder | RollbackOrder): string | null {
   const removed = order.action === 'install' ? (order.removed ?? []) : [];
   const twice = firstTwice([...order.packages, ...added, ...removed].map((p) => `${p.name}:${p.arch}`));
   if (twice !== null) return `The order names ${twice} twice.`;
-  const versions = [...order.packages.flatMap((p) => [p.from, p.to]), ...added.map((p) => p.version)];
+  const versions = [
+    ...order.packages.flatMap((p) => [p.from, p.to]),
+    ...[...added, ...removed].map((p) => p.version),
+  ];
   const names = [...order.packages, ...added, ...removed].flatMap((p) => [p.name, p.arch]);
   if (!names.every(isSafeName) || !versions.every(isSafeVersion)) {
     return 'The order names a package or version that the package manager could not have.';
