@@ -687,8 +687,10 @@ create table task (
   constraint task_deployment_id_fkey FOREIGN KEY (deployment_id) REFERENCES deployment(id)
 );
 CREATE INDEX task_asset_open ON public.task USING btree (asset_id) WHERE (ended_at IS NULL);
+CREATE INDEX task_at_work ON public.task USING btree (deployment_id) WHERE ((ended_at IS NULL) AND (COALESCE(resume_state, state) <> ALL (ARRAY['queued'::text, 'restart_pending'::text, 'reboot_pending'::text])));
 CREATE UNIQUE INDEX task_deployment_asset ON public.task USING btree (deployment_id, asset_id);
 CREATE INDEX task_open ON public.task USING btree (state) WHERE (ended_at IS NULL);
+CREATE INDEX task_open_deployment ON public.task USING btree (deployment_id) WHERE (ended_at IS NULL);
 
 create table task_event (
   task_id uuid not null,

@@ -8,7 +8,7 @@ import { definitionOf, isDenied } from './holds.ts';
 import { deploymentActor, moveTask } from './move.ts';
 import { decideOptions, observationOf } from './observe.ts';
 import { installOrderOf } from './order-texts.ts';
-import { deploymentHead, nextSequence, openCounts, taskWithAsset } from './reads.ts';
+import { countAtWork, deploymentHead, nextSequence, taskWithAsset } from './reads.ts';
 import type { TaskRow } from './records.ts';
 import { tryLockDeployment, updateTask } from './store.ts';
 import { hasMissedWindow, timesOfJob } from './times.ts';
@@ -47,7 +47,6 @@ export async function offer(
 
   const times = await timesOfJob(trx, definition, now);
   const standing = times.standing(observed.timeZone, missed);
-  const counts = await openCounts(trx, task.deploymentId);
   const decision = decide(
     { state: head.state, concurrency: definition.concurrency, openRing: 0 },
     [
@@ -58,7 +57,8 @@ export async function offer(
         denied: await isDenied(trx, task),
       },
     ],
-    { atWork: counts.atWork, notEnded: counts.notEnded - 1 },
+    // when the deployment is complete the tick decides
+    { atWork: await countAtWork(trx, task.deploymentId), notEnded: 1 },
     now.getTime(),
     decideOptions,
   );

@@ -10,9 +10,9 @@ import { definitionOf, heldBecause } from './holds.ts';
 import { offer } from './offer.ts';
 import { rollbackOrderOf } from './order-texts.ts';
 import {
+  countAtWork,
   deploymentHead,
   nextSequence,
-  openCounts,
   openTasksOfAsset,
   tasksOfAsset,
   taskWithAsset,
@@ -210,5 +210,5 @@ async function isActive(trx: Transact, task: TaskRow, now: Date): Promise<boolea
   const standing = times.standing(asset.timeZone, missed).kind;
   if (state === 'waiting_for_window') return standing === 'open';
   // while all places are taken, thousands of waiting assets need not ask every second
-  return standing !== 'closed' && (await openCounts(trx, task.deploymentId)).atWork < definition.concurrency;
+  return standing !== 'closed' && (await countAtWork(trx, task.deploymentId)) < definition.concurrency;
 }

@@ -1,5 +1,4 @@
 import { sql, type Kysely, type Selectable } from 'kysely';
-import { atWorkStates } from '@fixpoint/core/task/transitions.ts';
 import type { DeploymentState } from '@fixpoint/core/deployment/states.ts';
 import { deploymentStates } from '@fixpoint/core/deployment/states.ts';
 import type { Transact } from '../context.ts';
@@ -185,17 +184,29 @@ export async function zonesOfQueued(db: Kysely<Database>, deploymentId: string):
   return rows.map((row) => row.zone);
 }
 
-/** How many tasks of a deployment are at work, and how many have not ended. */
-export async function openCounts(
+/**
+ * How many tasks of a deployment are at work, which is what its concurrency limits. Asked at the check-ins of all that wait for a
+ * place: in the words of the index task_at_work, so that the thousands that are not at work are not read.
+ */
+export async function countAtWork(db: Kysely<Database>, deploymentId: string): Promise<number> {
+  const { rows } = await sql<{ count: string }>`
+    select count(*) from task
+    where deployment_id = ${deploymentId} and ended_at is null
+      and coalesce(resume_state, state) not in ('queued', 'restart_pending', 'reboot_pending')`.execute(db);
+  return Number(rows[0]?.count ?? 0);
+}
+
+/** How many tasks of a deployment have not ended; no more than `most` are counted. */
+export async function countNotEnded(
   db: Kysely<Database>,
   deploymentId: string,
-): Promise<{ atWork: number; notEnded: number }> {
-  const { rows } = await sql<{ at_work: string; not_ended: string }>`
-    select count(*) filter (where case when state = 'unreachable' then resume_state else state end
-                            = any(${[...atWorkStates]}::text[])) as at_work,
-           count(*) as not_ended
-    from task where deployment_id = ${deploymentId} and ended_at is null`.execute(db);
-  return { atWork: Number(rows[0]?.at_work ?? 0), notEnded: Number(rows[0]?.not_ended ?? 0) };
+  most: number,
+): Promise<number> {
+  const { rows } = await sql<{ count: string }>`
+    select count(*) from (
+      select from task where deployment_id = ${deploymentId} and ended_at is null limit ${most}
+    ) as open`.execute(db);
+  return Number(rows[0]?.count ?? 0);
 }
 
 export function withAsset(db: Kysely<Database>) {

@@ -1,5 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { taskStates } from '@fixpoint/core/task/states.ts';
+import { isAtWork, isEnded } from '@fixpoint/core/task/transitions.ts';
 import { testFleet, type Fleet } from './fleet-double.ts';
+import { countAtWork, countNotEnded } from './reads.ts';
 import { tasksDue } from './store.ts';
 
 let fleet: Fleet;
@@ -70,5 +73,25 @@ describe('what a turn looks at', () => {
     await heardAgo(10);
     expect(await due()).toEqual([]);
     expect(await due(true)).toEqual(['late']);
+  });
+
+  test('at work is in SQL what it is in core', async () => {
+    const { db } = fleet.database;
+    await fleet.enrol('counted');
+    const deployment = await fleet.start({ target: { tags: [], assets: ['counted'], exclude: [] } });
+    for (const state of taskStates) {
+      for (const resumeState of state === 'unreachable' ? taskStates.filter((one) => !isEnded(one)) : [null]) {
+        if (resumeState === 'unreachable') continue;
+        await db
+          .updateTable('task')
+          .set({ state, resume_state: resumeState, ended_at: isEnded(state) ? fleet.clock.now() : null })
+          .where('deployment_id', '=', deployment)
+          .execute();
+        const is = `${state} ${String(resumeState)}`;
+        expect(await countAtWork(db, deployment), is).toBe(isAtWork({ state, resumeState }) ? 1 : 0);
+        expect(await countNotEnded(db, deployment, 5), is).toBe(isEnded(state) ? 0 : 1);
+      }
+    }
+    expect(await countNotEnded(db, deployment, 0)).toBe(0);
   });
 });

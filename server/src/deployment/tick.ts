@@ -10,7 +10,7 @@ import { definitionOf } from './holds.ts';
 import { deploymentActor, moveTask } from './move.ts';
 import { decideOptions, observationOf } from './observe.ts';
 import { expireWithoutWindow } from './offer.ts';
-import { findTask, liveDeployments, openCounts, overdueVerifications, zonesOfQueued } from './reads.ts';
+import { countNotEnded, findTask, liveDeployments, overdueVerifications, zonesOfQueued } from './reads.ts';
 import { nameMissingAfterReboot } from './reboots.ts';
 import type { TaskOfAsset } from './records.ts';
 import { isRollbackReported, judgeRollback } from './rollback-verification.ts';
@@ -89,7 +89,7 @@ async function tickDeployment(
     zonesWithoutWindow: [...standing].flatMap(([zone, one]) => (isWithoutWindow(one) ? [zone] : [])),
     limit: tasksAtOnce,
   });
-  const counts = await openCounts(trx, id);
+  const open = await countNotEnded(trx, id, due.length + 1);
   const observed = due.map((task): TaskObservation => {
     const zone = standing.get(task.timeZone);
     const base = observationOf(task, listeningSince);
@@ -99,7 +99,7 @@ async function tickDeployment(
     { state: head.state, concurrency: definition.concurrency, openRing: 0 },
     observed,
     // only what ends the deployment is decided here; offers are made when an asset asks
-    { atWork: counts.atWork, notEnded: counts.notEnded - due.length },
+    { atWork: 0, notEnded: open - due.length },
     now.getTime(),
     decideOptions,
   );

@@ -17,10 +17,10 @@ import { getJob } from '../patch-job/commands.ts';
 import { answer, refuse, type Answer } from '../refusal.ts';
 import { decideOptions, observationOf } from './observe.ts';
 import {
+  countAtWork,
   deploymentHead,
   deploymentPage,
   findDeployment,
-  openCounts,
   taskCounts,
   taskEvents,
   tasksOfDeployment,
@@ -166,7 +166,7 @@ async function explainer(
     concurrency: definition.concurrency,
     openRing: 0,
   };
-  const { atWork } = await openCounts(context.db, deploymentId);
+  const atWork = await countAtWork(context.db, deploymentId);
   const at = context.clock.now();
   const times = await timesOfJob(context.db, definition, at);
   const denied = await deniedPatterns(context.db);

@@ -722,6 +722,10 @@ create table task (
 create unique index task_deployment_asset on task (deployment_id, asset_id);
 create index task_asset_open on task (asset_id) where ended_at is null;
 create index task_open on task (state) where ended_at is null;
+create index task_open_deployment on task (deployment_id) where ended_at is null;
+-- what a limit of concurrency counts; `atWorkStates` in core are the others
+create index task_at_work on task (deployment_id)
+  where ended_at is null and coalesce(resume_state, state) not in ('queued', 'restart_pending', 'reboot_pending');
 -- An agent that has a task is told so at its next check-in.
 create function task_opened() returns trigger language plpgsql as $$
 begin
