@@ -16,6 +16,7 @@ import type { DistributionPoint, Executor } from './execute/executor.ts';
 import { AgentFailure, codeOf, messageOf } from './failure.ts';
 import type { CollectedInventory, InventoryCollector } from './inventory.ts';
 import type { InventoryReporter } from './inventory-report.ts';
+import { takeLeftoversAway } from './leftovers.ts';
 import type { Log } from './log.ts';
 import { createPace } from './pace.ts';
 import { readBootId } from './process.ts';
@@ -65,6 +66,7 @@ const eventsInOneCall = 100;
 /** Runs until the signal is aborted. A step of a task that is under way then is left to the next agent. */
 export async function runAgent(parts: AgentParts): Promise<void> {
   const { clock, random, log, session, collector, reporter, tasks, refusals, signal, enrolment } = parts;
+  takeLeftoversAway(parts);
   const cancelled = new Set<string>();
   const superseded = new Set<Task>();
   const orders = createOrderTaker(parts, { cancelled, superseded });

@@ -62,6 +62,11 @@ const freshSeconds = 600;
 const rememberedMaximum = 1_000;
 const skewSeconds = 300;
 
+/** One folder for each that is being answered. */
+export function simulationsDir(stateDir: string): string {
+  return join(stateDir, 'simulations');
+}
+
 export function createSimulations(parts: SimulationParts, turns: Turns): Simulations {
   const { clock, enrolment, log, session } = parts;
   const known = new Set<string>();
@@ -128,7 +133,7 @@ export function createSimulations(parts: SimulationParts, turns: Turns): Simulat
   }
 
   async function simulate(request: SimulationRequest): Promise<SimulationResult> {
-    const dir = join(parts.stateDir, 'simulations', request.simulation_id);
+    const dir = join(simulationsDir(parts.stateDir), request.simulation_id);
     mkdirSync(dir, { recursive: true, mode: 0o700 });
     const executor = parts.executorAt(dir, `simulation-${request.simulation_id}`);
     const changes: OrderedChanges = { packages: request.packages, added: [], removed: [] };
