@@ -11,9 +11,16 @@ export function withoutSecrets(given: string, secrets: readonly string[]): strin
   }
   return (
     text
-      .replaceAll(/([a-z][a-z0-9+.-]{0,30}:\/\/)[^\s/@]+@/giu, `$1${redacted}@`)
+      // Up to the last `@`: a password may hold one.
+      .replaceAll(/([a-z][a-z0-9+.-]{0,30}:\/\/)[^\s/]+@/giu, `$1${redacted}@`)
+      // Whatever the scheme is, it takes up the rest of the line: `Authorization: token …`, `Digest username=…, response=…`.
+      .replaceAll(/(\bauthorization["']?\s*[:=])[^\n]+/giu, `$1 ${redacted}`)
       .replaceAll(
-        /((?:password|passwd|passphrase|secret|token|api[_-]?key|authorization)["']?\s*[:=]\s*)(?:(?:basic|bearer)\s+)?(?:"[^"\n]*"|'[^'\n]*'|\S+)/giu,
+        /(--(?:[a-z-]+-)?(?:password|passwd|passphrase|secret|token)\s+)(?!-)\S+/giu,
+        `$1${redacted}`,
+      )
+      .replaceAll(
+        /((?:password|passwd|passphrase|secret|token|api[_-]?key)["']?\s*[:=]\s*)(?:"[^"\n]*"|'[^'\n]*'|\S+)/giu,
         `$1${redacted}`,
       )
       .replaceAll(/\bfx[a-z][._][\w.-]{16,}/gu, redacted)

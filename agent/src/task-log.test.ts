@@ -114,7 +114,7 @@ test('what a command writes is sent while it runs, at once when somebody watches
     [1, 2, 3, 4, 5, 6].map((i) => `line ${String(i)} of http://[redacted]@host/`),
   );
   expect(calls.length, 'sent as it came').toBeGreaterThan(3);
-  expect(calls.flatMap((c) => c.pieces.map((p) => p.step))).toContain('after');
+  await until(() => calls.some((c) => c.pieces.some((p) => p.step === 'after')), 'what the action said');
 });
 
 test('nothing is sent twice and nothing is lost however often the agent is killed', async () => {
