@@ -40,13 +40,20 @@ export async function offer(
     await updateTask(trx, task.id, { missedWindowAt: now });
     missed = true;
   }
+  if (before.state !== 'running') return nothing;
+  const times = await timesOfJob(trx, definition, now);
+  const standing = times.standing(observed.timeZone, missed);
+  // who has to wait anyway does not lock the deployment, which others need for their offers, and the tick
+  const hasToWait =
+    standing.kind === 'closed'
+      ? standing.offerAt !== null
+      : (await countAtWork(trx, task.deploymentId)) >= definition.concurrency;
+  if (hasToWait && agent.mode === 'manage') return nothing;
+
   // the row's lock makes the count of those at work exact; somebody else has it: come again in a moment
   const head = await tryLockDeployment(trx, task.deploymentId);
   if (head === undefined || head.state !== 'running') return nothing;
   if (agent.mode !== 'manage') return await skipAssessOnly(trx, context, task, now);
-
-  const times = await timesOfJob(trx, definition, now);
-  const standing = times.standing(observed.timeZone, missed);
   const decision = decide(
     { state: head.state, concurrency: definition.concurrency, openRing: 0 },
     [
