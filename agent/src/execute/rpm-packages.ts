@@ -264,8 +264,19 @@ if [ $try = try ]; then
   exit $?
 fi
 if [ -n "$upgrade" ] && ! rpm -U --test --oldpackage --replacepkgs $upgrade > /dev/null 2>&1; then
-  # What came newly may stand in the way of what went for it.
-  gone=$(there "$away"); [ -z "$gone" ] || rpm -e --nodeps $gone
+  # What came newly may stand in the way of what went for it. That this is all that does is tried on a copy of the
+  # database first: else it would be taken away by force, for nothing, from what needs it.
+  gone=$(there "$away")
+  if [ -n "$gone" ]; then
+    copy=$(mktemp -d) || exit 1
+    cp -a "$(rpm --eval '%{_dbpath}')/." "$copy" &&
+      rpm --dbpath "$copy" -e --justdb --noscripts --notriggers --nodeps $gone &&
+      rpm --dbpath "$copy" -U --test --oldpackage --replacepkgs $upgrade
+    code=$?
+    rm -rf "$copy"
+    [ $code -eq 0 ] || exit $code
+    rpm -e --nodeps $gone || exit $?
+  fi
 fi
 [ -z "$upgrade" ] || rpm -U --oldpackage --replacepkgs $upgrade || exit $?
 for file in $beside; do
