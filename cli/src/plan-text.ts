@@ -7,17 +7,48 @@ const plural = (n: number, one: string): string => `${String(n)} ${one}${n === 1
 type Planned = Plan['tasks'][number];
 type Excluded = Plan['excluded'][number];
 
+/** Of an asset with more changes, or of units that run what is replaced, the table tells the number, and the list below it all of them. */
+const namedInTable = 2;
+const assetsNamed = 10;
+
+function changesOf(t: Planned): string[] {
+  return [
+    ...t.packages.map((p) => `${p.name} ${p.from} → ${p.to}`),
+    ...(t.added ?? []).map((p) => `new: ${p.name} ${p.version}`),
+    ...(t.removed ?? []).map((p) => `removed: ${p.name} ${p.version}`),
+    ...(t.mitigations ?? []).map((m) => `${m.action} ${m.mitigation.id}`),
+  ];
+}
+
+/** The changes that the table only counts, in full: assets that get the same stand together. */
+function changesText(tasks: readonly Planned[]): string {
+  const groups = new Map<string, string[]>();
+  for (const task of tasks) {
+    const changes = changesOf(task);
+    const restarts = task.prediction?.restarts ?? [];
+    if (changes.length <= namedInTable && restarts.length <= namedInTable) continue;
+    const lines = [...changes, ...restarts.map((unit) => `used by ${unit}`)]
+      .map((line) => `  ${harmless(line)}\n`)
+      .join('');
+    groups.set(lines, [...(groups.get(lines) ?? []), task.hostname]);
+  }
+  return [...groups]
+    .map(([lines, hosts]) => {
+      const rest = hosts.length - assetsNamed;
+      const names = hosts.slice(0, assetsNamed).map(harmless).join(', ');
+      return `\nOn ${names}${rest > 0 ? ` and ${String(rest)} more` : ''}:\n${lines}`;
+    })
+    .join('');
+}
+
 const planned: readonly Column<Planned>[] = [
   { title: 'ASSET', of: (t) => t.hostname },
   {
     title: 'GETS',
-    of: (t) =>
-      [
-        ...t.packages.map((p) => `${p.name} ${p.from} → ${p.to}`),
-        ...(t.added ?? []).map((p) => `new: ${p.name} ${p.version}`),
-        ...(t.removed ?? []).map((p) => `removed: ${p.name} ${p.version}`),
-        ...(t.mitigations ?? []).map((m) => `${m.action} ${m.mitigation.id}`),
-      ].join(', '),
+    of: (t) => {
+      const changes = changesOf(t);
+      return changes.length > namedInTable ? plural(changes.length, 'change') : changes.join(', ');
+    },
     yields: 1,
     least: 30,
   },
@@ -41,7 +72,11 @@ function entails({ prediction }: Planned): string {
   const { restarts, reboot, disk_bytes: disk, rollback } = prediction;
   const parts = [
     ...(reboot ? ['reboot'] : []),
-    ...(restarts.length > 0 ? [`restarts ${restarts.join(', ')}`] : []),
+    ...(restarts.length > namedInTable
+      ? [`used by ${String(restarts.length)} units`]
+      : restarts.length > 0
+        ? [`used by ${restarts.join(', ')}`]
+        : []),
     ...(Math.abs(disk) >= 1e5 ? [`${(disk / 1e6).toFixed(1)} MB more on disk`] : []),
     ...(rollback.possible ? [] : ['no rollback']),
   ];
@@ -75,7 +110,7 @@ export function planText(plan: Plan): string {
     text += `Mitigations would keep ${[...blocked].sort().join(', ')} from being used; the software stays as it is.\n`;
   }
   for (const warning of plan.warnings) text += `${styled('yellow', 'warning:')} ${harmless(warning)}\n`;
-  if (plan.tasks.length > 0) text += `\n${table(planned, plan.tasks)}`;
+  if (plan.tasks.length > 0) text += `\n${table(planned, plan.tasks)}${changesText(plan.tasks)}`;
   if (plan.excluded.length > 0) text += `\n${table(excluded, plan.excluded)}`;
   return `${text}\nplan ${plan.digest}\n`;
 }
