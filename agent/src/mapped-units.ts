@@ -15,7 +15,8 @@ export async function unitsRunning(
 ): Promise<string[]> {
   const pathsOfUnit = new Map<string, Set<string>>();
   for (const pid of listProcesses()) {
-    const unit = read(`/proc/${String(pid)}/cgroup`, parseCgroupUnit);
+    // The first process is in no service; it is told by the name under which it is restarted.
+    const unit = pid === 1 ? firstProcess() : read(`/proc/${String(pid)}/cgroup`, parseCgroupUnit);
     if (unit === null) continue;
     const mapped = read(`/proc/${String(pid)}/maps`, parseExecutableMaps) ?? [];
     const paths = pathsOfUnit.get(unit) ?? new Set<string>();
@@ -28,6 +29,11 @@ export async function unitsRunning(
     return owner !== null && names.has(owner.split(':')[0] ?? owner);
   };
   return [...pathsOfUnit].flatMap(([unit, paths]) => ([...paths].some(isOfPackages) ? [unit] : [])).sort();
+}
+
+/** `systemd`, or null where the host was started by something else, which no task restarts. */
+function firstProcess(): string | null {
+  return read('/proc/1/comm', (text) => (text.trim() === 'systemd' ? 'systemd' : null));
 }
 
 /** Null for a process that is gone, or is not to be looked at. */
