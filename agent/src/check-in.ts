@@ -221,6 +221,7 @@ export async function runAgent(parts: AgentParts): Promise<void> {
     };
     // Before the question: a server that knew how these ended when it was asked hands none of them out again.
     const settled = tasks.settled();
+    const askedAt = clock.elapsedSeconds();
     const answer = await session.call('/agent/v1/check-in', request, CheckInResponse);
     if (!answer.ok) {
       throw new AgentFailure(
@@ -238,7 +239,7 @@ export async function runAgent(parts: AgentParts): Promise<void> {
       await reporter.send(collected);
     }
     for (const signed of bySequence(response.orders)) orders.take(signed, collected, settled);
-    standing.heard(response, clock.now());
+    standing.heard(response, clock.now(), askedAt);
     distribution.heard(response.distribution_point);
     taskLogs.watched(response.watched_tasks ?? []);
     simulations.answer(response.simulations ?? []);
