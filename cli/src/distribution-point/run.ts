@@ -1,6 +1,11 @@
 import { mkdirSync } from 'node:fs';
 import { readByteSize } from '@fixpoint/server/distribution/bucket.ts';
-import { PointRefused, runPoint, type RunningPoint } from '@fixpoint/server/distribution/standalone.ts';
+import {
+  PointRefused,
+  runPoint,
+  ServerSilent,
+  type RunningPoint,
+} from '@fixpoint/server/distribution/standalone.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { Failure } from '../failure.ts';
 import { codeOf } from '../output/stream.ts';
@@ -67,7 +72,23 @@ function asFailure(error: unknown, options: PointOptions): unknown {
       'Register the point at the server (fixpoint distribution add) and start it with the secret shown there.',
     );
   }
+  if (error instanceof ServerSilent) {
+    return new Failure(
+      exitCodes.unreachable,
+      'server_unreachable',
+      `${options.server}: ${error.message}`,
+      'Check the address, and what stands between. For its first start the point needs the server.',
+    );
+  }
   const code = codeOf(error);
+  if (code === 'ENOSPC' || code === 'EDQUOT' || code === 'EROFS') {
+    return new Failure(
+      exitCodes.fault,
+      'disk_full',
+      `this program cannot write to ${options.data} (${code})`,
+      'Make room there, or choose another --data.',
+    );
+  }
   if (code === 'EADDRINUSE' || code === 'EACCES' || code === 'EADDRNOTAVAIL') {
     return new Failure(
       exitCodes.fault,

@@ -62,7 +62,8 @@ export async function notePoisoned(
         whatToDo:
           'Find out who can write to the cache of that point or stands between it and its upstream. The file is fetched again; until the cause is known, remove the point.',
         detail,
-        deduplicationKey: `distribution_poisoned:${name}:${told.files[0] ?? ''}:${reporter.taskId}:${String(reporter.generation)}`,
+        // one for all hosts that got it: each of their reports is on the audit trail
+        deduplicationKey: `distribution_poisoned:${row?.id ?? name}:${told.files[0] ?? ''}:${context.clock.now().toISOString().slice(0, 10)}`,
       },
     ],
   };

@@ -205,6 +205,7 @@ describe('a poisoned point', () => {
     const running = await near.start();
     expect((await getThrough(running.port, url, credentials)).body.equals(forged)).toBe(true);
 
+    const other = await fleet.enrol('a-2');
     await fleet.start();
     const order = await agent.fetchOrder();
     const distribution = { point: 'berlin', problem: 'hash_mismatch' as const, files: [url] };
@@ -214,6 +215,8 @@ describe('a poisoned point', () => {
     ];
     await agent.report(order, events);
     await agent.report(order, events);
+    // the same file reaches a thousand hosts of a point: that is one thing to look at
+    await other.report(await other.fetchOrder(), events);
     const { items }: { items: Body[] } = Object((await fleet.call('GET', '/api/v1/alerts')).body);
     const alerts = items.filter((alert) => alert.kind === 'distribution_poisoned');
     expect(alerts).toHaveLength(1);
@@ -223,7 +226,7 @@ describe('a poisoned point', () => {
       detail: { point: 'berlin', files: [url], asset: agent.uid, hostname: 'a-1' },
     });
     const audit = await fleet.audit('distribution_point.poisoned');
-    expect(audit).toHaveLength(1);
+    expect(audit).toHaveLength(2);
     await until(
       'the point to look again',
       async () => (await pointIn(server, near.id)).suspects.length === 0,

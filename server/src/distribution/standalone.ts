@@ -48,6 +48,9 @@ export interface RunningPoint {
 /** The server does not let this point in: the secret is wrong, or the point was removed. */
 export class PointRefused extends Error {}
 
+/** The server, or what stands before it, does not answer as it should. */
+export class ServerSilent extends Error {}
+
 const answerShape = Compile(HeartbeatResponse);
 const idleMilliseconds = 30_000;
 const retryMilliseconds = 5_000;
@@ -275,12 +278,12 @@ function postJson(options: StandaloneOptions, body: HeartbeatRequest): Promise<H
           } catch {
             // told below
           }
-          reject(new Error(`the server answered ${String(status)}: ${said.slice(0, 300)}`));
+          reject(new ServerSilent(`the server answered ${String(status)}: ${said.slice(0, 300)}`));
         });
       },
     );
     asked.on('timeout', () => {
-      asked.destroy(new Error(`no answer for ${String(idleMilliseconds / 1000)} seconds`));
+      asked.destroy(new ServerSilent(`no answer for ${String(idleMilliseconds / 1000)} seconds`));
     });
     asked.on('error', reject);
     asked.end(text);
