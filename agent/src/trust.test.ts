@@ -97,6 +97,7 @@ describe('an order', () => {
 
   const [curl] = order.packages;
   if (curl === undefined) throw new Error('the order has a package');
+  const dpkg = { name: 'dpkg', arch: 'amd64', from: '1', to: '2', source: 'dpkg', source_version: '2' };
   const refusals: readonly (readonly [string, string, SignedOrder, Partial<TrustFacts>])[] = [
     ['of another key', 'key_unknown', { ...signed(order), key_id: 'k2' }, {}],
     [
@@ -144,6 +145,17 @@ describe('an order', () => {
       'downgrade',
       signed({ ...order, packages: [{ ...curl, from: '7.88-1', to: '7.88-1~1' }] }),
       {},
+    ],
+    [
+      'that brings an older version of what is there as something new',
+      'downgrade',
+      signed({ ...order, packages: [dpkg], added: [{ name: 'curl', arch: 'amd64', version: '7.87-1' }] }),
+      {
+        installed: [
+          ...facts.installed,
+          { name: 'dpkg', arch: 'amd64', version: '1', source: 'dpkg', source_version: '1' },
+        ],
+      },
     ],
     [
       'for a package that the owner forbids',

@@ -204,6 +204,17 @@ export function decidePackages(
       };
     }
   }
+  for (const { name, arch, version } of order.added ?? []) {
+    const present = versions.get(`${name}:${arch}`);
+    if (present !== undefined && compareVersions(scheme, version, present) === 'less') {
+      return {
+        ok: false,
+        reason: 'downgrade',
+        message: `${name} is to come newly at ${version}, and is there at ${present}, which is newer.`,
+        taskId: order.task_id,
+      };
+    }
+  }
   return null;
 }
 

@@ -62,6 +62,20 @@ describe('a simulated installation', () => {
     ).toBe('nginx would be removed');
   });
 
+  test('that removes or changes the package of another architecture than the ordered', () => {
+    const changes = {
+      packages: [{ ...openssl, arch: 'i386' }],
+      added: [],
+      removed: [{ name: 'wine', arch: 'i386', version: '8' }],
+    };
+    const own = `Remv wine:i386 [8]\nInst openssl:i386 [1] (${openssl.to} Debian [i386])\n`;
+    expect(differenceFromOrder(parseSimulation(own), changes)).toBeNull();
+    const more = `Remv wine [8]\nInst openssl [1] (${openssl.to} Debian [amd64])\n`;
+    expect(differenceFromOrder(parseSimulation(own + more), changes)).toBe(
+      `wine would be removed; openssl would go from 1 to ${openssl.to}`,
+    );
+  });
+
   test('packages that were broken before are not the order’s doing', () => {
     expect(
       judgeApt(

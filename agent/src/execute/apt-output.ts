@@ -49,13 +49,20 @@ export function parseOffered(text: string): Map<string, OfferedFile & { readonly
 
 /** What apt would do beyond the order; null when nothing. */
 export function differenceFromOrder(simulated: Simulated, changes: OrderedChanges): string | null {
+  // What is written with its architecture is not the host's own: the name alone does not stand for it then.
+  const written = [...simulated.changed, ...simulated.removed].flatMap(
+    ({ name }) => name.split(':')[1] ?? [],
+  );
+  const foreign = new Set(written);
+  const namesOf = (p: { readonly name: string; readonly arch: string }): string[] =>
+    foreign.has(p.arch) ? [`${p.name}:${p.arch}`] : [p.name, `${p.name}:${p.arch}`];
   const wanted = new Map(
     [
       ...changes.packages,
       ...changes.added.map(({ name, arch, version }) => ({ name, arch, to: version })),
-    ].flatMap((p) => [[p.name, p.to] as const, [`${p.name}:${p.arch}`, p.to] as const]),
+    ].flatMap((p) => namesOf(p).map((name) => [name, p.to] as const)),
   );
-  const leaving = new Set(changes.removed.flatMap((p) => [p.name, `${p.name}:${p.arch}`]));
+  const leaving = new Set(changes.removed.flatMap(namesOf));
   const problems = [
     ...simulated.removed
       .filter(({ name }) => !leaving.has(name))
