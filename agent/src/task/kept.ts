@@ -60,10 +60,17 @@ export const KeptPackage = Type.Object(
 export type KeptPackage = Static<typeof KeptPackage>;
 
 /** Paths from the top level of the file system; `subvolume` without a slash at its beginning. */
-export const KeptSnapshot = Type.Object(
+const KeptBtrfsSnapshot = Type.Object(
   { kind: Type.Literal('btrfs'), path, subvolume: Type.String() },
   closed,
 );
+export type KeptBtrfsSnapshot = Static<typeof KeptBtrfsSnapshot>;
+const KeptLvmSnapshot = Type.Object(
+  { kind: Type.Literal('lvm'), group: name, volume: name, origin: name },
+  closed,
+);
+export type KeptLvmSnapshot = Static<typeof KeptLvmSnapshot>;
+export const KeptSnapshot = Type.Union([KeptBtrfsSnapshot, KeptLvmSnapshot]);
 export type KeptSnapshot = Static<typeof KeptSnapshot>;
 
 export const KeptManifest = Type.Object(

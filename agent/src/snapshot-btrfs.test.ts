@@ -13,15 +13,15 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { runCommand } from './run-command.ts';
 import {
-  detectSnapshots,
-  forgetSnapshot,
+  detectBtrfs,
+  forgetBtrfs,
   namesSubvolume,
   parseBtrfsMount,
-  restoreAtNextBoot,
-  takeSnapshot,
+  restoreBtrfs,
+  takeBtrfs,
   thisSnapshotHost,
   type SnapshotHost,
-} from './snapshot.ts';
+} from './snapshot-btrfs.ts';
 
 const mounts = `27 1 254:0 / / rw,relatime - ext4 /dev/vda rw
 79 27 0:47 /@rootfs /mnt rw,relatime shared:3 - btrfs /dev/loop0 rw,space_cache=v2,subvolid=256,subvol=/@rootfs
@@ -87,10 +87,10 @@ describe.skipIf(reason !== null)('on a real btrfs', () => {
       mkdirSync(join(root, path), { recursive: true });
     writeFileSync(join(root, 'usr/version'), '1');
     writeFileSync(join(root, 'state/journal'), 'keep begins');
-    const taken = await takeSnapshot('task.1', host);
+    const taken = await takeBtrfs('task.1', host);
     if (!taken.ok) throw new Error(taken.message);
     // Asked again, as by an agent that died, it is the same.
-    expect(await takeSnapshot('task.1', host)).toEqual(taken);
+    expect(await takeBtrfs('task.1', host)).toEqual(taken);
     writeFileSync(join(root, 'usr/version'), '2');
     writeFileSync(join(root, 'state/journal'), 'put back at the next boot');
     return taken.snapshot;
@@ -108,9 +108,9 @@ describe.skipIf(reason !== null)('on a real btrfs', () => {
         await boots(options);
       }
       const host = hostThat(boot);
-      expect(await detectSnapshots(host)).toMatchObject({ kind: 'btrfs', subvolume: '@rootfs' });
+      expect(await detectBtrfs(host)).toMatchObject({ kind: 'btrfs', subvolume: '@rootfs' });
       const snapshot = await patched(host);
-      await restoreAtNextBoot(snapshot, join(root, 'state'), '/state', host);
+      await restoreBtrfs(snapshot, join(root, 'state'), '/state', host);
       // Nothing happens to the system that runs.
       expect(version()).toBe('2');
       await boots(options);
@@ -124,10 +124,10 @@ describe.skipIf(reason !== null)('on a real btrfs', () => {
     await boots(',subvol=@rootfs');
     const host = hostThat('subvol=@rootfs');
     const snapshot = await patched(host);
-    await restoreAtNextBoot(snapshot, join(root, 'state'), '/state', host);
+    await restoreBtrfs(snapshot, join(root, 'state'), '/state', host);
     await boots(',subvol=@rootfs');
-    await forgetSnapshot(snapshot, host);
-    await forgetSnapshot(snapshot, host);
+    await forgetBtrfs(snapshot, host);
+    await forgetBtrfs(snapshot, host);
     expect(version()).toBe('1');
     await boots('');
     expect(readdirSync(join(root, '.fixpoint-snapshots'))).toEqual([]);
@@ -135,17 +135,17 @@ describe.skipIf(reason !== null)('on a real btrfs', () => {
 
   test('none is offered where part of the system lies elsewhere, or what is booted has a number', async () => {
     await boots(',subvol=@rootfs');
-    expect(await detectSnapshots(hostThat('rootflags=subvolid=256'))).toBe(null);
+    expect(await detectBtrfs(hostThat('rootflags=subvolid=256'))).toBe(null);
     const host = hostThat('subvol=@rootfs');
-    expect(await detectSnapshots(host)).not.toBe(null);
+    expect(await detectBtrfs(host)).not.toBe(null);
     // As systemd makes one for machines: it does no harm while nothing is in it.
     mkdirSync(join(root, 'var/lib'), { recursive: true });
     await run('btrfs', 'subvolume', 'create', join(root, 'var/lib/machines'));
-    expect(await detectSnapshots(host)).not.toBe(null);
+    expect(await detectBtrfs(host)).not.toBe(null);
     writeFileSync(join(root, 'var/lib/machines/one'), '');
-    expect(await detectSnapshots(host)).toBe(null);
+    expect(await detectBtrfs(host)).toBe(null);
     rmSync(join(root, 'var/lib/machines/one'));
     await run('btrfs', 'subvolume', 'create', join(root, 'usr'));
-    expect(await detectSnapshots(host)).toBe(null);
+    expect(await detectBtrfs(host)).toBe(null);
   });
 });
