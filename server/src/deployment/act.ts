@@ -12,11 +12,12 @@ import { appendAudits, type NewAuditEvent } from '../audit/commands.ts';
 import type { Context, Transact } from '../context.ts';
 import { answer, refuse, type Answer } from '../refusal.ts';
 import { moveTask } from './move.ts';
-import { tasksOfDeployment } from './reads.ts';
-import type { TaskOfAsset } from './records.ts';
+import { findTask } from './reads.ts';
+import type { TaskRow } from './records.ts';
 import { retryTask } from './retry.ts';
 import { beginRollback, rollbackObstacle } from './rollback.ts';
 import { lockAssets, lockDeployment, setDeploymentState } from './store.ts';
+import { taskHeads, type TaskHead } from './task-heads.ts';
 import { deploymentView, unknownDeployment } from './view.ts';
 
 const eventOf: Readonly<Record<DeploymentAction, AuditEventName>> = {
@@ -57,8 +58,11 @@ export async function actOnDeployment(
     audit.push(...stopped.audit);
     touched = stopped.count;
   } else if (action === 'retry_failed') {
-    const tasks = await lockedTasks(trx, id, (task) => mayRetry(task.state));
-    if (tasks.length === 0) {
+    for await (const task of lockedTasks(trx, id, ({ state }) => mayRetry(state))) {
+      audit.push(...(await retryTask(trx, context, actor, task, reason)));
+      touched += 1;
+    }
+    if (touched === 0) {
       return refuse(
         409,
         'nothing_to_retry',
@@ -66,9 +70,14 @@ export async function actOnDeployment(
         'nothing needs to be done',
       );
     }
-    for (const task of tasks) audit.push(...(await retryTask(trx, context, actor, task, reason)));
-    touched = tasks.length;
   } else if (action === 'roll_back') {
+    // all at once, since locks are taken in one order
+    const concerned = (task: TaskHead) => mayGoBack(task) || effectOfStop(task) === 'cancel';
+    const heads = (await taskHeads(trx, id)).filter(concerned);
+    await lockAssets(
+      trx,
+      heads.map((task) => task.assetId),
+    );
     const undone = await rollBackTasks(trx, context, actor, id, reason);
     if (!undone.ok) return undone;
     audit.push(...undone.value.audit);
@@ -101,6 +110,12 @@ export async function actOnDeployment(
   return deploymentView(trx, id);
 }
 
+const mayGoBack = (task: TaskHead): boolean =>
+  task.changedGeneration !== null && checkTaskAction(task, 'roll_back').ok;
+
+/** Given up in the transaction of the action; what is more the tick gives up, 500 every second, and nothing of it is offered meanwhile. */
+const stoppedAtOnce = 1_000;
+
 /** Gives up what the hosts have not begun. */
 async function stopTasks(
   trx: Transact,
@@ -110,9 +125,9 @@ async function stopTasks(
   stop: { readonly action: 'halt' | 'cancel'; readonly reason: string; readonly now: Date },
 ): Promise<{ audit: NewAuditEvent[]; count: number }> {
   const audit: NewAuditEvent[] = [];
-  const tasks = await lockedTasks(trx, id, (task) => effectOfStop(task) === 'cancel');
   const word = stop.action === 'halt' ? 'halted' : 'cancelled';
-  for (const task of tasks) {
+  let count = 0;
+  for await (const task of lockedTasks(trx, id, (one) => effectOfStop(one) === 'cancel', stoppedAtOnce)) {
     const moved = await moveTask(trx, context, task, {
       to: 'cancelled',
       source: 'person',
@@ -126,8 +141,9 @@ async function stopTasks(
       },
     });
     audit.push(...moved.audit);
+    count += 1;
   }
-  return { audit, count: tasks.length };
+  return { audit, count };
 }
 
 /**
@@ -141,15 +157,10 @@ async function rollBackTasks(
   id: string,
   reason: string,
 ): Promise<Answer<{ audit: NewAuditEvent[]; count: number; notPossible: object[] }>> {
-  const tasks = await lockedTasks(
-    trx,
-    id,
-    (task) => task.changedGeneration !== null && checkTaskAction(task, 'roll_back').ok,
-  );
   const audit: NewAuditEvent[] = [];
   const notPossible: { asset: string; hostname: string; code: string; message: string }[] = [];
   let count = 0;
-  for (const task of tasks) {
+  for await (const task of lockedTasks(trx, id, mayGoBack)) {
     const obstacle = await rollbackObstacle(trx, task);
     if (obstacle === null) {
       const why = `Rolled back by ${actor.name}: ${reason}`;
@@ -173,16 +184,23 @@ async function rollBackTasks(
   );
 }
 
-/** Tasks that are to be changed, read again once their assets are locked: an agent may have reported meanwhile. */
-async function lockedTasks(
+/**
+ * Tasks that are to be changed, each read again once their assets are locked, since an agent may have reported meanwhile. One by one:
+ * what a task holds is large, and there can be a hundred thousand.
+ */
+async function* lockedTasks(
   trx: Transact,
   deploymentId: string,
-  wanted: (task: TaskOfAsset) => boolean,
-): Promise<TaskOfAsset[]> {
-  const before = await tasksOfDeployment(trx, deploymentId);
+  wanted: (task: TaskHead) => boolean,
+  most = Infinity,
+): AsyncGenerator<TaskRow> {
+  const before = (await taskHeads(trx, deploymentId)).filter(wanted).slice(0, most);
   await lockAssets(
     trx,
     before.map((task) => task.assetId),
   );
-  return (await tasksOfDeployment(trx, deploymentId)).filter(wanted);
+  for (const { id } of before) {
+    const task = await findTask(trx, id);
+    if (task !== undefined && wanted(task)) yield task;
+  }
 }
