@@ -106,11 +106,21 @@ function waitForNextWindow(task: Task, old: readonly Residue[], context: TaskCon
   task.note('window', 'done', {
     event: {
       state: 'restart_pending',
-      message: `Installed; the window closed before ${names.slice(0, 10).join(', ')} could be restarted, which is done in the next one.`,
+      message: `Installed; the window closed before ${names.slice(0, 10).join(', ')} could be restarted${
+        hasLaterWindow(task, context.clock.now())
+          ? ', which is done in the next one.'
+          : '. The order names no other: restart them by hand.'
+      }`,
     },
   });
   context.wake();
   return 'waiting';
+}
+
+/** Whether the windows of the order are not over yet; an order without windows is bound by the hours of the host only. */
+function hasLaterWindow({ order }: Task, now: number): boolean {
+  const last = order.action === 'install' ? order.windows?.at(-1) : undefined;
+  return last === undefined || Date.parse(last.closes_at) > now;
 }
 
 /** The window closed while the packages were being installed: services are not disturbed before the next one. */

@@ -173,6 +173,22 @@ describe('a reboot', () => {
     });
     expect(context.world.reboots).toBe(0);
   });
+  test('is not even announced when the policy forbids it for the time that would be told', async () => {
+    permit({ countdown_seconds: 600 });
+    context.world.forbidden = { message: 'Not in these hours.', opensAt: null };
+    await reboot(task, context);
+    expect(context.world.said).toEqual([]);
+    expect(task.events().at(-1)).toMatchObject({ message: 'Not in these hours.' });
+  });
+  test('is not asked for again when the policy forbids it since it was', async () => {
+    permit({ countdown_seconds: 0 });
+    await reboot(task, context);
+    await reboot(task, context);
+    expect(context.world.reboots).toBe(1);
+    context.world.forbidden = { message: 'Not in these hours.', opensAt: null };
+    await reboot(task, context);
+    expect(context.world.reboots).toBe(1);
+  });
 });
 
 describe('who is logged in', () => {

@@ -82,6 +82,9 @@ async function announce(
     );
   }
   const rebootsAt = now + order.countdown_seconds * 1000;
+  // Nobody is told of a reboot that the owner would not let happen.
+  const forbidden = context.mayRebootNow(rebootsAt);
+  if (forbidden !== null) return giveBack(task, forbidden.message, forbidden.opensAt, context);
   const left = order.deferrals_maximum - deferrals(task);
   task.note('reboot', 'begin', {
     event: {
@@ -232,6 +235,8 @@ async function afterBegun(
     );
   }
   // This agent was ended between its note and the command, or systemd still shuts down: to ask again does no harm.
-  if (standingOf(order, rebootSeconds, context.clock.now()).kind === 'open') return await go(context);
-  return 'waiting';
+  const now = context.clock.now();
+  const mayStill =
+    standingOf(order, rebootSeconds, now).kind === 'open' && context.mayRebootNow(now) === null;
+  return mayStill ? await go(context) : 'waiting';
 }
