@@ -5,7 +5,7 @@ import type { Clock } from './clock.ts';
 import type { DistributionPoint } from './execute/executor.ts';
 import { answersAt } from './http-client.ts';
 import type { Log } from './log.ts';
-import type { Session } from './session.ts';
+import { renewBeforeSeconds, type Session } from './session.ts';
 
 /**
  * Through which distribution point packages come. None is trusted: the package manager checks signatures and hashes. One near
@@ -38,8 +38,6 @@ const answerSeconds = 3;
 /** That it answers, or does not, is believed for so long. */
 const believedSeconds = 20;
 const passedOverSeconds = 120;
-/** A ticket is renewed this long before its end. */
-const renewBeforeSeconds = 300;
 
 export function createDistribution(parts: DistributionParts): Distribution {
   const { session, clock, log } = parts;

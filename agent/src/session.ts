@@ -22,8 +22,11 @@ export interface Session {
   answers(): number;
 }
 
-/** A token is renewed this long before its end, or at half of its life when that is shorter. */
-const renewBeforeSeconds = 300;
+/**
+ * A token is renewed this long before its end, or at half of its life when that is shorter. A package manager that was given
+ * one asks with it for as long as a step of a task may take (`preparationSeconds`), file after file.
+ */
+export const renewBeforeSeconds = 1_200;
 
 export function createSession(
   client: HttpClient,
