@@ -1,7 +1,8 @@
 import { Value } from 'typebox/value';
 import { Plan } from '@fixpoint/contract/patch-job.ts';
 import type { Actor } from '@fixpoint/core/audit/events.ts';
-import { mergeSimulations, type AskedAsset } from '@fixpoint/core/plan/merge-simulations.ts';
+import { mergeSimulations, type AskedAsset, type Simulation } from '@fixpoint/core/plan/merge-simulations.ts';
+import type { PlanAsset } from '@fixpoint/core/plan/plan.ts';
 import { appendAudit } from '../audit/commands.ts';
 import type { Context, Transact } from '../context.ts';
 import { planAssets } from '../deployment/plan.ts';
@@ -26,6 +27,16 @@ export async function settlePlans(context: Pick<Context, 'db' | 'clock' | 'log'>
   }
 }
 
+/** Of what is installed and offered only what the answer speaks of: the rest of thousands of hosts does not fit into memory. */
+function askedOf({ mode, retired, inventory }: PlanAsset, simulation: Simulation | null): AskedAsset {
+  if (inventory === null) return { asset: { mode, retired, inventory }, simulation };
+  const names = new Set((simulation?.upgraded ?? []).map((one) => one.name));
+  const isNamed = (one: { readonly name: string }) => names.has(one.name);
+  const candidates = inventory.candidates.filter(isNamed);
+  const packages = inventory.packages.filter(isNamed);
+  return { asset: { mode, retired, inventory: { ...inventory, candidates, packages } }, simulation };
+}
+
 async function settlePlan(trx: Transact, context: Pick<Context, 'clock'>, id: string): Promise<void> {
   const row = await lockPlan(trx, id, true);
   if (row?.state !== 'simulating') return;
@@ -41,7 +52,7 @@ async function settlePlan(trx: Transact, context: Pick<Context, 'clock'>, id: st
   for (let i = 0; i < answers.length; i += assetsAtOnce) {
     const some = new Map(answers.slice(i, i + assetsAtOnce).map((one) => [one.assetId, one.result]));
     for (const [assetId, asset] of await planAssets(trx, [...some.keys()], new Map(), [], 'all')) {
-      asked.set(asset.uid, { asset, simulation: some.get(assetId) ?? null });
+      asked.set(asset.uid, askedOf(asset, some.get(assetId) ?? null));
     }
   }
   const merged = mergeSimulations(
