@@ -93,7 +93,7 @@ test('the log is printed page by page, harmless for a terminal', async () => {
   };
   expect(await run('log', id).ended).toEqual({
     status: 0,
-    stdout: '10:00:00 install  one\n10:00:00 install  two \\x1b[31mred\n10:00:00 install  three\n',
+    stdout: '10:00:00Z install  one\n10:00:00Z install  two \\x1b[31mred\n10:00:00Z install  three\n',
     stderr: '',
   });
   const all = await run('log', id, '--json', '--generation', '2').ended;
@@ -119,7 +119,7 @@ test('it is followed to the end, taken up after the last piece when it breaks of
   const { status, stdout, stderr } = await run('log', id, '--follow').ended;
   expect([status, stdout]).toEqual([
     6,
-    '10:00:00 install  one\n10:00:00 install  two\nEnded: the task is failed: The disk is full.\n',
+    '10:00:00Z install  one\n10:00:00Z install  two\nEnded: the task is failed: The disk is full.\n',
   ]);
   expect(stderr).toContain('the task is installing');
   expect(asked.map((one) => one.path)).toEqual([

@@ -41,7 +41,7 @@ export async function printTaskLog(
 
 /** A line of the log: when, of which step, and what the host wrote. */
 function printPiece({ at, step, text }: TaskLogPiece): void {
-  const head = styled('dim', `${at.slice(11, 19)} ${harmless(step)}`);
+  const head = styled('dim', `${at.slice(11, 19)}Z ${harmless(step)}`);
   for (const line of text.replace(/\n$/u, '').split('\n')) print(`${head}  ${harmless(line)}`);
 }
 

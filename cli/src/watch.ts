@@ -129,6 +129,6 @@ function printChanges(detail: DeploymentDetail, seen: Map<string, string>): void
     const line = taskLine(task);
     if (seen.get(task.id) === line) continue;
     seen.set(task.id, line);
-    print(`${task.updated_at.slice(11, 19)} ${line}`);
+    print(`${task.updated_at.slice(11, 19)}Z ${line}`);
   }
 }

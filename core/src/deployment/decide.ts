@@ -269,7 +269,7 @@ const waitingSentences: Readonly<Record<WaitingReason, readonly [message: string
   agent_at_work: ['The agent is at work.', 'Nothing needs to be done.'],
   restart_pending: [
     'Fixed on disk, but a running program still uses the old code.',
-    'Restart the units or programs that the findings of the asset name.',
+    'See the history of the task for what it is (fixpoint task show); restart that, or reboot the host.',
   ],
   reboot_pending: ['Fixed on disk, but the old code runs until the host reboots.', 'Reboot the host.'],
   rebooting: [
