@@ -67,13 +67,14 @@ const host: LvmHost = {
       const lv = lvs[name];
       if (lv === undefined) return no(`Failed to find logical volume "vg0/${name}"`);
       const shown = {
-        ...{ vg_name: 'vg0', lv_name: name, lv_attr: lv.lv_attr, lv_size: String(lv.lv_size) },
-        ...{
-          vg_free: String(free),
-          pool_lv: lv.pool_lv ?? '',
-          data_percent: lv.data_percent ?? '',
-          origin: '',
-        },
+        vg_name: 'vg0',
+        lv_name: name,
+        lv_attr: lv.lv_attr,
+        lv_size: String(lv.lv_size),
+        vg_free: String(free),
+        pool_lv: lv.pool_lv ?? '',
+        data_percent: lv.data_percent ?? '',
+        origin: '',
       };
       return ok(JSON.stringify({ report: [{ lv: [shown] }] }));
     }
@@ -122,8 +123,14 @@ describe('a root on a logical volume', () => {
             {
               lv: [
                 {
-                  ...{ vg_name: 'v', lv_name: 'l', lv_attr: attr, lv_size: '1', vg_free: '99999999999' },
-                  ...{ pool_lv: '', data_percent: '', origin: '' },
+                  vg_name: 'v',
+                  lv_name: 'l',
+                  lv_attr: attr,
+                  lv_size: '1',
+                  vg_free: '99999999999',
+                  pool_lv: '',
+                  data_percent: '',
+                  origin: '',
                 },
               ],
             },
