@@ -37,6 +37,27 @@ test('what would be removed only by now is found before anything is begun, in a 
   await tryAgain(task, executorThatSays(upgrade), t.context);
 });
 
+test('a lock that somebody holds is waited for', async () => {
+  t = createStepTest('', {
+    packages: [{ name: 'curl', arch: 'amd64', from: '1', to: '2', source: 'curl', source_version: '2' }],
+  });
+  const task = t.task();
+  task.note('simulate', 'done');
+  task.note('window', 'begin');
+  let asked = 0;
+  const executor: Executor = {
+    ...executorThatSays(upgrade),
+    judge: () =>
+      asked++ < 2 ? { ok: false, failure: 'lock_held', message: 'Somebody holds it.' } : { ok: true },
+  };
+  await tryAgain(task, executor, { ...t.context, pause: () => Promise.resolve() });
+  expect(asked).toBe(3);
+  asked = -100;
+  await expect(
+    tryAgain(task, executor, { ...t.context, pause: () => Promise.resolve() }),
+  ).rejects.toMatchObject({ failure: 'lock_held' });
+});
+
 test('apt removes nothing that the order does not name, and marks packages by their architecture', () => {
   t = createStepTest('', {});
   const executor = createAptExecutor(t.dir, t.dir, t.dir);

@@ -6,6 +6,9 @@ import { TaskFailed, type TaskContext } from './context.ts';
 import { lookAt } from './look.ts';
 import type { InstallTask } from './task.ts';
 
+const lockRounds = 12;
+const lockSeconds = 5;
+
 /**
  * Between the downloads and the window, hours may have passed in which somebody else changed packages of the host: what was tried
  * then says nothing about what would be removed now. Changes nothing, so that it may be done again after a crash. Throws TaskFailed
@@ -18,14 +21,21 @@ export async function tryAgain(task: InstallTask, executor: Executor, context: T
   executor.prepare((await context.distributionPointNow(task)) ?? noDistributionPoint, null);
   const changes = changesOf(task);
   const { argv, env } = executor.command('simulate', changes);
-  const answer = await runCommand(argv, { timeoutSeconds: preparationSeconds, env });
-  const output = `${answer.stdout}\n${answer.stderr}`;
-  const exitCode = answer.ok ? 0 : (answer.exitCode ?? 255);
-  const judged = judgeOnHost(executor, 'simulate', { kind: 'exited', exitCode, output }, changes);
-  if (judged.ok) return;
-  throw new TaskFailed(
-    judged.failure,
-    `The host has changed while the task waited: ${judged.message} Nothing was installed.`,
-    { output: reportableOutput(output, []), exit_code: exitCode },
-  );
+  for (let round = 1; ; round++) {
+    const answer = await runCommand(argv, { timeoutSeconds: preparationSeconds, env });
+    const output = `${answer.stdout}\n${answer.stderr}`;
+    const exitCode = answer.ok ? 0 : (answer.exitCode ?? 255);
+    const judged = judgeOnHost(executor, 'simulate', { kind: 'exited', exitCode, output }, changes);
+    if (judged.ok) return;
+    // Somebody else is at work: the installation itself would wait for a minute, too.
+    if (judged.failure === 'lock_held' && round < lockRounds) {
+      await context.pause(lockSeconds);
+      continue;
+    }
+    throw new TaskFailed(
+      judged.failure,
+      `Tried once more after the task had waited: ${judged.message} Nothing was installed.`,
+      { output: reportableOutput(output, []), exit_code: exitCode },
+    );
+  }
 }
