@@ -160,12 +160,12 @@ const sentences: Readonly<Record<StuckCode, { readonly message: string; readonly
   order_not_taken: {
     message: 'The asset checks in, but does not report on the order that it was given.',
     whatToDo:
-      'Look at the log of the agent on the host (journalctl -u fixpoint-agent): it may be busy with an earlier task. If not, cancel the task and retry it.',
+      'Look at the log of the agent on the host (journalctl -u fixpoint-agent): it may be busy with an earlier task. If not, cancel the task and start the job again.',
   },
   download_stalled: {
     message: 'The host has been preparing the packages without any progress.',
     whatToDo:
-      'See the log of the task. Check the way to the distribution point and the repositories; if it does not go on, cancel the task and retry it.',
+      'See the log of the task. Check the way to the distribution point and the repositories; if it does not go on, cancel the task and start the job again.',
   },
   lock_waited_for: {
     message: 'The package manager of the host waits for another program to let go of its lock.',
@@ -175,7 +175,7 @@ const sentences: Readonly<Record<StuckCode, { readonly message: string; readonly
   not_begun: {
     message: 'The packages are on the host, but the installation has not begun.',
     whatToDo:
-      'Look at the log of the agent on the host (journalctl -u fixpoint-agent). If it is well, cancel the task and retry it.',
+      'Look at the log of the agent on the host (journalctl -u fixpoint-agent). If it is well, cancel the task and start the job again.',
   },
   install_overdue: {
     message: 'The installation has taken longer than the job allows, and the agent has not ended it.',

@@ -6,7 +6,7 @@ import {
   type DeploymentView,
 } from '@fixpoint/core/deployment/decide.ts';
 import { deploymentStates, type DeploymentState } from '@fixpoint/core/deployment/states.ts';
-import { deniedBy as patternOn } from '@fixpoint/core/plan/rules.ts';
+import { deniedBy as patternOn, deployedPatches } from '@fixpoint/core/plan/rules.ts';
 import { isEnded } from '@fixpoint/core/task/transitions.ts';
 import type { Kysely } from 'kysely';
 import type { Context } from '../context.ts';
@@ -170,7 +170,8 @@ async function explainer(
   const at = context.clock.now();
   const times = await timesOfJob(context.db, definition, at);
   const denied = await deniedPatterns(context.db);
-  const isDenied = (task: TaskOfAsset) => task.planned.patches.some((id) => patternOn(id, denied) !== null);
+  const isDenied = (task: TaskOfAsset) =>
+    deployedPatches(task.planned).some((id) => patternOn(id, denied) !== null);
   return (task) => {
     if (task.reason !== null) return task.reason;
     if (isEnded(task.state)) return null;
