@@ -128,7 +128,8 @@ async function runOne(
   const result = await runDetached(dir, run, { ...command, timeoutSeconds }, context.clock, () => {
     context.stopAt.pass(`${when}:running`);
   });
-  const output = reportableOutput(result.output, command.secrets);
+  // Which of its words are secret is known only while the policy names it.
+  const output = known === undefined ? '' : reportableOutput(result.output, command.secrets);
   context.output(task, when, `${action.name}:\n${output}${output.endsWith('\n') ? '' : '\n'}`);
   const { ok, message } = judge(result, timeoutSeconds, lastLine(output, command.secrets));
   return told(ok, message, Math.max(0, (context.clock.now() - since) / 1000));
