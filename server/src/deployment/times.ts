@@ -16,12 +16,30 @@ import { lookBackMilliseconds } from './order-texts.ts';
 export interface JobTimes {
   /** Of an asset in this zone. `missed`: it need not wait for a window any more. */
   of(zone: string, missed: boolean): OfferTimes;
-  /** The same, decided for now; decided once for each zone. */
+  /** The same, decided for now; decided once for each zone and second. */
   standing(zone: string, missed: boolean): OfferStanding;
   /** Without a wish for time left and without downloads ahead: what a reboot goes by. */
   rebootStanding(zone: string, missed: boolean): OfferStanding;
   /** Whether a calendar says that nothing is to be changed now. */
   readonly isFrozen: boolean;
+}
+
+/**
+ * What was decided in the present second, for all who ask in it: windows and blackouts begin and end on whole seconds, and to look
+ * for the next one takes milliseconds, which thousands of waiting assets would each cost at every check-in.
+ */
+const decidedNow = { second: 0, standings: new Map<string, OfferStanding>() };
+const standingsMaximum = 10_000;
+
+function remembered(now: number, key: string, decide: () => OfferStanding): OfferStanding {
+  const second = Math.floor(now / 1000);
+  if (decidedNow.second !== second || decidedNow.standings.size >= standingsMaximum) {
+    decidedNow.second = second;
+    decidedNow.standings.clear();
+  }
+  const known = decidedNow.standings.get(key) ?? decide();
+  decidedNow.standings.set(key, known);
+  return known;
 }
 
 /** Reads the calendars that a job heeds. `since`: blackouts are known from then on; absent: from a moment ago. */
@@ -41,12 +59,13 @@ export async function timesOfJob(
     prestageMinutes: definition.prestage_minutes ?? null,
     minimumRemainingSeconds: missed ? 0 : (minimumRemainingSeconds(definition.windows) ?? 0),
   });
-  const decided = new Map<string, OfferStanding>();
-  const once = (key: string, decide: () => OfferStanding): OfferStanding => {
-    const known = decided.get(key) ?? decide();
-    decided.set(key, known);
-    return known;
-  };
+  const rule = JSON.stringify([
+    definition.windows ?? null,
+    definition.prestage_minutes ?? null,
+    blackouts.flatMap((one) => [one.opensAt, one.closesAt]),
+  ]);
+  const once = (key: string, decide: () => OfferStanding): OfferStanding =>
+    remembered(now, `${key} ${rule}`, decide);
   return {
     of,
     standing: (zone, missed) =>
