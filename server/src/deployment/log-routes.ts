@@ -88,7 +88,11 @@ export const logRoutes: Room = (app, context) => {
     async (request, reply) => {
       const after = send(reply, placeToGoOn(request.headers['last-event-id'], request.query.after));
       const reader = `${request.actor.kind} ${request.actor.name}`;
-      const body = send(reply, await streams.open(request.params.id, after, reader));
+      const gone = new AbortController();
+      reply.raw.once('close', () => {
+        gone.abort();
+      });
+      const body = send(reply, await streams.open(request.params.id, after, reader, gone.signal));
       // A proxy in between must not gather what is to be seen now.
       return reply.type('text/event-stream; charset=utf-8').header('x-accel-buffering', 'no').send(body);
     },

@@ -11,8 +11,13 @@ import type { TaskWatch } from './task-watch.ts';
 /** The log of a task as it comes, as server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html). */
 
 export interface LogStreams {
-  /** `after`: the place of the last piece that the reader has. */
-  open(taskId: string, after: string | undefined, reader: string): Promise<Answer<Readable>>;
+  /** `after`: the place of the last piece that the reader has. `gone`: nobody reads any more. */
+  open(
+    taskId: string,
+    after: string | undefined,
+    reader: string,
+    gone?: AbortSignal,
+  ): Promise<Answer<Readable>>;
   /** Ends all of them; readers come again by themselves, to another server. */
   closeAll(): void;
 }
@@ -42,7 +47,7 @@ export function createLogStreams(
   const open = new Set<{ readonly reader: string; close(): void }>();
 
   return {
-    async open(taskId, after, reader) {
+    async open(taskId, after, reader, gone) {
       const head = await taskHead(context.db, taskId);
       if (head === undefined) return unknownTask(taskId);
       if (open.size >= streamsMaximum) {
@@ -64,6 +69,8 @@ export function createLogStreams(
       const closing = new AbortController();
       const stream = { reader, close: () => closing.abort() };
       open.add(stream);
+      // a stream that is destroyed hears of it only with the next that it has to say
+      gone?.addEventListener('abort', stream.close, { once: true });
       const body = Readable.from(follow(context, times, taskId, after, closing.signal));
       body.once('close', () => {
         closing.abort();

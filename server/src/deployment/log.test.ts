@@ -1,5 +1,5 @@
 import { get } from 'node:http';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { InstallOrder } from '@fixpoint/contract/order.ts';
 import type { TaskLogPiece } from '@fixpoint/contract/task-log.ts';
 import { buildApp, type App } from '../app.ts';
@@ -129,6 +129,14 @@ describe('the stream', () => {
     const places = [...first.places, ...second.places, ...third.places];
     expect(places).toEqual(Array.from({ length: 257 }, (_, i) => `1:${String(i)}`));
     third.cut();
+  });
+
+  test('lets go of a reader that has gone at once, and not with the next that it has to say', async () => {
+    const stream = follow(urls.here, web.order.task_id);
+    await stream.until((one) => one.events.length > 0);
+    expect(fleet.context.taskWatch.watchers()).toBeGreaterThan(0);
+    stream.cut();
+    await vi.waitFor(() => expect(fleet.context.taskWatch.watchers()).toBe(0), { timeout: 3_000 });
   });
 
   test('is quick: what is stored is there within a second', async () => {
