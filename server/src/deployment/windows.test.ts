@@ -203,7 +203,21 @@ describe('windows at the offer', () => {
 
 describe('an order says all that the job says', () => {
   test('what to keep, to run, to look at, and how fast to load', async () => {
-    const web = await fleet.enrol('web-1');
+    // without a policy file of its owner, no host runs an action
+    const policy = {
+      digest: '0'.repeat(64),
+      problem: null,
+      patching: 'allow',
+      forbidden_packages: [],
+      hours: [],
+      reboot: 'allow',
+      reboot_hours: [],
+      rollback: 'allow',
+      actions: ['drain'],
+      probes: [],
+      probe_targets: [],
+    } as const;
+    const web = await fleet.enrol('web-1', { ...vulnerableHost(), facts: { policy } });
     const actions = { before: [{ name: 'drain', timeout_seconds: 60, on_failure: 'fail' as const }] };
     const health = { probes: [{ kind: 'unit_active' as const, unit: 'nginx.service' }] };
     await fleet.start({
