@@ -80,7 +80,9 @@ describe('what a turn looks at', () => {
     await fleet.enrol('counted');
     const deployment = await fleet.start({ target: { tags: [], assets: ['counted'], exclude: [] } });
     for (const state of taskStates) {
-      for (const resumeState of state === 'unreachable' ? taskStates.filter((one) => !isEnded(one)) : [null]) {
+      for (const resumeState of state === 'unreachable'
+        ? taskStates.filter((one) => !isEnded(one))
+        : [null]) {
         if (resumeState === 'unreachable') continue;
         await db
           .updateTable('task')
