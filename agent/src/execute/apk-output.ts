@@ -1,6 +1,6 @@
 import type { TaskFailure } from '@fixpoint/core/task/states.ts';
 import type { ExecutorStep, Judgement, OrderedChanges, Simulated } from './executor.ts';
-import { stepTitles } from './step-titles.ts';
+import { judgeBySigns } from './judge-by-signs.ts';
 
 /** Pure readers of what apk writes, as published with apk-tools and in reports about it; see recorded/README.md. */
 
@@ -34,7 +34,6 @@ export function parseUnfinished(text: string): ReadonlySet<string> {
   );
 }
 
-/** First match wins. */
 const signs: readonly (readonly [RegExp, TaskFailure])[] = [
   [/Unable to lock database: (?:Resource )?tempor/u, 'lock_held'],
   [/No space left on device|Disk quota exceeded/u, 'disk_full'],
@@ -56,51 +55,13 @@ export function judgeApk(
   output: string,
   changes: OrderedChanges,
 ): Judgement {
-  const title = stepTitles[step];
-  const lines = output.split('\n');
   // A script that fails counts as an error, and is also only a warning of some versions.
-  const script = lines.find((line) => /script exited with error/u.test(line));
-  if (exitCode !== 0 || (script !== undefined && step === 'install')) {
-    for (const [sign, failure] of signs) {
-      const line = lines.find((one) => sign.test(one));
-      if (line !== undefined) {
-        return { ok: false, failure, message: `${title} failed: ${line.trim()}`.slice(0, 1_500) };
-      }
-    }
-    const last = lines.findLast((one) => one.trim() !== '')?.trim() ?? 'it wrote nothing';
-    return {
-      ok: false,
-      failure: 'package_manager_broken',
-      message: `${title} failed: ${last}`.slice(0, 1_500),
-    };
-  }
-  if (step !== 'simulate') return { ok: true };
-  const differences = differencesOf(parseApkSimulation(output), changes);
-  return differences.length === 0
-    ? { ok: true }
-    : {
-        ok: false,
-        failure: 'plan_differs',
-        message: `Beyond the order, ${differences.slice(0, 10).join('; ')}.`.slice(0, 1_500),
-      };
-}
-
-/** By name: a host of apk or pacman has one architecture. */
-export function differencesOf(simulated: Simulated, { packages, added, removed }: OrderedChanges): string[] {
-  const wanted = new Map<string, string>([
-    ...packages.map((p) => [p.name, p.to] as const),
-    ...added.map((p) => [p.name, p.version] as const),
-  ]);
-  const leaving = new Set(removed.map((p) => p.name));
-  return [
-    ...simulated.removed.filter((p) => !leaving.has(p.name)).map((p) => `${p.name} would be removed`),
-    ...simulated.changed.flatMap(({ name, from, to }) => {
-      const version = wanted.get(name);
-      if (version === to) return [];
-      if (version !== undefined) return [`${name} would go to ${to} instead of ${version}`];
-      return [
-        from === null ? `${name} ${to} would be newly installed` : `${name} would go from ${from} to ${to}`,
-      ];
-    }),
-  ];
+  const failedScript = /script exited with error/u;
+  return judgeBySigns(
+    { failures: signs, failedScript, simulated: parseApkSimulation },
+    step,
+    exitCode,
+    output,
+    changes,
+  );
 }

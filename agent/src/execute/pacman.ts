@@ -3,10 +3,9 @@ import { join } from 'node:path';
 import type { TaskFailure } from '@fixpoint/core/task/states.ts';
 import { AgentFailure, codeOf } from '../failure.ts';
 import { runCommand } from '../run-command.ts';
-import { differencesOf } from './apk-output.ts';
 import type { Executor, ExecutorStep, Judgement, OrderedChanges, Simulated } from './executor.ts';
+import { judgeBySigns } from './judge-by-signs.ts';
 import { proxyEnvironment } from './proxy-environment.ts';
-import { stepTitles } from './step-titles.ts';
 
 /**
  * Reaches the ordered versions with pacman, built to pacman(8) and never run by us. Arch supports only upgrades as a whole: an
@@ -161,30 +160,13 @@ export function judgePacman(
   output: string,
   changes: OrderedChanges,
 ): Judgement {
-  const title = stepTitles[step];
-  const lines = output.split('\n');
   // pacman goes on after a script that fails, and ends with 0.
-  const script = lines.find((line) => /error: command failed to execute correctly/u.test(line));
-  if (exitCode !== 0 || (script !== undefined && step === 'install')) {
-    for (const [sign, failure] of signs) {
-      const line = lines.find((one) => sign.test(one));
-      if (line !== undefined)
-        return { ok: false, failure, message: `${title} failed: ${line.trim()}`.slice(0, 1_500) };
-    }
-    const last = lines.findLast((one) => one.trim() !== '')?.trim() ?? 'it wrote nothing';
-    return {
-      ok: false,
-      failure: 'package_manager_broken',
-      message: `${title} failed: ${last}`.slice(0, 1_500),
-    };
-  }
-  if (step !== 'simulate') return { ok: true };
-  const differences = differencesOf(parsePacmanPrint(output), changes);
-  return differences.length === 0
-    ? { ok: true }
-    : {
-        ok: false,
-        failure: 'plan_differs',
-        message: `Beyond the order, ${differences.slice(0, 10).join('; ')}.`,
-      };
+  const failedScript = /error: command failed to execute correctly/u;
+  return judgeBySigns(
+    { failures: signs, failedScript, simulated: parsePacmanPrint },
+    step,
+    exitCode,
+    output,
+    changes,
+  );
 }

@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { InstallOrder, RebootOrder } from '@fixpoint/contract/order.ts';
 import { toIso } from '../clock.ts';
-import { TaskFailed } from './context.ts';
 import { reboot } from './reboot.ts';
 import { openTaskList, type Task, type TaskList } from './task.ts';
 import { testContext, type TestContext } from './test-context.ts';
@@ -110,10 +109,10 @@ describe('a reboot', () => {
   test('that an agent did not live to ask for is asked for by the next one, in the same boot only', async () => {
     permit({ countdown_seconds: 0 });
     await reboot(task, context);
-    context.world.rebootFails = 'killed here';
-    await expect(reboot(task, context)).rejects.toThrow(TaskFailed);
+    context.world.diesFirst = true;
+    await expect(reboot(task, context)).rejects.toThrow('killed');
     startAnew();
-    context.world.rebootFails = null;
+    context.world.diesFirst = false;
     expect(await reboot(task, context)).toBe('waiting');
     expect(context.world.reboots).toBe(1);
   });
@@ -126,9 +125,19 @@ describe('a reboot', () => {
     await expect(reboot(task, context)).rejects.toMatchObject({ failure: 'reboot_failed' });
   });
 
-  test('that something on the host blocks is refused with its name', async () => {
-    permit({ countdown_seconds: 0 });
+  test('that something on the host blocks is given back with its name, and fails when that does not end', async () => {
     context.world.rebootFails = 'Operation inhibited by "backup" (PID 7 "borg"), reason is "copying".';
+    for (const sequence of [2, 3]) {
+      permit({ countdown_seconds: 0, sequence });
+      await reboot(task, context);
+      expect(await reboot(task, context)).toBe('waiting');
+      expect(task.events().at(-1)).toMatchObject({
+        state: 'reboot_pending',
+        message: expect.stringContaining('borg') as unknown,
+        detail: { waits_until: toIso(start + 300_000), reboot: { given_back: true } },
+      });
+    }
+    permit({ countdown_seconds: 0, sequence: 4 });
     await reboot(task, context);
     await expect(reboot(task, context)).rejects.toMatchObject({
       failure: 'reboot_refused',

@@ -17,6 +17,9 @@ const rebootSeconds = 60;
 const answerSeconds = 15;
 /** After so long with the same boot id, it did not happen. */
 const goingSeconds = 300;
+/** What holds a reboot off is given so much time, so often, before it is a failure. */
+const refusedAgainSeconds = 300;
+const refusalsMaximum = 3;
 
 /**
  * Goes on with a task that is `reboot_pending` and has been permitted to reboot. `rebooted` when the boot id has changed since;
@@ -146,7 +149,13 @@ function putOff(
 }
 
 /** This permission is not used: the server is to give another one when it is time. */
-function giveBack(task: Task, message: string, opensAt: number | null, context: TaskContext): 'waiting' {
+function giveBack(
+  task: Task,
+  message: string,
+  opensAt: number | null,
+  context: TaskContext,
+  more: Readonly<Record<string, true>> = {},
+): 'waiting' {
   task.note('reboot', 'done', {
     event: {
       state: 'reboot_pending',
@@ -156,7 +165,7 @@ function giveBack(task: Task, message: string, opensAt: number | null, context: 
         reboot: { boot_id_before: context.machine.bootId(), deferrals: deferrals(task), given_back: true },
       },
     },
-    data: { given_back: true },
+    data: { given_back: true, ...more },
   });
   context.wake();
   return 'waiting';
@@ -187,12 +196,19 @@ async function begin(task: Task, order: RebootOrder, context: TaskContext): Prom
   context.wake();
   context.stopAt.pass('reboot:running');
   await context.tryReport(answerSeconds);
-  return await go(context);
+  return await go(task, context);
 }
 
-async function go(context: TaskContext): Promise<'waiting'> {
+async function go(task: Task, context: TaskContext): Promise<'waiting'> {
   const result = await context.machine.start();
-  if (!result.ok) throw new TaskFailed('reboot_refused', `The reboot was refused: ${result.message}`);
+  if (!result.ok) {
+    // Whoever holds it off may be done in a while: a backup, another package manager.
+    const refused = task.entries().filter((e) => e.data?.['refused'] === true).length + 1;
+    const message = `The reboot was refused: ${result.message}`;
+    if (refused >= refusalsMaximum) throw new TaskFailed('reboot_refused', message);
+    const again = context.clock.now() + refusedAgainSeconds * 1000;
+    return giveBack(task, message, again, context, { refused: true });
+  }
   // systemd ends this agent any moment now.
   await context.pause(answerSeconds);
   return 'waiting';
@@ -238,5 +254,5 @@ async function afterBegun(
   const now = context.clock.now();
   const mayStill =
     standingOf(order, rebootSeconds, now).kind === 'open' && context.mayRebootNow(now) === null;
-  return mayStill ? await go(context) : 'waiting';
+  return mayStill ? await go(task, context) : 'waiting';
 }

@@ -12,6 +12,8 @@ export interface TestContext extends TaskContext {
     loggedIn: string[];
     reply: RebootReply | null;
     rebootFails: string | null;
+    /** The agent is killed before it asks for the reboot. */
+    diesFirst: boolean;
     reboots: number;
     said: string[];
     /** Null: the server cannot be asked. */
@@ -32,6 +34,7 @@ export function testContext(stateDir: string, now: number): TestContext {
     loggedIn: [],
     reply: null,
     rebootFails: null,
+    diesFirst: false,
     reboots: 0,
     said: [],
     answer: { held: false, clockSkewSeconds: 0 },
@@ -64,6 +67,7 @@ export function testContext(stateDir: string, now: number): TestContext {
       },
       readReply: () => world.reply,
       start() {
+        if (world.diesFirst) return Promise.reject(new Error('killed'));
         if (world.rebootFails !== null) return Promise.resolve({ ok: false, message: world.rebootFails });
         world.reboots += 1;
         return Promise.resolve({ ok: true });
