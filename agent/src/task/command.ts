@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import type { TaskFailure } from '@fixpoint/core/task/states.ts';
 import { reportableOutput } from '../execute/apt-output.ts';
 import { hasRun, runDetached, type DetachedResult } from '../execute/detached.ts';
 import { explainOnHost, thisHost } from '../execute/host-facts.ts';
@@ -93,4 +94,15 @@ export function detailOf(result: DetachedResult | null, dp: DistributionPoint | 
     ),
     ...(result.kind === 'exited' ? { exit_code: result.exitCode } : {}),
   };
+}
+
+/** What is the network's doing, where the server was out of reach meanwhile. */
+export const networkFailures: ReadonlySet<TaskFailure> = new Set<TaskFailure>([
+  'repository_unreachable',
+  'download_failed',
+]);
+
+/** How often a step was begun again because the server had been out of reach: as often as need be, unlike what is lost. */
+export function outages(task: Task, step: JournalStep): number {
+  return task.entries().filter((e) => e.step === step && e.data?.['after_outage'] === true).length;
 }

@@ -7,7 +7,7 @@ import { keyOf, type Keeping, type OfferedFile, type PackageId } from '../execut
 import { copyDurably, sha256OfFile } from '../file-digest.ts';
 import { messageOf } from '../failure.ts';
 import { forgetSnapshot, takeSnapshot } from '../snapshot.ts';
-import { attemptsMaximum, detached, detailOf, judgeOnHost } from './command.ts';
+import { attemptsMaximum, detached, detailOf, judgeOnHost, networkFailures, outages } from './command.ts';
 import { TaskDropped, TaskFailed, type EventDetail, type TaskContext } from './context.ts';
 import { keepFile } from './kept-files.ts';
 import {
@@ -332,10 +332,7 @@ async function loadEarlier(
     const attempt = task.attempts('keep');
     const since = context.clock.elapsedSeconds();
     const result = await detached(task, 'keep', 'keep', attempt, executor, context, changes);
-    const outages = task
-      .entries()
-      .filter((e) => e.step === 'keep' && e.data?.['after_outage'] === true).length;
-    if (result.kind === 'lost' && attempt - outages < attemptsMaximum) {
+    if (result.kind === 'lost' && attempt - outages(task, 'keep') < attemptsMaximum) {
       task.note('keep', 'begin', { data: { attempt: attempt + 1 } });
       continue;
     }
@@ -349,8 +346,7 @@ async function loadEarlier(
     }
     const judged = judgeOnHost(executor, 'keep', result, changes);
     if (judged.ok) return null;
-    const byNetwork = judged.failure === 'repository_unreachable' || judged.failure === 'download_failed';
-    if (byNetwork && (await context.serverWasOut(since))) {
+    if (networkFailures.has(judged.failure) && (await context.serverWasOut(since))) {
       task.note('keep', 'begin', { data: { attempt: attempt + 1, after_outage: true } });
       continue;
     }

@@ -1,4 +1,4 @@
-import { taskFailures, type ReportedTaskState, type TaskFailure } from '@fixpoint/core/task/states.ts';
+import { taskFailures, type ReportedTaskState } from '@fixpoint/core/task/states.ts';
 import { avoidedBy, blame, blameMessage } from '../distribution.ts';
 import type { Executor, Judgement } from '../execute/executor.ts';
 import { mayBegin, notYet } from './begin.ts';
@@ -9,9 +9,10 @@ import {
   detailOf,
   preparationSeconds,
   judgeOnHost,
+  networkFailures,
+  outages,
 } from './command.ts';
 import { TaskDropped, TaskFailed, type EventDetail, type TaskContext } from './context.ts';
-import type { JournalStep } from './journal.ts';
 import { lookAt } from './look.ts';
 import { repair, wasInterrupted } from './repair.ts';
 import type { InstallTask, Task } from './task.ts';
@@ -204,16 +205,6 @@ async function stepOnce(
     }
     return { ...judged, detail };
   }
-}
-
-const networkFailures: ReadonlySet<TaskFailure> = new Set<TaskFailure>([
-  'repository_unreachable',
-  'download_failed',
-]);
-
-/** How often a step was begun again because the server had been out of reach: as often as need be, unlike what is lost. */
-function outages(task: Task, step: JournalStep): number {
-  return task.entries().filter((e) => e.step === step && e.data?.['after_outage'] === true).length;
 }
 
 function giveUpIfCancelled(task: Task, context: TaskContext): void {

@@ -97,3 +97,16 @@ function auditOf(task: TaskRow, move: Move): NewAuditEvent {
     },
   };
 }
+
+/** A new generation of a task: nothing that was ordered of it before, or that its host said of that, counts any more. */
+export function nextGeneration(task: Pick<TaskRow, 'generation'>): TaskChange {
+  return {
+    generation: task.generation + 1,
+    signedOrder: null,
+    signedReboot: null,
+    rebootAfter: null,
+    expiresAt: null,
+    offeredAt: null,
+    eventIndex: -1,
+  };
+}

@@ -4,11 +4,12 @@ import { decide } from '@fixpoint/core/deployment/decide.ts';
 import type { NewAuditEvent } from '../audit/commands.ts';
 import { signOrder, type ServerKeys } from '../auth/keys.ts';
 import type { Context, Transact } from '../context.ts';
-import { definitionOf, isDenied } from './holds.ts';
+import { isDenied } from './holds.ts';
 import { deploymentActor, moveTask } from './move.ts';
 import { decideOptions, observationOf } from './observe.ts';
 import { installOrderOf } from './order-texts.ts';
-import { countAtWork, deploymentHead, nextSequence, taskWithAsset } from './reads.ts';
+import { deploymentWithJob } from './heads.ts';
+import { countAtWork, nextSequence, taskWithAsset } from './reads.ts';
 import type { TaskRow } from './records.ts';
 import { tryLockDeployment, updateTask } from './store.ts';
 import { hasMissedWindow, timesOfJob } from './times.ts';
@@ -29,9 +30,8 @@ export async function offer(
   agent: { readonly mode: AgentMode },
   now: Date,
 ): Promise<Offered> {
-  const before = await deploymentHead(trx, task.deploymentId);
-  if (before === undefined) throw new Error(`task ${task.id} is of a deployment that is not there`);
-  const definition = await definitionOf(trx, before.jobId);
+  const before = await deploymentWithJob(trx, task.deploymentId);
+  const { definition } = before;
   const observed = await taskWithAsset(trx, task.id);
   if (observed === undefined) throw new Error(`task ${task.id} is not there any more`);
   // before anything that can fail: with the next check-in the asset is one that was heard of

@@ -6,17 +6,11 @@ import { Value } from 'typebox/value';
 import { appendAudits, type NewAuditEvent } from '../audit/commands.ts';
 import { signOrder, type ServerKeys } from '../auth/keys.ts';
 import type { Context, Transact } from '../context.ts';
-import { definitionOf, heldBecause } from './holds.ts';
+import { heldBecause } from './holds.ts';
 import { offer } from './offer.ts';
 import { rollbackOrderOf } from './order-texts.ts';
-import {
-  countAtWork,
-  deploymentHead,
-  nextSequence,
-  openTasksOfAsset,
-  tasksOfAsset,
-  taskWithAsset,
-} from './reads.ts';
+import { deploymentHead, deploymentWithJob } from './heads.ts';
+import { countAtWork, nextSequence, openTasksOfAsset, tasksOfAsset, taskWithAsset } from './reads.ts';
 import { permitReboot, type TagMembers } from './reboots.ts';
 import type { TaskRow } from './records.ts';
 import { appendTaskEvent, freeRebootPlaces, lockAssets, noteBoot, updateTask } from './store.ts';
@@ -119,10 +113,9 @@ async function rollbackOrder(
 ): Promise<SignedOrder | null> {
   if (task.eventIndex >= 0 || reported(agent, task) !== undefined) return null;
   if (task.signedOrder !== null && isGood(task.signedOrder, now)) return task.signedOrder;
-  const head = await deploymentHead(trx, task.deploymentId);
-  if (head === undefined) throw new Error(`task ${task.id} is of a deployment that is not there`);
+  const { definition } = await deploymentWithJob(trx, task.deploymentId);
   const sequence = await nextSequence(trx, task.assetId);
-  const text = rollbackOrderOf(task, await definitionOf(trx, head.jobId), { sequence, now });
+  const text = rollbackOrderOf(task, definition, { sequence, now });
   const order = signOrder(context.keys, JSON.stringify(text));
   await updateTask(trx, task.id, { sequence, signedOrder: order, offeredAt: now, progressAt: now });
   await appendTaskEvent(trx, task.id, {
@@ -193,9 +186,9 @@ async function isActive(trx: Transact, task: TaskRow, now: Date): Promise<boolea
   const state = workingState(task);
   const waits = state === 'queued' || state === 'waiting_for_window' || state === 'reboot_pending';
   if (!waits) return isAtWork(task);
-  const head = await deploymentHead(trx, task.deploymentId);
-  if (head?.state !== 'running') return false;
-  const definition = await definitionOf(trx, head.jobId);
+  const head = await deploymentWithJob(trx, task.deploymentId);
+  if (head.state !== 'running') return false;
+  const { definition } = head;
   const asset = await taskWithAsset(trx, task.id);
   if (asset === undefined) throw new Error(`task ${task.id} is not there any more`);
   const times = await timesOfJob(trx, definition, now);

@@ -1,36 +1,14 @@
 import { sql, type Kysely, type Selectable } from 'kysely';
-import type { DeploymentState } from '@fixpoint/core/deployment/states.ts';
-import { deploymentStates } from '@fixpoint/core/deployment/states.ts';
 import type { Transact } from '../context.ts';
 import type { Cursor } from '../cursor.ts';
 import type { Database, DeploymentTable, TaskTable } from '../database/tables.ts';
-import {
-  deploymentOf,
-  stateOf,
-  taskOf,
-  type DeploymentRow,
-  type TaskOfAsset,
-  type TaskRow,
-} from './records.ts';
+import { deploymentOf, taskOf, type DeploymentRow, type TaskOfAsset, type TaskRow } from './records.ts';
 
 /** Questions to the tables of this room, and to the assets' as far as plans and verifications need them. Nothing is written. */
 
 export async function findDeployment(db: Kysely<Database>, id: string): Promise<DeploymentRow | undefined> {
   const row = await db.selectFrom('deployment').selectAll().where('id', '=', id).executeTakeFirst();
   return row === undefined ? undefined : deploymentOf(row);
-}
-
-/** State and job of a deployment without its plan, which can be large. */
-export async function deploymentHead(
-  db: Kysely<Database>,
-  id: string,
-): Promise<{ state: DeploymentState; jobId: string } | undefined> {
-  const row = await db
-    .selectFrom('deployment')
-    .select(['state', 'job_id'])
-    .where('id', '=', id)
-    .executeTakeFirst();
-  return row === undefined ? undefined : { state: stateOf(deploymentStates, row.state), jobId: row.job_id };
 }
 
 /** Deployments about which anything could have to be decided. */

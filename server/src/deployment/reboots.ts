@@ -15,10 +15,11 @@ import type { Context, Transact } from '../context.ts';
 import { raiseAlert } from '../notify/commands.ts';
 import { getJob } from '../patch-job/commands.ts';
 import { transact } from '../transact.ts';
-import { definitionOf, heldBecause } from './holds.ts';
+import { heldBecause } from './holds.ts';
 import { deploymentActor } from './move.ts';
 import { rebootOrderOf } from './order-texts.ts';
-import { deploymentHead, nextSequence, taskWithAsset } from './reads.ts';
+import { deploymentWithJob } from './heads.ts';
+import { nextSequence, taskWithAsset } from './reads.ts';
 import {
   assetsWithRebootPlace,
   isHostDone,
@@ -91,9 +92,8 @@ export async function permitReboot(
 ): Promise<{ order: SignedOrder | null; audit: NewAuditEvent[] }> {
   const now = context.clock.now();
   const nothing = { order: null, audit: [] };
-  const head = await deploymentHead(trx, task.deploymentId);
-  if (head === undefined) throw new Error(`task ${task.id} is of a deployment that is not there`);
-  const definition = await definitionOf(trx, head.jobId);
+  const head = await deploymentWithJob(trx, task.deploymentId);
+  const { definition } = head;
   if (definition.reboot === undefined || definition.reboot.mode === 'suppress') return nothing;
   if (task.signedReboot !== null) {
     const held = await heldBecause(trx, task, now);
@@ -204,9 +204,7 @@ export async function hostGoesDown(
   bootId: string | undefined,
   now: Date,
 ): Promise<void> {
-  const head = await deploymentHead(trx, task.deploymentId);
-  if (head === undefined) throw new Error(`task ${task.id} is of a deployment that is not there`);
-  const { reboot } = await definitionOf(trx, head.jobId);
+  const { reboot } = (await deploymentWithJob(trx, task.deploymentId)).definition;
   const backWithin = reboot?.back_within_seconds ?? backWithinDefaultSeconds;
   await takeRebootPlace(trx, {
     taskId: task.id,

@@ -1,7 +1,7 @@
 import type { Actor } from '@fixpoint/core/audit/events.ts';
 import type { NewAuditEvent } from '../audit/commands.ts';
 import type { Context, Transact } from '../context.ts';
-import { moveTask } from './move.ts';
+import { moveTask, nextGeneration } from './move.ts';
 import type { TaskRow } from './records.ts';
 
 /** Takes a task (locked, with its asset) up again: a new generation, which installs. */
@@ -19,16 +19,10 @@ export async function retryTask(
     at: context.clock.now(),
     message: `Retried: ${reason}`,
     change: {
-      generation: task.generation + 1,
+      ...nextGeneration(task),
       action: 'install',
       undoesGeneration: null,
-      signedOrder: null,
-      signedReboot: null,
-      rebootAfter: null,
       missedWindowAt: null,
-      expiresAt: null,
-      offeredAt: null,
-      eventIndex: -1,
     },
   });
   return moved.audit;

@@ -9,7 +9,7 @@ import { Value } from 'typebox/value';
 import type { NewAuditEvent } from '../audit/commands.ts';
 import type { Context, Transact } from '../context.ts';
 import type { NewAlert } from '../notify/commands.ts';
-import type { Aftermath } from './aftermath.ts';
+import { type Aftermath, taskAlert } from './aftermath.ts';
 import { deploymentActor, moveTask } from './move.ts';
 import { installedOf } from './plan.ts';
 import { assetFacts } from './reads.ts';
@@ -170,14 +170,5 @@ function verifiedEvent(task: TaskRow, { outcome, evidence }: RollbackVerificatio
 /** Somebody must look at the host: it is neither patched nor as it was. */
 export function rollbackFailedAlert(task: TaskRow, why: string): NewAlert {
   const { message, what_to_do: whatToDo } = failureReason('rollback_failed', why);
-  return {
-    kind: 'rollback_failed',
-    severity: 'critical',
-    subjectKind: 'task',
-    subject: task.id,
-    message: `${task.planned.hostname}: ${message}`,
-    whatToDo,
-    detail: { asset: task.planned.asset_id, deployment: task.deploymentId },
-    deduplicationKey: `rollback_failed:${task.id}:${String(task.generation)}`,
-  };
+  return taskAlert(task, { kind: 'rollback_failed', severity: 'critical', message, whatToDo });
 }

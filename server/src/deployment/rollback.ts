@@ -5,12 +5,12 @@ import { Type } from 'typebox';
 import { Compile } from 'typebox/compile';
 import type { NewAlert } from '../notify/commands.ts';
 import type { Context, Transact } from '../context.ts';
-import { add, type Aftermath } from './aftermath.ts';
-import { definitionOf } from './holds.ts';
-import { deploymentActor, moveTask } from './move.ts';
+import { add, type Aftermath, taskAlert } from './aftermath.ts';
+import { deploymentActor, moveTask, nextGeneration } from './move.ts';
 import { keepOf } from './order-texts.ts';
 import { installedOf } from './plan.ts';
-import { assetFacts, deploymentHead, keptOfTask, openTasksOfAsset } from './reads.ts';
+import { deploymentWithJob } from './heads.ts';
+import { assetFacts, keptOfTask, openTasksOfAsset } from './reads.ts';
 import { hasRebootPlace } from './reboot-reads.ts';
 import type { TaskRow } from './records.ts';
 import { appendTaskEvent } from './store.ts';
@@ -53,9 +53,8 @@ export async function rollbackObstacle(trx: Transact, task: TaskRow): Promise<Ro
       whatToDo: 'Take mitigations back by a job with undo_mitigations.',
     };
   }
-  const head = await deploymentHead(trx, task.deploymentId);
-  if (head === undefined) throw new Error(`task ${task.id} is of a deployment that is not there`);
-  if (keepOf(await definitionOf(trx, head.jobId)) === null) {
+  const { definition } = await deploymentWithJob(trx, task.deploymentId);
+  if (keepOf(definition) === null) {
     return {
       code: 'nothing_kept',
       message: 'The job did not ask for the earlier packages to be kept.',
@@ -146,15 +145,9 @@ export async function beginRollback(
     message: by.why,
     reason,
     change: {
-      generation: task.generation + 1,
+      ...nextGeneration(task),
       action: 'roll_back',
       undoesGeneration: task.changedGeneration,
-      signedOrder: null,
-      signedReboot: null,
-      rebootAfter: null,
-      expiresAt: null,
-      offeredAt: null,
-      eventIndex: -1,
       evidence: { ...Object(task.evidence), rollback: { why: by.why } },
     },
   });
@@ -188,10 +181,8 @@ export async function rollBackAfterFailure(
   if (given.state !== 'failed' || given.changedGeneration === null || given.action === 'roll_back')
     return nothing;
   const failure = given.reason?.code ?? '';
-  const head = await deploymentHead(trx, given.deploymentId);
-  if (head === undefined) throw new Error(`task ${given.id} is of a deployment that is not there`);
-  const { rollback } = await definitionOf(trx, head.jobId);
-  if (!asksForRollback(rollback, failure)) return nothing;
+  const { definition } = await deploymentWithJob(trx, given.deploymentId);
+  if (!asksForRollback(definition.rollback, failure)) return nothing;
   const obstacle = await rollbackObstacle(trx, given);
   if (obstacle !== null) {
     const message = `Not rolled back (${obstacle.code}): ${obstacle.message}`;
@@ -216,27 +207,14 @@ export async function rollBackAfterFailure(
 }
 
 function notPossibleAlert(task: TaskRow, message: string, whatToDo: string): NewAlert {
-  return {
-    kind: 'rollback_not_possible',
-    severity: 'critical',
-    subjectKind: 'task',
-    subject: task.id,
-    message: `${task.planned.hostname}: ${message}`,
-    whatToDo,
-    detail: { asset: task.planned.asset_id, deployment: task.deploymentId },
-    deduplicationKey: `rollback_not_possible:${task.id}:${String(task.generation)}`,
-  };
+  return taskAlert(task, { kind: 'rollback_not_possible', severity: 'critical', message, whatToDo });
 }
 
 function begunAlert(task: TaskRow, why: string): NewAlert {
-  return {
+  return taskAlert(task, {
     kind: 'rollback_began',
     severity: 'warning',
-    subjectKind: 'task',
-    subject: task.id,
-    message: `${task.planned.hostname}: ${why}`,
+    message: why,
     whatToDo: 'See why the patch failed there before it is deployed to more hosts.',
-    detail: { asset: task.planned.asset_id, deployment: task.deploymentId },
-    deduplicationKey: `rollback_began:${task.id}:${String(task.generation)}`,
-  };
+  });
 }

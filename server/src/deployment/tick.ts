@@ -6,10 +6,10 @@ import { isEndedDeployment } from '@fixpoint/core/deployment/states.ts';
 import type { Context, Transact } from '../context.ts';
 import { transact } from '../transact.ts';
 import { add, settle, type Aftermath } from './aftermath.ts';
-import { definitionOf } from './holds.ts';
 import { deploymentActor, moveTask } from './move.ts';
 import { decideOptions, observationOf } from './observe.ts';
 import { expireWithoutWindow } from './offer.ts';
+import { deploymentWithJob } from './heads.ts';
 import { countNotEnded, findTask, liveDeployments, overdueVerifications, zonesOfQueued } from './reads.ts';
 import { nameMissingAfterReboot } from './reboots.ts';
 import type { TaskOfAsset } from './records.ts';
@@ -79,7 +79,7 @@ async function tickDeployment(
 ): Promise<void> {
   const head = await tryLockDeployment(trx, id);
   if (head === undefined) return;
-  const definition = await definitionOf(trx, head.jobId);
+  const { definition } = await deploymentWithJob(trx, id);
   const now = context.clock.now();
   const standing = await standingByZone(trx, id, definition, now);
   const due = await tasksDue(trx, id, {

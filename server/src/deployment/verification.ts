@@ -12,12 +12,12 @@ import type { Context, Transact } from '../context.ts';
 import { findingsOfAssets, type AssetFinding } from '../finding/commands.ts';
 import { isProductKnown, productOf } from '../knowledge/commands.ts';
 import type { NewAlert } from '../notify/commands.ts';
-import { getJob } from '../patch-job/commands.ts';
 import { sourceVersionOf } from '../software/commands.ts';
-import type { Aftermath } from './aftermath.ts';
+import { type Aftermath, taskAlert } from './aftermath.ts';
 import { deploymentActor, moveTask } from './move.ts';
 import { concernedBy, installedOf, storedMitigations, storedResidue } from './plan.ts';
-import { assetFacts, deploymentHead } from './reads.ts';
+import { deploymentWithJob } from './heads.ts';
+import { assetFacts } from './reads.ts';
 import type { TaskRow } from './records.ts';
 import { rollBackAfterFailure } from './rollback.ts';
 import { appendTaskEvent, updateTask } from './store.ts';
@@ -144,10 +144,8 @@ async function isRebootToCome(trx: Transact, task: TaskRow, requiredBy: unknown)
   const names = new Set(Array.isArray(requiredBy) ? requiredBy : []);
   const { packages, added = [] } = task.planned;
   if (![...packages, ...added].some((p) => names.has(p.name))) return false;
-  const head = await deploymentHead(trx, task.deploymentId);
-  const job = head === undefined ? null : await getJob(trx, head.jobId);
-  const mode = job?.ok === true ? job.value.definition.reboot?.mode : undefined;
-  return mode === 'force' || mode === 'prompt';
+  const { definition } = await deploymentWithJob(trx, task.deploymentId);
+  return definition.reboot?.mode === 'force' || definition.reboot?.mode === 'prompt';
 }
 
 function expectedMitigations(
@@ -261,36 +259,22 @@ function verifiedEvent(task: TaskRow, { outcome, evidence }: Verification): NewA
 
 function notRemediatedAlert(task: TaskRow, result: Verification): NewAlert {
   const { message, what_to_do: whatToDo } = failureReason('not_remediated', result.evidence.sentence);
-  return {
+  const { remaining, wrong_versions } = result.evidence;
+  return taskAlert(task, {
     kind: 'not_remediated',
     severity: 'critical',
-    subjectKind: 'task',
-    subject: task.id,
-    message: `${task.planned.hostname}: ${message}`,
+    message,
     whatToDo,
-    detail: {
-      asset: task.planned.asset_id,
-      deployment: task.deploymentId,
-      remaining: result.evidence.remaining,
-      wrong_versions: result.evidence.wrong_versions,
-    },
-    deduplicationKey: `not_remediated:${task.id}:${String(task.generation)}`,
-  };
+    detail: { remaining, wrong_versions },
+  });
 }
 
 function undecidedAlert(task: TaskRow, result: Verification): NewAlert {
-  return {
+  return taskAlert(task, {
     kind: 'verification_undetermined',
     severity: 'warning',
-    subjectKind: 'task',
-    subject: task.id,
-    message: `${task.planned.hostname}: ${result.evidence.sentence}`,
+    message: result.evidence.sentence,
     whatToDo: 'See what of the asset is undetermined and why.',
-    detail: {
-      asset: task.planned.asset_id,
-      deployment: task.deploymentId,
-      remaining: result.evidence.remaining,
-    },
-    deduplicationKey: `verification_undetermined:${task.id}:${String(task.generation)}`,
-  };
+    detail: { remaining: result.evidence.remaining },
+  });
 }

@@ -16,9 +16,9 @@ import { deniedPatterns } from '../patch-denial/commands.ts';
 import { getJob } from '../patch-job/commands.ts';
 import { answer, refuse, type Answer } from '../refusal.ts';
 import { decideOptions, observationOf } from './observe.ts';
+import { deploymentHead } from './heads.ts';
 import {
   countAtWork,
-  deploymentHead,
   deploymentPage,
   findDeployment,
   taskCounts,
